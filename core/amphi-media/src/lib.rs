@@ -10,10 +10,12 @@ pub mod h264;
 mod id;
 mod kind;
 pub mod opus;
+mod sample;
 mod time;
 pub mod vp8;
 
 pub use frame::Frame;
 pub use id::{MemberId, Rid, SessionId, TrackId};
+pub use sample::Sample;
 pub use kind::{Codec, Layer, MediaKind, Source, VideoSize};
 pub use time::{Bitrate, MediaTime};
