@@ -1,0 +1,64 @@
+# Installs what `./run` and `./test` need, where it is missing. Sourced by both; not run by itself.
+#
+# On Debian and its children: by apt, one line said per group. Elsewhere: says what to install, and stops.
+
+# need "what it is for" "a command that succeeds when it is there" package...
+need() {
+  local why=$1 probe=$2
+  shift 2
+  if bash -c "$probe" >/dev/null 2>&1; then return; fi
+  if ! command -v apt-get >/dev/null; then
+    echo "missing: $why. This is not a Debian system: install what Debian calls $* and start again." >&2
+    exit 1
+  fi
+  local as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    if ! command -v sudo >/dev/null; then
+      echo "missing: $why. Become root or get sudo, run: apt-get install $*, and start again." >&2
+      exit 1
+    fi
+    as_root=(sudo)
+  fi
+  echo "installing $* ($why)"
+  # A new machine has no package lists; an old one may have lists that name packages which are gone.
+  if [ -z "${apt_lists_are_new:-}" ]; then
+    "${as_root[@]}" apt-get update -qq </dev/null >/dev/null
+    apt_lists_are_new=yes
+  fi
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "$@" </dev/null >/dev/null
+  if ! bash -c "$probe" >/dev/null 2>&1; then
+    echo "missing: $why. Installing $* did not bring it (looked for: $probe)." >&2
+    exit 1
+  fi
+}
+
+# must_have "a command that succeeds when it is there" "what to do": for what no Debian package brings.
+must_have() {
+  if bash -c "$1" >/dev/null 2>&1; then return; fi
+  echo "missing: $1 does not succeed. $2" >&2
+  exit 1
+}
+
+# What `cargo build` and the pages need.
+setup_build() {
+  must_have "cargo --version" "Install Rust 1.90 or later: https://rustup.rs"
+  must_have "node -e 'process.exit(+process.versions.node.split(\".\")[0] >= 20 ? 0 : 1)' && npm --version" \
+    "Install Node.js 20 or later, with npm: https://nodejs.org"
+  need "compiles the C in the DTLS, SQLite and Opus crates" "cc --version && c++ --version" gcc g++ libc6-dev
+  need "builds Opus" "cmake --version && make --version" cmake make
+}
+
+# Node packages of folder $1, exactly as its lock file says. Does nothing when they are there already.
+setup_node_packages() {
+  if [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ]; then return; fi
+  (cd "$1" && npm ci --no-audit --no-fund </dev/null)
+}
+
+# The pages in web/dist, which the binary embeds. Does nothing when nothing of web/ is newer than they are.
+setup_pages() {
+  setup_node_packages web
+  if [ -f web/dist/index.html ] && [ -z "$(find web -path web/node_modules -prune -o -path web/dist -prune \
+    -o -type f -newer web/dist/index.html -print -quit)" ]; then return; fi
+  (cd web && npm run build </dev/null)
+}
