@@ -1,0 +1,105 @@
+use std::fmt;
+
+/// Something a subject may or may not do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Action {
+    Enter,
+    Subscribe,
+    Camera,
+    Microphone,
+    Screen,
+    ScreenAudio,
+    /// Publish a track whose source was not said: allowed only where every source is.
+    PublishUnknown,
+    SendData,
+    UpdateOwnMetadata,
+    /// Change others' grants, remove them, change the room's settings.
+    Moderate,
+    Broadcast,
+    Record,
+}
+
+impl Action {
+    pub const ALL: [Action; 12] = [
+        Action::Enter,
+        Action::Subscribe,
+        Action::Camera,
+        Action::Microphone,
+        Action::Screen,
+        Action::ScreenAudio,
+        Action::PublishUnknown,
+        Action::SendData,
+        Action::UpdateOwnMetadata,
+        Action::Moderate,
+        Action::Broadcast,
+        Action::Record,
+    ];
+
+    /// The word for it on the wire and in logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Enter => "enter",
+            Action::Subscribe => "subscribe",
+            Action::Camera => "camera",
+            Action::Microphone => "microphone",
+            Action::Screen => "screen",
+            Action::ScreenAudio => "screen_audio",
+            Action::PublishUnknown => "publish",
+            Action::SendData => "send_data",
+            Action::UpdateOwnMetadata => "update_own_metadata",
+            Action::Moderate => "moderate",
+            Action::Broadcast => "broadcast",
+            Action::Record => "record",
+        }
+    }
+
+    /// What a person reads after "You may not".
+    fn phrase(self) -> &'static str {
+        match self {
+            Action::Enter => "join this room",
+            Action::Subscribe => "see or hear the others here",
+            Action::Camera => "show your camera here",
+            Action::Microphone => "speak here",
+            Action::Screen => "share a screen here",
+            Action::ScreenAudio => "share a screen's sound here",
+            Action::PublishUnknown => "publish here without saying what it is",
+            Action::SendData => "send data here",
+            Action::UpdateOwnMetadata => "change your name or attributes here",
+            Action::Moderate => "moderate this room",
+            Action::Broadcast => "start or end a broadcast here",
+            Action::Record => "start or end a recording here",
+        }
+    }
+
+    /// The grant that would allow it, as a token spells it.
+    pub fn needs(self) -> &'static str {
+        match self {
+            Action::Enter => "roomJoin for this room",
+            Action::Subscribe => "canSubscribe",
+            Action::Camera => "canPublish with source camera",
+            Action::Microphone => "canPublish with source microphone",
+            Action::Screen => "canPublish with source screen_share",
+            Action::ScreenAudio => "canPublish with source screen_share_audio",
+            Action::PublishUnknown => "canPublish without a list of sources",
+            Action::SendData => "canPublishData",
+            Action::UpdateOwnMetadata => "canUpdateOwnMetadata",
+            Action::Moderate => "roomAdmin",
+            Action::Broadcast => "roomBroadcast",
+            Action::Record => "roomRecord",
+        }
+    }
+}
+
+/// An action that was refused, and why, in words for a person.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    pub action: Action,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "You may not {} (needs: {}).", self.action.phrase(), self.action.needs())
+    }
+}
+
+impl std::error::Error for Refusal {}
