@@ -66,31 +66,75 @@ pub enum Want {
 #[derive(Debug)]
 pub enum Input<'a> {
     /// A new WebRTC connection. Answered by [`Output::Credentials`].
-    OpenSession { session: SessionId },
-    CloseSession { session: SessionId },
+    OpenSession {
+        session: SessionId,
+    },
+    CloseSession {
+        session: SessionId,
+    },
     /// Bytes for this session. The caller has found the session by address or, for STUN, by user name ([`crate::stun::local_ufrag`]).
-    Datagram { session: SessionId, transport: Transport, source: SocketAddr, destination: SocketAddr, bytes: &'a [u8] },
+    Datagram {
+        session: SessionId,
+        transport: Transport,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &'a [u8],
+    },
     /// The other side offers. `receives`: its sending lines by track; `sends`: which of its receiving lines carry what
     /// from now on; lines in neither are answered inactive. Answered by [`Output::Answer`] or [`Output::SdpRefused`].
-    Offer { session: SessionId, sdp: &'a str, receives: Vec<ReceiveLine>, sends: Vec<SendLine> },
+    Offer {
+        session: SessionId,
+        sdp: &'a str,
+        receives: Vec<ReceiveLine>,
+        sends: Vec<SendLine>,
+    },
     /// Make an offer of our own: add these lines, take these off, restart ICE or not. While one is pending, the caller
     /// waits; an ICE restart throws a pending offer away. Answered by [`Output::Offer`].
-    MakeOffer { session: SessionId, add: Vec<NewLine>, remove: Vec<Mid>, ice_restart: bool },
+    MakeOffer {
+        session: SessionId,
+        add: Vec<NewLine>,
+        remove: Vec<Mid>,
+        ice_restart: bool,
+    },
     /// The other side answers our offer.
-    Answer { session: SessionId, sdp: &'a str },
+    Answer {
+        session: SessionId,
+        sdp: &'a str,
+    },
     /// Stop carrying anything on a sending line (its numbering is kept for the next track on it).
-    Release { session: SessionId, mid: Mid },
+    Release {
+        session: SessionId,
+        mid: Mid,
+    },
     /// How much of a track one subscriber wants; the default is `AtMost(Layer::HIGH)`.
-    Select { session: SessionId, track: TrackId, want: Want },
+    Select {
+        session: SessionId,
+        track: TrackId,
+        want: Want,
+    },
     /// Nothing of this track is forwarded, counted as speech or framed while muted.
-    Mute { track: TrackId, muted: bool },
+    Mute {
+        track: TrackId,
+        muted: bool,
+    },
     /// Forget the track: not one more packet of it is forwarded, whatever the publisher sends.
-    StopTrack { track: TrackId },
+    StopTrack {
+        track: TrackId,
+    },
     /// Start or stop [`Output::Frame`] for a track. Starting asks for a key frame.
-    TakeFrames { track: TrackId, on: bool },
+    TakeFrames {
+        track: TrackId,
+        on: bool,
+    },
     /// Somebody (the program) needs a key frame; merged with everybody's requests.
-    RequestKeyFrame { track: TrackId },
-    SendData { session: SessionId, channel: Channel, bytes: Bytes },
+    RequestKeyFrame {
+        track: TrackId,
+    },
+    SendData {
+        session: SessionId,
+        channel: Channel,
+        bytes: Bytes,
+    },
     /// Time has passed: see `poll_timeout`.
     Timeout,
 }
@@ -98,36 +142,86 @@ pub enum Input<'a> {
 /// What to do, or what the caller should know.
 #[derive(Debug)]
 pub enum Output {
-    Transmit { transport: Transport, source: SocketAddr, destination: SocketAddr, bytes: Bytes },
+    Transmit {
+        transport: Transport,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: Bytes,
+    },
     /// STUN for this session carries this user name from now on (again after an ICE restart).
-    Credentials { session: SessionId, ufrag: String },
+    Credentials {
+        session: SessionId,
+        ufrag: String,
+    },
     /// An authenticated STUN check came from here: only now do other packets from `source` belong to the session.
-    PathVerified { session: SessionId, transport: Transport, source: SocketAddr },
-    Answer { session: SessionId, sdp: String },
+    PathVerified {
+        session: SessionId,
+        transport: Transport,
+        source: SocketAddr,
+    },
+    Answer {
+        session: SessionId,
+        sdp: String,
+    },
     /// `lines`: which mid each added line got.
-    Offer { session: SessionId, sdp: String, lines: Vec<(TrackId, Mid)> },
+    Offer {
+        session: SessionId,
+        sdp: String,
+        lines: Vec<(TrackId, Mid)>,
+    },
     /// The description makes no sense; nothing has changed.
-    SdpRefused { session: SessionId, reason: String },
+    SdpRefused {
+        session: SessionId,
+        reason: String,
+    },
     /// ICE and DTLS stand.
-    Connected { session: SessionId },
+    Connected {
+        session: SessionId,
+    },
     /// No answer from the other side for a while; media may come back.
-    Interrupted { session: SessionId },
+    Interrupted {
+        session: SessionId,
+    },
     /// It is over (DTLS closed, or dead); the caller closes it.
-    Ended { session: SessionId },
-    ChannelOpen { session: SessionId, channel: Channel },
-    Data { session: SessionId, channel: Channel, bytes: Bytes },
+    Ended {
+        session: SessionId,
+    },
+    ChannelOpen {
+        session: SessionId,
+        channel: Channel,
+    },
+    Data {
+        session: SessionId,
+        channel: Channel,
+        bytes: Bytes,
+    },
     /// The first packet of a track arrived (again after a pause).
-    TrackLive { track: TrackId, codec: Codec },
+    TrackLive {
+        track: TrackId,
+        codec: Codec,
+    },
     /// Nothing of an unmuted track came for a while ([`crate::SILENT_AFTER`]).
-    TrackSilent { track: TrackId },
+    TrackSilent {
+        track: TrackId,
+    },
     /// The layers of a track that are live now, lowest first, with their size where known.
-    Layers { track: TrackId, layers: Vec<(Layer, Option<VideoSize>)> },
+    Layers {
+        track: TrackId,
+        layers: Vec<(Layer, Option<VideoSize>)>,
+    },
     /// A subscriber's line had to pause or came back although it wants the track (no live layer, stopped source).
-    StreamState { session: SessionId, track: TrackId, active: bool },
+    StreamState {
+        session: SessionId,
+        track: TrackId,
+        active: bool,
+    },
     /// Who speaks, loudest first, from RFC 6464 levels smoothed; sent when it changes, at most every 300 ms.
     Speakers(Vec<Speaker>),
     /// How well a session is heard and seen, about every 2 s when changed, and once after it connects.
-    Quality { session: SessionId, quality: Quality },
+    Quality {
+        session: SessionId,
+        quality: Quality,
+    },
     Frame(Frame),
 }
 

@@ -5,6 +5,20 @@
 //!
 //! Start reading at [`Input`] and [`Output`].
 
-mod io;
+use std::time::Duration;
 
+mod config;
+mod counters;
+mod io;
+pub mod sdp;
+mod sfu;
+pub mod stun;
+
+pub use config::{Config, Identity};
+pub use counters::Counters;
 pub use io::*;
+pub use sfu::Sfu;
+pub use stun::classify;
+
+/// How long a track or a layer may send nothing before it counts as silent.
+pub const SILENT_AFTER: Duration = Duration::from_millis(1_500);
