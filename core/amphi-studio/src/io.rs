@@ -1,0 +1,43 @@
+//! What goes into a program and what comes out of it.
+
+use amphi_media::{Codec, Frame, MediaKind, MediaTime, MemberId, Sample, Source, TrackId};
+
+/// A track that may be shown or heard in the program.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StageTrack {
+    pub track: TrackId,
+    pub member: MemberId,
+    /// What people read for the member; used in notes.
+    pub member_name: String,
+    pub kind: MediaKind,
+    pub source: Source,
+    /// None until its first packet told.
+    pub codec: Option<Codec>,
+    pub muted: bool,
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Input {
+    /// A track came on stage, or something about it changed.
+    Track(StageTrack),
+    TrackGone { track: TrackId },
+    Frame(Frame),
+    /// Who speaks, loudest first: (track, level 0–1). Empty when nobody does.
+    Speakers(Vec<(TrackId, f32)>),
+    /// Time has passed: see `poll_timeout`.
+    Timeout,
+}
+
+/// What the program made, or wants.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Output {
+    Sample(Sample),
+    /// How far the programme clock has come; samples before it may still follow by the mixing delay only.
+    Advanced(MediaTime),
+    NeedKeyFrame { track: TrackId },
+    /// Who is shown from now on; none: sound only.
+    OnAir { member: Option<MemberId>, track: Option<TrackId> },
+    /// Something about the program in words for people ("Bo sends VP8 only…"); none when all is well.
+    Note(Option<String>),
+}
