@@ -10,6 +10,10 @@ pub const NAL_SPS: u8 = 7;
 pub const NAL_PPS: u8 = 8;
 pub const NAL_AUD: u8 = 9;
 
+/// How many bytes of a slice are looked at for its header: first_mb, type, parameter set, frame number, order count,
+/// each at its longest, with emulation prevention.
+const SLICE_HEAD_BYTES: usize = 32;
+
 /// Largest picture side that is believed; larger SPS values are treated as broken.
 const SIDE_MAX: u32 = 16_384;
 
@@ -75,6 +79,85 @@ pub struct Sps {
     pub level: u8,
     /// After cropping.
     pub size: VideoSize,
+    /// `seq_parameter_set_id`, 0–31.
+    pub id: u8,
+    /// Macroblocks of a whole picture, before cropping.
+    pub macroblocks: u32,
+    /// Whole frames in one colour plane order: neither fields nor separately coded planes. True of all WebRTC video.
+    pub progressive: bool,
+    /// Length of `frame_num` in a slice header.
+    pub frame_num_bits: u32,
+    pub order_count: OrderCount,
+}
+
+/// How a slice header carries its picture order count (H.264 §7.4.2.1.1, `pic_order_cnt_type` 0, 1, 2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OrderCount {
+    /// Its low bits are in the header.
+    LowBits { bits: u32 },
+    /// A difference to what is expected is in the header, unless it is always zero.
+    Difference { always_zero: bool },
+    /// Not at all: it follows from `frame_num`.
+    FrameNum,
+}
+
+/// The head of a slice (H.264 §7.3.3), as far as it is needed to go on from its picture.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SliceHead {
+    /// Other pictures may be predicted from this one (`nal_ref_idc` is not 0).
+    pub reference: bool,
+    pub first_macroblock: u32,
+    pub picture_parameter_set: u32,
+    pub frame_num: u32,
+    /// `pic_order_cnt_lsb`, where the SPS says [`OrderCount::LowBits`].
+    pub order_low_bits: Option<u32>,
+}
+
+/// The ids in a PPS: (its own, that of the SPS it belongs to), H.264 §7.3.2.2. None when it is cut short.
+pub fn pps_ids(nal: &[u8]) -> Option<(u32, u32)> {
+    if nal_type(nal)? != NAL_PPS {
+        return None;
+    }
+    let rbsp = without_emulation_prevention(nal.get(1..nal.len().min(SLICE_HEAD_BYTES))?);
+    let mut bits = Bits::new(&rbsp);
+    let ids = (bits.exp_golomb()?, bits.exp_golomb()?);
+    (ids.0 <= 255 && ids.1 <= 31).then_some(ids)
+}
+
+/// The picture parameter set that a slice names, which is needed to know its SPS. None when it is no slice.
+pub fn slice_parameter_set(nal: &[u8]) -> Option<u32> {
+    if !matches!(nal_type(nal)?, NAL_SLICE | NAL_IDR) {
+        return None;
+    }
+    let rbsp = without_emulation_prevention(nal.get(1..nal.len().min(SLICE_HEAD_BYTES))?);
+    let mut bits = Bits::new(&rbsp);
+    bits.exp_golomb()?;
+    bits.exp_golomb()?;
+    bits.exp_golomb()
+}
+
+/// Reads the head of a slice NAL unit whose SPS is `sps`. None when it is no slice, is cut short, or when `sps` is
+/// not [`Sps::progressive`].
+pub fn slice_head(nal: &[u8], sps: &Sps) -> Option<SliceHead> {
+    let kind = nal_type(nal)?;
+    if !matches!(kind, NAL_SLICE | NAL_IDR) || !sps.progressive {
+        return None;
+    }
+    let reference = nal.first()? & 0x60 != 0;
+    let rbsp = without_emulation_prevention(nal.get(1..nal.len().min(SLICE_HEAD_BYTES))?);
+    let mut bits = Bits::new(&rbsp);
+    let first_macroblock = bits.exp_golomb()?;
+    bits.exp_golomb()?; // slice_type
+    let picture_parameter_set = bits.exp_golomb()?;
+    let frame_num = bits.read(sps.frame_num_bits)?;
+    if kind == NAL_IDR {
+        bits.exp_golomb()?; // idr_pic_id
+    }
+    let order_low_bits = match sps.order_count {
+        OrderCount::LowBits { bits: length } => Some(bits.read(length)?),
+        OrderCount::Difference { .. } | OrderCount::FrameNum => None,
+    };
+    Some(SliceHead { reference, first_macroblock, picture_parameter_set, frame_num, order_low_bits })
 }
 
 /// Reads an SPS NAL unit (header byte included), H.264 §7.3.2.1.1. None when it is cut short or makes no sense.
@@ -87,15 +170,16 @@ pub fn sps(nal: &[u8]) -> Option<Sps> {
     let profile = bits.read(8)? as u8;
     let constraints = bits.read(8)? as u8;
     let level = bits.read(8)? as u8;
-    bits.exp_golomb()?; // seq_parameter_set_id
+    let id = u8::try_from(bits.exp_golomb()?).ok().filter(|id| *id <= 31)?;
     let mut chroma_format = 1;
+    let mut separate_planes = 0;
     if matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
         chroma_format = bits.exp_golomb()?;
         if chroma_format > 3 {
             return None;
         }
         if chroma_format == 3 {
-            bits.read(1)?;
+            separate_planes = bits.read(1)?;
         }
         bits.exp_golomb()?; // bit_depth_luma_minus8
         bits.exp_golomb()?; // bit_depth_chroma_minus8
@@ -109,13 +193,11 @@ pub fn sps(nal: &[u8]) -> Option<Sps> {
             }
         }
     }
-    bits.exp_golomb()?; // log2_max_frame_num_minus4
-    match bits.exp_golomb()? {
-        0 => {
-            bits.exp_golomb()?;
-        }
+    let frame_num_bits = bits.exp_golomb()?.checked_add(4).filter(|length| *length <= 16)?;
+    let order_count = match bits.exp_golomb()? {
+        0 => OrderCount::LowBits { bits: bits.exp_golomb()?.checked_add(4).filter(|length| *length <= 16)? },
         1 => {
-            bits.read(1)?;
+            let always_zero = bits.read(1)? == 1;
             bits.signed_exp_golomb()?;
             bits.signed_exp_golomb()?;
             let cycle = bits.exp_golomb()?;
@@ -125,10 +207,11 @@ pub fn sps(nal: &[u8]) -> Option<Sps> {
             for _ in 0..cycle {
                 bits.signed_exp_golomb()?;
             }
+            OrderCount::Difference { always_zero }
         }
-        2 => {}
+        2 => OrderCount::FrameNum,
         _ => return None,
-    }
+    };
     bits.exp_golomb()?; // max_num_ref_frames
     bits.read(1)?;
     let width_mbs = bits.exp_golomb()?.checked_add(1)?;
@@ -151,7 +234,9 @@ pub fn sps(nal: &[u8]) -> Option<Sps> {
     }
     let size = VideoSize::new(width.checked_sub(crop_x)?, height.checked_sub(crop_y)?);
     let sane = (1..=SIDE_MAX).contains(&size.width) && (1..=SIDE_MAX).contains(&size.height);
-    sane.then_some(Sps { profile, constraints, level, size })
+    let macroblocks = (width / 16).checked_mul(height / 16)?;
+    let progressive = frame_mbs_only == 1 && separate_planes == 0;
+    sane.then_some(Sps { profile, constraints, level, size, id, macroblocks, progressive, frame_num_bits, order_count })
 }
 
 fn skip_scaling_list(bits: &mut Bits<'_>, length: usize) -> Option<()> {
@@ -245,6 +330,7 @@ mod tests {
         let sps = sps(SPS_720P).expect("a whole SPS");
         assert_eq!((sps.profile, sps.constraints, sps.level), (0x42, 0xc0, 0x1f));
         assert_eq!(sps.size, VideoSize::new(1280, 720));
+        assert_eq!((sps.id, sps.macroblocks, sps.progressive), (0, 80 * 45, true));
     }
 
     #[test]
