@@ -8,7 +8,7 @@ use amphi_room::{ProgramKind, Settings};
 use bytes::Bytes;
 
 /// Re-exported so that the shell names one crate for what crosses the border.
-pub use amphi_sfu::Transport;
+pub use amphi_sfu::{Identity, Transport};
 pub use amphi_signal::JoinRequest;
 
 /// One WebSocket, from the shell's accept to its close. Never reused.
@@ -31,6 +31,8 @@ pub enum Input<'a> {
     Disconnected { connection: ConnectionId },
     /// From the HTTP API, or from a program.
     Command { id: CommandId, room: String, command: Command },
+    /// Every room that somebody is in or that is on air; answered by `Output::Listed`.
+    List { id: CommandId },
     /// Tell every member to come back later and take nobody in (SIGTERM).
     Drain,
     Timeout,
@@ -95,6 +97,7 @@ pub enum Output {
     /// Close this socket after what was sent before.
     Close { connection: ConnectionId },
     Reply { id: CommandId, outcome: Outcome },
+    Listed { id: CommandId, rooms: Vec<RoomSnapshot> },
     /// The room's program starts: what follows for this room as `Program` belongs to it.
     StartProgram { room: String, program: ProgramKind },
     Program { room: String, input: amphi_studio::Input },
