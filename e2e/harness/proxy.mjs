@@ -36,7 +36,7 @@ export class Proxy {
         onward.write(head);
         socket.pipe(onward).pipe(socket);
       });
-      proxy.upgrades += 1;
+      proxy.upgrades.push(request.url.split('?')[0]);
       for (const [one, other] of [[socket, onward], [onward, socket]]) {
         one.on('error', () => other.destroy());
         one.on('close', () => other.destroy());
@@ -53,8 +53,8 @@ export class Proxy {
     return proxy;
   }
 
-  /** How many WebSockets were let through. */
-  upgrades = 0;
+  /** The paths of the WebSockets that were let through, oldest first. */
+  upgrades = [];
 
   /** Tears every connection; until `mend` no new one is let in. */
   cut() {

@@ -1,0 +1,50 @@
+// The power fails while a recording runs.
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { becomes, eventually } from '../harness/poll.mjs';
+import { colourOf, framesOf } from '../harness/probe.mjs';
+import { decodeErrors, probeFile } from '../harness/recording.mjs';
+import { scenario } from '../harness/scenario.mjs';
+import { newFolder, removeFolder } from '../harness/server.mjs';
+import { admin } from '../harness/token.mjs';
+
+/** How much of the end may be missing, in seconds. */
+const LOST_MAX = 0.5;
+
+scenario('a recording that is killed plays to within half a second of the kill, and is listed afterwards', async (stage) => {
+  const dataDir = newFolder('data');
+  stage.closing.push(() => removeFolder(dataDir));
+  const first = await stage.server({ dataDir });
+  const red = await stage.person({ name: 'Rosa Red', colour: 'red', hz: 440 });
+  await red.join(first.url, 'vault');
+  const started = await eventually('the API accepts the recording', async () => {
+    const { status, body } = await first.api('POST', '/api/rooms/vault/recording', { token: admin('vault') });
+    return status === 200 && body;
+  });
+  const listed = async (server) => (await server.api('GET', '/api/recordings')).body.recordings;
+  await becomes('eight seconds are recorded', () => listed(first), ([recording]) => recording?.duration_s >= 8, { within: 40_000 });
+  await first.kill();
+  const killedAt = Date.now() / 1000;
+
+  const [file] = readdirSync(dataDir, { recursive: true }).filter((name) => name.endsWith('program.mp4'));
+  assert.ok(file, 'the recording is in the data folder');
+  const { video, audio, seconds } = probeFile(path.join(dataDir, file));
+  assert.equal(video.codec_name, 'h264');
+  assert.equal(audio.codec_name, 'aac');
+  assert.deepEqual(decodeErrors(path.join(dataDir, file)), []);
+
+  const second = await stage.server({ dataDir });
+  const [recording] = await becomes('it is listed as ready', () => listed(second), ([one]) => one?.state === 'ready').then(({ value }) => value);
+  assert.equal(recording.id, started.id);
+  for (const [kind, length] of Object.entries(seconds)) {
+    const lost = killedAt - (Date.parse(recording.started) / 1000 + length);
+    assert.ok(lost <= LOST_MAX, `${lost.toFixed(2)} s of ${kind} are lost (most: ${LOST_MAX} s; ${length.toFixed(2)} s are there)`);
+  }
+
+  const viewer = await stage.person({ name: 'Viewer' });
+  await viewer.open(`${second.url}/recording/${recording.id}`);
+  await viewer.see('player').evaluate((video) => video.play());
+  await becomes('it plays in the page', () => colourOf(viewer.see('player')), (colour) => colour === 'red');
+  await eventually('and goes on', async () => (await framesOf(viewer.see('player'))).shown > 30);
+});
