@@ -82,32 +82,84 @@ pub struct RequestId(pub u64);
 /// What happened.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Input {
-    Join { member: MemberId, joining: Joining },
-    Leave { member: MemberId, reason: LeaveReason },
+    Join {
+        member: MemberId,
+        joining: Joining,
+    },
+    Leave {
+        member: MemberId,
+        reason: LeaveReason,
+    },
     /// The media connection stands (LiveKit: state active).
-    Active { member: MemberId },
-    Announce { member: MemberId, track: Announced },
+    Active {
+        member: MemberId,
+    },
+    Announce {
+        member: MemberId,
+        track: Announced,
+    },
     /// The publisher took it away (or its line went inactive).
-    Unpublish { member: MemberId, track: TrackId },
-    Mute { member: MemberId, track: TrackId, muted: bool },
+    Unpublish {
+        member: MemberId,
+        track: TrackId,
+    },
+    Mute {
+        member: MemberId,
+        track: TrackId,
+        muted: bool,
+    },
     /// The member changes what it shows of itself. None leaves as it is; an attribute with empty text is removed.
-    Describe { member: MemberId, request: RequestId, name: Option<String>, metadata: Option<String>, attributes: BTreeMap<String, String> },
+    Describe {
+        member: MemberId,
+        request: RequestId,
+        name: Option<String>,
+        metadata: Option<String>,
+        attributes: BTreeMap<String, String>,
+    },
     /// A member wants a track, or no longer.
-    Subscribe { member: MemberId, track: TrackId, wanted: bool },
+    Subscribe {
+        member: MemberId,
+        track: TrackId,
+        wanted: bool,
+    },
     /// Whether tracks are wanted without asking (LiveKit: auto_subscribe).
-    AutoSubscribe { member: MemberId, on: bool },
+    AutoSubscribe {
+        member: MemberId,
+        on: bool,
+    },
     /// What a subject may do has changed. An older revision than the held one is ignored.
-    GrantsChanged { member: MemberId, grants: Grants },
+    GrantsChanged {
+        member: MemberId,
+        grants: Grants,
+    },
     /// What the first packets of a track told.
-    TrackLive { track: TrackId, codec: Codec },
+    TrackLive {
+        track: TrackId,
+        codec: Codec,
+    },
     SettingsChanged(Settings),
     /// Go on air. `by` says with which grants, checked here.
-    StartBroadcast { request: RequestId, by: Grants, program: ProgramKind },
-    StopBroadcast { request: RequestId, by: Grants },
-    StartRecording { request: RequestId, by: Grants },
-    StopRecording { request: RequestId, by: Grants },
+    StartBroadcast {
+        request: RequestId,
+        by: Grants,
+        program: ProgramKind,
+    },
+    StopBroadcast {
+        request: RequestId,
+        by: Grants,
+    },
+    StartRecording {
+        request: RequestId,
+        by: Grants,
+    },
+    StopRecording {
+        request: RequestId,
+        by: Grants,
+    },
     /// The program could not go on (worker gone); the room goes off air with a reason in words.
-    ProgramFailed { reason: String },
+    ProgramFailed {
+        reason: String,
+    },
     Timeout,
 }
 
@@ -115,50 +167,135 @@ pub enum Input {
 #[derive(Clone, PartialEq, Debug)]
 pub enum Output {
     /// The member is in. Tell it about everybody (`Room::members`), tell others about it (unless hidden).
-    Joined { member: MemberId },
+    Joined {
+        member: MemberId,
+    },
     /// Refused at the door; it never was a member.
-    JoinRefused { member: MemberId, refusal: Refusal },
+    JoinRefused {
+        member: MemberId,
+        denied: Denied,
+    },
     /// Something that others see of this member changed (tracks, mute, name, attributes, state, grants): tell them.
-    MemberChanged { member: MemberId },
+    MemberChanged {
+        member: MemberId,
+    },
     /// It is out: close its sessions, tell it and the others. Its tracks were stopped by outputs before this one.
-    Left { member: MemberId, identity: String, hidden: bool, reason: LeaveReason },
+    Left {
+        member: MemberId,
+        identity: String,
+        hidden: bool,
+        reason: LeaveReason,
+    },
     /// Answer to `Announce`: the track exists.
-    Published { member: MemberId, track: TrackId, cid: String },
+    Published {
+        member: MemberId,
+        track: TrackId,
+        cid: String,
+    },
     /// Answer to `Announce`: it may not be, or cannot be.
-    PublishRefused { member: MemberId, cid: String, words: String },
+    PublishRefused {
+        member: MemberId,
+        cid: String,
+        denied: Denied,
+    },
     /// Not one more packet of it (unpublished, left, or a grant was lost). `refusal` when a grant was lost.
-    StopTrack { member: MemberId, track: TrackId, refusal: Option<Refusal> },
-    SetMuted { track: TrackId, muted: bool },
+    StopTrack {
+        member: MemberId,
+        track: TrackId,
+        refusal: Option<Refusal>,
+    },
+    SetMuted {
+        track: TrackId,
+        muted: bool,
+    },
     /// `member` gets `track` from now on, or no longer.
-    Subscribed { member: MemberId, track: TrackId },
-    Unsubscribed { member: MemberId, track: TrackId },
+    Subscribed {
+        member: MemberId,
+        track: TrackId,
+    },
+    Unsubscribed {
+        member: MemberId,
+        track: TrackId,
+    },
+    /// Answer to `Subscribe`: there is no such track, or it may not be seen or heard (the wish is kept and comes true
+    /// with the grant).
+    SubscribeRefused {
+        member: MemberId,
+        track: TrackId,
+        denied: Denied,
+    },
     /// A member's own grants changed: tell it what it may do.
-    GrantsChanged { member: MemberId },
+    GrantsChanged {
+        member: MemberId,
+    },
     /// A grant was lost or an action refused: tell this member in words.
-    Refused { member: MemberId, request: Option<RequestId>, refusal: Refusal },
+    Refused {
+        member: MemberId,
+        request: Option<RequestId>,
+        denied: Denied,
+    },
     /// `Describe` was done.
-    Described { member: MemberId, request: RequestId },
+    Described {
+        member: MemberId,
+        request: RequestId,
+    },
     /// The answer to a broadcast or recording request: done, or why not, in words.
-    Reply { request: RequestId, result: Result<(), Denied> },
+    Reply {
+        request: RequestId,
+        result: Result<(), Denied>,
+    },
     /// The program starts: take frames of everything on stage.
-    StartProgram { program: ProgramKind },
+    StartProgram {
+        program: ProgramKind,
+    },
     /// Neither broadcast nor recording needs it.
     StopProgram,
-    BroadcastStarted { program: ProgramKind },
-    BroadcastStopped,
+    BroadcastStarted {
+        program: ProgramKind,
+    },
+    /// `reason` in words when nobody asked for it.
+    BroadcastStopped {
+        reason: Option<String>,
+    },
     RecordingStarted,
-    RecordingStopped,
+    /// `reason` in words when nobody asked for it.
+    RecordingStopped {
+        reason: Option<String>,
+    },
     /// Nobody is in and nothing runs: the caller may drop the room.
     Empty,
 }
 
-/// Why a request was not done.
-#[derive(Clone, PartialEq, Debug)]
+/// Why a request was not done. Its text is a sentence for a person.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Denied {
+    #[error("{0}")]
     Refused(Refusal),
-    /// What would work, in words.
+    /// It makes no sense here, or does not exist yet; says what would work.
+    #[error("{0}")]
     Unavailable(String),
+    /// Too many or too large; says how many or how large it may be.
+    #[error("{0}")]
+    Limit(String),
 }
 
 /// How long an empty room keeps a broadcast on air before it ends by itself.
 pub const EMPTY_BROADCAST_GRACE: Duration = Duration::from_secs(20);
+
+/// Most members in one room. Everybody is told of everybody, so the cost of a join grows with this.
+pub const MEMBERS_MAX: usize = 1_000;
+
+/// Most tracks that one member may publish at a time. A person has three or four; a studio's machine some more.
+pub const TRACKS_PER_MEMBER_MAX: usize = 16;
+
+/// Largest metadata of one member, in bytes.
+pub const METADATA_BYTES_MAX: usize = 32 * 1024;
+
+/// Largest sum of a member's attribute names and values, in bytes.
+pub const ATTRIBUTES_BYTES_MAX: usize = 32 * 1024;
+
+/// Longest `cid`, track name or stream name, in bytes.
+pub const LABEL_BYTES_MAX: usize = 256;
+
+/// Most announced simulcast layers of one track.
+pub const LAYERS_MAX: usize = 4;

@@ -1,0 +1,164 @@
+//! The room's two switches, broadcast and recording, and the program that both need.
+
+use std::time::Instant;
+
+use amphi_policy::{Action, Grants};
+
+use crate::{Denied, Output, ProgramKind, RequestId, Room};
+
+/// A broadcast that is on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Broadcast {
+    /// What was asked for.
+    pub requested: ProgramKind,
+    /// What is made: never [`ProgramKind::Auto`].
+    pub program: ProgramKind,
+    pub since: Instant,
+}
+
+/// What runs.
+#[derive(Default)]
+pub(crate) struct Switches {
+    pub(crate) broadcast: Option<Broadcast>,
+    pub(crate) recording: Option<Instant>,
+    program: Option<ProgramKind>,
+    /// The rooms' own starting was done for the tracks that are live: what a person ends stays ended.
+    pub(crate) started_itself: bool,
+}
+
+impl Switches {
+    pub(crate) fn any(&self) -> bool {
+        self.broadcast.is_some() || self.recording.is_some()
+    }
+}
+
+impl Room {
+    pub(crate) fn ask_broadcast(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        by: &Grants,
+        wanted: ProgramKind,
+    ) {
+        let result = by
+            .allows(Action::Broadcast)
+            .map_err(Denied::Refused)
+            .and_then(|()| self.start_broadcast(now, wanted));
+        self.reply(request, result);
+    }
+
+    pub(crate) fn ask_no_broadcast(&mut self, request: RequestId, by: &Grants) {
+        let result = by.allows(Action::Broadcast).map_err(Denied::Refused);
+        if result.is_ok() {
+            self.stop_broadcast(None);
+            self.stop_program_if_unused();
+        }
+        self.reply(request, result);
+    }
+
+    pub(crate) fn ask_recording(&mut self, now: Instant, request: RequestId, by: &Grants) {
+        let result = by.allows(Action::Record).map_err(Denied::Refused);
+        if result.is_ok() {
+            self.start_recording(now);
+        }
+        self.reply(request, result);
+    }
+
+    pub(crate) fn ask_no_recording(&mut self, request: RequestId, by: &Grants) {
+        let result = by.allows(Action::Record).map_err(Denied::Refused);
+        if result.is_ok() {
+            self.stop_recording(None);
+            self.stop_program_if_unused();
+        }
+        self.reply(request, result);
+    }
+
+    /// Starts what the settings say should start without asking, once somebody's media is there.
+    pub(crate) fn start_by_itself(&mut self, now: Instant) {
+        if self.switches.started_itself || !self.tracks().any(|track| track.live) {
+            return;
+        }
+        self.switches.started_itself = true;
+        if self.settings().broadcast_auto {
+            // It cannot be refused: `Auto` always has a program.
+            let _started = self.start_broadcast(now, ProgramKind::Auto);
+        }
+        if self.settings().record_auto {
+            self.start_recording(now);
+        }
+    }
+
+    /// Ends both, when the program is gone or nobody came back.
+    pub(crate) fn stop_both(&mut self, reason: &str) {
+        self.stop_broadcast(Some(reason));
+        self.stop_recording(Some(reason));
+        self.stop_program_if_unused();
+    }
+
+    fn start_broadcast(&mut self, now: Instant, wanted: ProgramKind) -> Result<(), Denied> {
+        let program = match wanted {
+            ProgramKind::Auto | ProgramKind::Cut => ProgramKind::Cut,
+            ProgramKind::Compose => {
+                return Err(Denied::Unavailable(
+                    "Composed pictures are not made by this server yet; ask for the program \"cut\" or \"auto\".".to_owned(),
+                ));
+            }
+        };
+        if self.switches.broadcast.is_none() {
+            self.start_program_if_unused(now, program);
+            self.switches.broadcast = Some(Broadcast {
+                requested: wanted,
+                program,
+                since: now,
+            });
+            self.output(Output::BroadcastStarted { program });
+        }
+        Ok(())
+    }
+
+    fn start_recording(&mut self, now: Instant) {
+        if self.switches.recording.is_none() {
+            self.start_program_if_unused(now, ProgramKind::Cut);
+            self.switches.recording = Some(now);
+            self.output(Output::RecordingStarted);
+        }
+    }
+
+    fn stop_broadcast(&mut self, reason: Option<&str>) {
+        if self.switches.broadcast.take().is_some() {
+            self.output(Output::BroadcastStopped {
+                reason: reason.map(str::to_owned),
+            });
+        }
+    }
+
+    fn stop_recording(&mut self, reason: Option<&str>) {
+        if self.switches.recording.take().is_some() {
+            self.output(Output::RecordingStopped {
+                reason: reason.map(str::to_owned),
+            });
+        }
+    }
+
+    fn start_program_if_unused(&mut self, now: Instant, program: ProgramKind) {
+        if self.switches.program.is_none() {
+            self.wait_for_members(now);
+            self.switches.program = Some(program);
+            self.output(Output::StartProgram { program });
+        }
+    }
+
+    fn stop_program_if_unused(&mut self) {
+        if !self.switches.any() && self.switches.program.take().is_some() {
+            self.output(Output::StopProgram);
+            self.say_if_empty();
+        }
+    }
+
+    fn reply(&mut self, request: RequestId, result: Result<(), Denied>) {
+        if result.is_err() {
+            self.counters.switches_refused += 1;
+        }
+        self.output(Output::Reply { request, result });
+    }
+}

@@ -1,0 +1,301 @@
+//! Broadcast, recording, and the program that both need.
+
+use super::*;
+
+const CUT: ProgramKind = ProgramKind::Cut;
+const DONE: Output = Output::Reply {
+    request: REQUEST,
+    result: Ok(()),
+};
+
+fn go_on_air(program: ProgramKind) -> Input {
+    Input::StartBroadcast {
+        request: REQUEST,
+        by: host(),
+        program,
+    }
+}
+
+fn go_off_air() -> Input {
+    Input::StopBroadcast {
+        request: REQUEST,
+        by: host(),
+    }
+}
+
+fn record() -> Input {
+    Input::StartRecording {
+        request: REQUEST,
+        by: host(),
+    }
+}
+
+fn stop_recording() -> Input {
+    Input::StopRecording {
+        request: REQUEST,
+        by: host(),
+    }
+}
+
+fn asked_off() -> Output {
+    Output::BroadcastStopped { reason: None }
+}
+
+fn leave(member: MemberId) -> Input {
+    Input::Leave {
+        member,
+        reason: LeaveReason::ClientInitiated,
+    }
+}
+
+#[test]
+fn the_program_runs_from_the_first_switch_on_to_the_last_switch_off() {
+    let mut world = World::of_two();
+    world.check(
+        record(),
+        &[
+            Output::StartProgram { program: CUT },
+            Output::RecordingStarted,
+            DONE,
+        ],
+    );
+    world.check(
+        go_on_air(ProgramKind::Auto),
+        &[Output::BroadcastStarted { program: CUT }, DONE],
+    );
+    assert_eq!(
+        world.room.broadcast().map(|on| (on.requested, on.program)),
+        Some((ProgramKind::Auto, CUT))
+    );
+    world.check(
+        stop_recording(),
+        &[Output::RecordingStopped { reason: None }, DONE],
+    );
+    world.check(go_off_air(), &[asked_off(), Output::StopProgram, DONE]);
+    assert!(world.room.broadcast().is_none() && world.room.recording().is_none());
+}
+
+#[test]
+fn asking_for_what_is_so_already_is_answered_and_changes_nothing() {
+    let mut world = World::of_two();
+    world.check(go_off_air(), &[DONE]);
+    world.check(stop_recording(), &[DONE]);
+    world.give(go_on_air(CUT));
+    world.check(go_on_air(CUT), &[DONE]);
+}
+
+#[test]
+fn without_the_grant_no_switch_moves() {
+    let mut world = World::of_two();
+    world.give(go_on_air(CUT));
+    let by = grants(&video_grant());
+    let denied = |action| Output::Reply {
+        request: REQUEST,
+        result: Err(refused(action)),
+    };
+    world.check(
+        Input::StartBroadcast {
+            request: REQUEST,
+            by: by.clone(),
+            program: CUT,
+        },
+        &[denied(Action::Broadcast)],
+    );
+    world.check(
+        Input::StopBroadcast {
+            request: REQUEST,
+            by: by.clone(),
+        },
+        &[denied(Action::Broadcast)],
+    );
+    world.check(
+        Input::StartRecording {
+            request: REQUEST,
+            by: by.clone(),
+        },
+        &[denied(Action::Record)],
+    );
+    world.check(
+        Input::StopRecording {
+            request: REQUEST,
+            by,
+        },
+        &[denied(Action::Record)],
+    );
+    assert!(world.room.broadcast().is_some());
+    assert_eq!(world.room.counters().switches_refused, 4);
+}
+
+#[test]
+fn composing_is_declined_with_what_would_work() {
+    let mut world = World::of_two();
+    let outputs = world.give(go_on_air(ProgramKind::Compose));
+    let [
+        Output::Reply {
+            result: Err(Denied::Unavailable(words)),
+            ..
+        },
+    ] = &outputs[..]
+    else {
+        panic!("{outputs:?}");
+    };
+    assert!(words.contains("\"cut\""), "{words}");
+    assert!(world.room.broadcast().is_none());
+}
+
+#[test]
+fn a_room_set_to_goes_on_air_and_records_when_the_first_track_is_live() {
+    let settings = Settings {
+        broadcast_auto: true,
+        record_auto: true,
+        ..Settings::default()
+    };
+    let mut world = World::with(settings);
+    world.enter(ADA, "ada");
+    let camera = world.publish(ADA, Source::Camera);
+    assert!(
+        world.room.broadcast().is_none(),
+        "announcing alone sends nothing"
+    );
+    world.check(
+        Input::TrackLive {
+            track: camera,
+            codec: Codec::H264,
+        },
+        &[
+            Output::MemberChanged { member: ADA },
+            Output::StartProgram { program: CUT },
+            Output::BroadcastStarted { program: CUT },
+            Output::RecordingStarted,
+        ],
+    );
+}
+
+#[test]
+fn what_a_person_ends_stays_ended_until_everybody_has_stopped_publishing() {
+    let mut world = World::with(Settings {
+        broadcast_auto: true,
+        ..Settings::default()
+    });
+    world.enter(ADA, "ada");
+    world.enter(BO, "bo");
+    let camera = world.publish(ADA, Source::Camera);
+    world.give(Input::TrackLive {
+        track: camera,
+        codec: Codec::H264,
+    });
+    world.give(go_off_air());
+    let microphone = world.publish(BO, Source::Microphone);
+    world.give(Input::TrackLive {
+        track: microphone,
+        codec: Codec::Opus,
+    });
+    assert!(world.room.broadcast().is_none());
+    world.give(Input::Unpublish {
+        member: ADA,
+        track: camera,
+    });
+    world.give(Input::Unpublish {
+        member: BO,
+        track: microphone,
+    });
+    let camera = world.publish(ADA, Source::Camera);
+    world.give(Input::TrackLive {
+        track: camera,
+        codec: Codec::H264,
+    });
+    assert!(world.room.broadcast().is_some());
+}
+
+#[test]
+fn settings_that_become_automatic_act_on_what_is_live() {
+    let mut world = World::of_two();
+    let camera = world.publish(ADA, Source::Camera);
+    world.give(Input::TrackLive {
+        track: camera,
+        codec: Codec::H264,
+    });
+    let settings = Settings {
+        record_auto: true,
+        ..Settings::default()
+    };
+    world.check(
+        Input::SettingsChanged(settings),
+        &[
+            Output::StartProgram { program: CUT },
+            Output::RecordingStarted,
+        ],
+    );
+}
+
+#[test]
+fn an_empty_room_stays_on_air_for_the_grace_time_and_then_ends_by_itself() {
+    let mut world = World::of_two();
+    world.give(go_on_air(CUT));
+    world.give(leave(ADA));
+    assert_eq!(world.room.poll_timeout(), None);
+    world.give(leave(BO));
+    assert_eq!(
+        world.room.poll_timeout(),
+        Some(world.now + EMPTY_BROADCAST_GRACE)
+    );
+    world.now += EMPTY_BROADCAST_GRACE - Duration::from_millis(1);
+    world.check(Input::Timeout, &[]);
+    world.now += Duration::from_millis(1);
+    let outputs = world.give(Input::Timeout);
+    assert!(
+        matches!(
+            &outputs[..],
+            [
+                Output::BroadcastStopped { reason: Some(_) },
+                Output::StopProgram,
+                Output::Empty
+            ]
+        ),
+        "{outputs:?}"
+    );
+}
+
+#[test]
+fn who_comes_back_within_the_grace_time_finds_the_broadcast_on() {
+    let mut world = World::of_two();
+    world.give(go_on_air(CUT));
+    world.give(leave(ADA));
+    world.give(leave(BO));
+    world.now += EMPTY_BROADCAST_GRACE / 2;
+    world.enter(ADA, "ada");
+    assert_eq!(world.room.poll_timeout(), None);
+    world.now += EMPTY_BROADCAST_GRACE;
+    world.check(Input::Timeout, &[]);
+    assert!(world.room.broadcast().is_some());
+}
+
+#[test]
+fn a_recording_of_a_room_where_nobody_comes_ends_by_itself() {
+    let mut world = World::new();
+    world.give(record());
+    assert_eq!(
+        world.room.poll_timeout(),
+        Some(world.now + EMPTY_BROADCAST_GRACE)
+    );
+}
+
+#[test]
+fn a_program_that_fails_takes_both_switches_off_and_says_why() {
+    let mut world = World::of_two();
+    world.give(go_on_air(CUT));
+    world.give(record());
+    let reason = Some("The program's worker stopped.".to_owned());
+    world.check(
+        Input::ProgramFailed {
+            reason: "The program's worker stopped.".into(),
+        },
+        &[
+            Output::BroadcastStopped {
+                reason: reason.clone(),
+            },
+            Output::RecordingStopped { reason },
+            Output::StopProgram,
+        ],
+    );
+}
