@@ -8,7 +8,15 @@ use std::collections::BTreeSet;
 use super::{Finding, Tree};
 
 /// What reads bytes or text from outside, and the target that throws bytes at it.
-const PARSERS: &[(&str, &str)] = &[];
+const PARSERS: &[(&str, &str)] = &[
+    ("core/amphi-media/src/h264.rs", "h264"),
+    ("core/amphi-media/src/opus.rs", "opus"),
+    ("core/amphi-media/src/vp8.rs", "vp8"),
+    ("core/amphi-policy/src/name.rs", "room_name"),
+    ("core/amphi-policy/src/token.rs", "token"),
+    ("core/amphi-sfu/src/sdp.rs", "sdp"),
+    ("core/amphi-sfu/src/stun.rs", "stun"),
+];
 
 const LIST: &str = "fuzz/bodies/src/lib.rs";
 
