@@ -1,0 +1,200 @@
+/** The server's HTTP API, typed. Every refusal becomes an `ApiError` with words that can be shown. */
+
+export interface ServerInfo {
+  version: string
+  access: 'open' | 'token'
+  composes: boolean
+}
+
+/** What a token allows: the `video` claim of LiveKit's tokens and our two. */
+export interface Grants {
+  roomJoin?: boolean
+  roomAdmin?: boolean
+  roomCreate?: boolean
+  roomBroadcast?: boolean
+  roomRecord?: boolean
+  canPublish?: boolean
+  canSubscribe?: boolean
+  canPublishData?: boolean
+  canPublishSources?: string[]
+  canUpdateOwnMetadata?: boolean
+  hidden?: boolean
+}
+
+export interface Joined {
+  token: string
+  identity: string
+  room: string
+  grants: Grants
+}
+
+export interface RoomSummary {
+  room: string
+  title: string
+  members: number
+  on_air: boolean
+  viewers: number
+  started: string | null
+}
+
+export interface Member {
+  identity: string
+  name: string
+  camera: boolean
+  microphone: boolean
+  screen: boolean
+}
+
+export type BroadcastState = 'off' | 'starting' | 'on_air'
+export type Program = 'auto' | 'cut' | 'compose'
+
+export interface Broadcast {
+  state: BroadcastState
+  program: string | null
+  requested: string | null
+  hls: string | null
+  on_air_member: { identity: string; name: string } | null
+  started: string | null
+  seconds_behind: number | null
+  viewers: number
+  note: string | null
+}
+
+export interface RecordingState {
+  state: 'off' | 'recording'
+  id: string | null
+  started: string | null
+  gaps: number
+}
+
+export interface RoomState {
+  room: string
+  title: string
+  members: Member[]
+  broadcast: Broadcast
+  recording: RecordingState
+}
+
+export interface Recording {
+  id: string
+  room: string
+  title: string
+  started: string
+  duration_s: number
+  state: 'recording' | 'ready'
+  hls: string
+  file: string
+  size_bytes: number
+  gaps: number
+}
+
+/** What a room's administrator may change about a member while the call runs; what is left out stays. */
+export interface MemberChange {
+  canPublishSources?: string[] | null
+  canPublish?: boolean
+  canSubscribe?: boolean
+  canPublishData?: boolean
+}
+
+/** A refusal or a failure. `code` is the server's word, or `unreachable` when nothing answered. */
+export class ApiError extends Error {
+  readonly code: string
+  readonly action: string | null
+
+  constructor(code: string, action: string | null, message: string) {
+    super(message)
+    this.name = 'ApiError'
+    this.code = code
+    this.action = action
+  }
+}
+
+/** Reads the server's error body; a body that is not one (a proxy's page) becomes a plain sentence. */
+export function apiErrorOf(status: number, body: unknown): ApiError {
+  const error = isRecord(body) && isRecord(body.error) ? body.error : {}
+  const message = typeof error.message === 'string' && error.message !== '' ? error.message : `The server answered ${status}.`
+  return new ApiError(
+    typeof error.code === 'string' ? error.code : codeOf(status),
+    typeof error.action === 'string' ? error.action : null,
+    message,
+  )
+}
+
+function codeOf(status: number): string {
+  if (status === 401) return 'unauthorized'
+  if (status === 403) return 'not_allowed'
+  if (status === 404) return 'not_found'
+  return status >= 500 ? 'unavailable' : 'bad_request'
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+interface Ask {
+  method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  body?: unknown
+  token?: string
+  signal?: AbortSignal | undefined
+}
+
+async function ask<T>(path: string, { method = 'GET', body, token, signal }: Ask = {}): Promise<T> {
+  const headers: Record<string, string> = { accept: 'application/json' }
+  if (body !== undefined) headers['content-type'] = 'application/json'
+  if (token !== undefined) headers.authorization = `Bearer ${token}`
+  let answer: Response
+  try {
+    answer = await fetch(path, {
+      method,
+      headers,
+      cache: 'no-store',
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal ? { signal } : {}),
+    })
+  } catch (cause) {
+    if (signal?.aborted) throw cause
+    throw new ApiError('unreachable', null, 'The server cannot be reached. Check the connection.')
+  }
+  dateHeader = answer.headers.get('date')
+  const said: unknown = await answer.json().catch(() => null)
+  if (!answer.ok) throw apiErrorOf(answer.status, said)
+  return said as T
+}
+
+let dateHeader: string | null = null
+
+/** The `Date` of the newest answer, to tell how far this machine's clock is off. */
+export function newestDateHeader(): string | null {
+  return dateHeader
+}
+
+const room = (name: string) => `/api/rooms/${encodeURIComponent(name)}`
+
+export const server = () => ask<ServerInfo>('/api/server')
+export const join = (name: string, as: string) => ask<Joined>(`${room(name)}/join`, { method: 'POST', body: { name: as } })
+export const rooms = (signal?: AbortSignal) => ask<{ rooms: RoomSummary[] }>('/api/rooms', { signal })
+export const roomState = (name: string, signal?: AbortSignal) => ask<RoomState>(room(name), { signal })
+export const recordings = (signal?: AbortSignal) => ask<{ recordings: Recording[] }>('/api/recordings', { signal })
+export const recording = (id: string, signal?: AbortSignal) =>
+  ask<Recording>(`/api/recordings/${encodeURIComponent(id)}`, { signal })
+
+export const startBroadcast = (name: string, token: string, program: Program) =>
+  ask<Pick<Broadcast, 'state' | 'program' | 'hls'>>(`${room(name)}/broadcast`, { method: 'POST', body: { program }, token })
+export const endBroadcast = (name: string, token: string) =>
+  ask<Pick<Broadcast, 'state'>>(`${room(name)}/broadcast`, { method: 'DELETE', token })
+export const startRecording = (name: string, token: string) =>
+  ask<Pick<RecordingState, 'state' | 'id'>>(`${room(name)}/recording`, { method: 'POST', token })
+export const stopRecording = (name: string, token: string) =>
+  ask<Pick<RecordingState, 'state' | 'id'>>(`${room(name)}/recording`, { method: 'DELETE', token })
+
+const member = (name: string, identity: string) => `${room(name)}/members/${encodeURIComponent(identity)}`
+export const changeMember = (name: string, token: string, identity: string, change: MemberChange) =>
+  ask<unknown>(member(name, identity), { method: 'PATCH', body: change, token })
+export const removeMember = (name: string, token: string, identity: string) =>
+  ask<unknown>(member(name, identity), { method: 'DELETE', token })
+
+/** What went wrong, in words, whatever was thrown. */
+export function wordsOf(thrown: unknown): string {
+  if (thrown instanceof ApiError) return thrown.message
+  return thrown instanceof Error && thrown.message !== '' ? thrown.message : 'Something went wrong.'
+}

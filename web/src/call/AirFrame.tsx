@@ -1,0 +1,15 @@
+/** The frame that says: what is inside it is seen by everyone who watches. It draws itself once. */
+import './air.css'
+
+export function AirFrame() {
+  return (
+    <div class="air-frame" data-testid="on-air">
+      <svg aria-hidden="true">
+        <rect width="100%" height="100%" rx="21" pathLength="1" />
+      </svg>
+      <span class="chip live" role="status">
+        On air
+      </span>
+    </div>
+  )
+}

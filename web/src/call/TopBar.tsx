@@ -1,0 +1,62 @@
+/** The stage's top line: where I am, how long, and who else sees it. */
+import type { RoomState } from '../api'
+import { useNow } from '../polling'
+import { clock, count, secondsBehind, secondsSince } from '../times'
+import { Logo } from '../ui/Header'
+import { Icon } from '../ui/Icon'
+import { ThemeToggle } from '../ui/ThemeToggle'
+import type { Call } from './call'
+
+interface Props {
+  title: string
+  state: RoomState | null
+  call: Call
+  onKeys: () => void
+}
+
+export function TopBar({ title, state, call, onKeys }: Props) {
+  const now = useNow()
+  const live = state !== null && state.broadcast.state !== 'off'
+  const since = call.since.value
+  const seconds = live ? secondsSince(state.broadcast.started, now) : since === null ? null : (now - since) / 1000
+  return (
+    <header class="stage-top">
+      <Logo />
+      <h1>{title}</h1>
+      {seconds !== null && (
+        <span class="chip" title={live ? 'Time on air' : 'Time in the call'}>
+          <span class="unseen">{live ? 'On air for ' : 'In the call for '}</span>
+          {clock(seconds)}
+        </span>
+      )}
+      {state?.recording.state === 'recording' && (
+        <span class="chip" role="status">
+          <Icon name="record" />
+          Recording
+        </span>
+      )}
+      <span class="stage-top-end">
+        {live && (
+          <span class="chip">
+            <Icon name="eye" />
+            {count(state.broadcast.viewers)} watching
+          </span>
+        )}
+        {live && (
+          <span class="chip" data-testid="seconds-behind" data-seconds={state.broadcast.seconds_behind ?? ''}>
+            {behindWords(state)}
+          </span>
+        )}
+        <button type="button" class="button plain square keys-button" aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)" onClick={onKeys}>
+          <Icon name="keyboard" />
+        </button>
+        <ThemeToggle />
+      </span>
+    </header>
+  )
+}
+
+function behindWords({ broadcast }: RoomState): string {
+  if (broadcast.state === 'starting') return 'Starting'
+  return broadcast.seconds_behind === null ? 'On air' : `Viewers are ${secondsBehind(broadcast.seconds_behind)} behind`
+}

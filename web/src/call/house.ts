@@ -1,0 +1,80 @@
+/** What the room is to the world while this person is in it: its broadcast, its recording, its members' rights. */
+import { signal, type Signal } from '@preact/signals'
+import * as api from '../api'
+import { claimsOf } from '../tokens'
+import type { Call, MemberView } from './call'
+import { changeOf, type Source } from './permissions'
+
+export type Busy = 'broadcast' | 'recording' | null
+
+/** The HTTP side of a call: asks the server with the member's own token and says refusals in words. */
+export class House {
+  /** What is being asked for right now, so that it is not asked for twice. */
+  readonly busy: Signal<Busy> = signal<Busy>(null)
+  /** Asks the room's state again; set by the page that polls it. */
+  refresh: () => void = () => {}
+
+  private readonly room: string
+  private readonly token: string
+  private readonly call: Call
+  private readonly grants: api.Grants
+
+  constructor(room: string, token: string, call: Call) {
+    this.room = room
+    this.token = token
+    this.call = call
+    this.grants = claimsOf(token)?.grants ?? {}
+  }
+
+  get mayBroadcast(): boolean {
+    return this.grants.roomBroadcast === true || this.grants.roomAdmin === true
+  }
+
+  get mayRecord(): boolean {
+    return this.grants.roomRecord === true || this.grants.roomAdmin === true
+  }
+
+  get mayHost(): boolean {
+    return this.grants.roomAdmin === true
+  }
+
+  refuseBroadcast(): void {
+    this.call.say('You may not start or end a broadcast here (needs: roomBroadcast).')
+  }
+
+  async goLive(program: api.Program): Promise<void> {
+    await this.ask('broadcast', () => api.startBroadcast(this.room, this.token, program))
+  }
+
+  async endBroadcast(): Promise<void> {
+    await this.ask('broadcast', () => api.endBroadcast(this.room, this.token))
+  }
+
+  async record(on: boolean): Promise<void> {
+    if (!this.mayRecord) {
+      this.call.say('You may not record here (needs: roomRecord).')
+      return
+    }
+    await this.ask('recording', () => (on ? api.startRecording : api.stopRecording)(this.room, this.token))
+  }
+
+  async allow(member: MemberView, source: Source, give: boolean): Promise<void> {
+    await this.ask(null, () => api.changeMember(this.room, this.token, member.identity, changeOf(member.allowed, source, give)))
+  }
+
+  async remove(member: MemberView): Promise<void> {
+    await this.ask(null, () => api.removeMember(this.room, this.token, member.identity))
+  }
+
+  private async ask(what: Busy, act: () => Promise<unknown>): Promise<void> {
+    if (what !== null && this.busy.value !== null) return
+    if (what !== null) this.busy.value = what
+    try {
+      await act()
+    } catch (thrown) {
+      this.call.say(api.wordsOf(thrown))
+    }
+    if (what !== null) this.busy.value = null
+    this.refresh()
+  }
+}

@@ -1,0 +1,100 @@
+/** A recording: the program as it was broadcast or recorded, played from the bytes on the server's disk. */
+import { useEffect, useRef, useState } from 'preact/hooks'
+import * as api from '../api'
+import { usePolled } from '../polling'
+import { followLink, pathTo } from '../router'
+import { clock, dayOf, size } from '../times'
+import { Header } from '../ui/Header'
+import { Icon } from '../ui/Icon'
+import { Message } from '../ui/Message'
+import { Hls, recordingHls } from '../watch/hls'
+import { NotFound } from './NotFound'
+import './watch.css'
+
+export function RecordingPage({ id }: { id: string }) {
+  const found = usePolled(`recording ${id}`, (signal) => api.recording(id, signal), (newest) =>
+    newest?.state === 'recording' ? 3000 : 60000,
+  )
+  const recording = found.value
+  const title = recording ? recording.title || recording.room : 'Recording'
+  useEffect(() => {
+    document.title = `${title} · amphi`
+  }, [title])
+
+  if (!recording) {
+    if (found.error?.code === 'not_found' || found.error?.code === 'bad_request') return <NotFound />
+    if (found.error) {
+      return (
+        <Message title="This recording cannot be loaded">
+          <p>{found.error.message}</p>
+        </Message>
+      )
+    }
+    return <Header />
+  }
+  return (
+    <div class="watch recording-page">
+      <Header />
+      <main>
+        <Player key={`${recording.hls} ${recording.state}`} recording={recording} title={title} />
+        <div class="watch-info">
+          <div>
+            <h1>{title}</h1>
+            <p class="dim">
+              {dayOf(recording.started)}, {recording.state === 'recording' ? 'recording now' : clock(recording.duration_s)}
+              {recording.gaps > 0 && `, with ${recording.gaps === 1 ? 'one gap' : `${recording.gaps} gaps`}`}
+            </p>
+          </div>
+          <div class="watch-actions">
+            <a class="button" href={pathTo('watch', recording.room)} onClick={followLink}>
+              To the room
+            </a>
+            <a class="button primary" href={recording.file} download={`${recording.room}.mp4`}>
+              <Icon name="download" />
+              Download ({size(recording.size_bytes)})
+            </a>
+          </div>
+        </div>
+      </main>
+    </div>
+  )
+}
+
+function Player({ recording, title }: { recording: api.Recording; title: string }) {
+  const video = useRef<HTMLVideoElement>(null)
+  const [trouble, setTrouble] = useState<string | null>(null)
+
+  useEffect(() => {
+    const element = video.current
+    if (!element) return
+    if (!Hls.isSupported()) {
+      element.src = recording.file
+      return
+    }
+    const hls = recordingHls()
+    let recovered = false
+    hls.on(Hls.Events.ERROR, (_, error) => {
+      if (!error.fatal) return
+      if (error.type === Hls.ErrorTypes.MEDIA_ERROR && !recovered) {
+        recovered = true
+        hls.recoverMediaError()
+        return
+      }
+      setTrouble('The recording cannot be played here. It can still be downloaded.')
+    })
+    hls.loadSource(recording.hls)
+    hls.attachMedia(element)
+    return () => hls.destroy()
+  }, [])
+
+  return (
+    <>
+      <video ref={video} data-testid="player" aria-label={`Recording of ${title}`} controls playsInline />
+      {trouble && (
+        <p class="note bad" role="status">
+          {trouble}
+        </p>
+      )}
+    </>
+  )
+}

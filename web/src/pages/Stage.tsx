@@ -1,0 +1,194 @@
+/** The stage: the call, and its way to the world. */
+import { useEffect, useState } from 'preact/hooks'
+import * as api from '../api'
+import { AirFrame } from '../call/AirFrame'
+import { Call } from '../call/call'
+import { Controls, type Panel, type Question } from '../call/Controls'
+import { House } from '../call/house'
+import { useKeys } from '../call/keys'
+import { PeoplePanel } from '../call/PeoplePanel'
+import { Pictures } from '../call/Pictures'
+import { Devices, EndBroadcast, GoLive, KeyList, OnAir } from '../call/questions'
+import { Sounds } from '../call/Sounds'
+import { TopBar } from '../call/TopBar'
+import * as choices from '../choices'
+import { usePolled } from '../polling'
+import { go, pathTo } from '../router'
+import { forgetToken, takeTokenFromAddress, tokenFor } from '../tokens'
+import { Icon } from '../ui/Icon'
+import { Message } from '../ui/Message'
+import './stage.css'
+
+const LOOK_EVERY_MS = 2000
+const LOOK_WHILE_STARTING_MS = 1000
+
+export function Stage({ room }: { room: string }) {
+  takeTokenFromAddress(room)
+  const token = tokenFor(room)
+  // Nobody steps on stage without having passed the door.
+  useEffect(() => {
+    if (token === null) go(pathTo('join', room), 'replace')
+  }, [token === null])
+  // The token of the moment of coming in stays this call's token.
+  const [held] = useState(token)
+  return held === null ? null : <InRoom room={room} token={held} />
+}
+
+function InRoom({ room, token }: { room: string; token: string }) {
+  const [session, setSession] = useState<{ call: Call; house: House } | null>(null)
+  const [tries, setTries] = useState(0)
+  useEffect(() => {
+    const call = new Call()
+    setSession({ call, house: new House(room, token, call) })
+    void call.join(token, choices.myName.value)
+    const away = () => call.leave()
+    addEventListener('pagehide', away)
+    return () => {
+      removeEventListener('pagehide', away)
+      call.leave()
+    }
+  }, [tries])
+  if (!session) return null
+  return <OnStage room={room} {...session} onRejoin={() => setTries(tries + 1)} />
+}
+
+interface Props {
+  room: string
+  call: Call
+  house: House
+  onRejoin: () => void
+}
+
+function OnStage({ room, call, house, onRejoin }: Props) {
+  const polled = usePolled(
+    `stage ${room}`,
+    (signal) => api.roomState(room, signal),
+    (newest) => (newest?.broadcast.state === 'starting' ? LOOK_WHILE_STARTING_MS : LOOK_EVERY_MS),
+  )
+  house.refresh = polled.refresh
+  const server = usePolled('server', api.server, () => 60000)
+  const [panel, setPanel] = useState<Panel>(null)
+  const [question, setQuestion] = useState<Question>(null)
+  const state = polled.value
+  const title = state?.title || room
+  const live = state !== null && state.broadcast.state !== 'off'
+  const close = () => setQuestion(null)
+  const leave = () => {
+    call.leave()
+    go('/')
+  }
+
+  useEffect(() => {
+    document.title = `${live ? 'On air: ' : ''}${title} · amphi`
+  }, [title, live])
+
+  useKeys((action, held) => {
+    switch (action) {
+      case 'microphone':
+        return void call.toggleMicrophone()
+      case 'camera':
+        return void call.toggleCamera()
+      case 'screen':
+        return void call.toggleScreen()
+      case 'people':
+        return setPanel(panel === 'people' ? null : 'people')
+      case 'talk':
+        return void call.talk(held)
+      case 'keys':
+        return setQuestion('keys')
+      case 'back':
+        return setPanel(null)
+    }
+  })
+
+  if (call.state.value === 'over') return <Over room={room} call={call} access={server.value?.access ?? null} onRejoin={onRejoin} onLeave={leave} />
+  return (
+    <div class={panel === null ? 'stage' : 'stage with-panel'}>
+      <TopBar title={title} state={state} call={call} onKeys={() => setQuestion('keys')} />
+      <main class={live ? 'stage-main is-live' : 'stage-main'}>
+        {live && <AirFrame />}
+        {call.state.value === 'connecting' ? <p class="stage-wait" role="status">Joining {title}</p> : <Pictures call={call} />}
+        <Sounds call={call} />
+        <div class="stage-messages">
+          {call.state.value === 'reconnecting' && (
+            <p class="banner bad" data-testid="reconnecting" role="alert">
+              <span class="spinner" aria-hidden="true" />
+              The connection was lost. Reconnecting.
+            </p>
+          )}
+          {call.soundBlocked.value && (
+            <button type="button" class="button primary" data-testid="start-audio-button" onClick={() => void call.startSound()}>
+              <Icon name="volume" />
+              Start audio
+            </button>
+          )}
+          <Notice call={call} />
+        </div>
+        {live && state.broadcast.note && <p class="note stage-note">{state.broadcast.note}</p>}
+      </main>
+      {panel === 'people' && (
+        <PeoplePanel room={room} call={call} house={house} openDoor={server.value?.access === 'open'} onClose={() => setPanel(null)} />
+      )}
+      <Controls call={call} house={house} state={state} panel={panel} onPanel={setPanel} onAsk={setQuestion} onLeave={leave} />
+      {question === 'go-live' && <GoLive house={house} server={server.value} onClose={close} />}
+      {question === 'on-air' && live && <OnAir room={room} state={state} onClose={close} />}
+      {question === 'end' && live && <EndBroadcast house={house} viewers={state.broadcast.viewers} onClose={close} />}
+      {question === 'devices' && <Devices call={call} onClose={close} />}
+      {question === 'keys' && <KeyList onClose={close} />}
+    </div>
+  )
+}
+
+/** The live region is always there, so that screen readers hear what is put into it. */
+function Notice({ call }: { call: Call }) {
+  const notice = call.notice.value
+  return (
+    <div class="notice" data-testid="notice" role="status">
+      {notice && (
+        <p key={notice.number} class="banner">
+          <span>{notice.text}</span>
+          <button type="button" class="button plain square" aria-label="Dismiss" onClick={() => call.hush()}>
+            <Icon name="close" />
+          </button>
+        </p>
+      )}
+    </div>
+  )
+}
+
+interface OverProps {
+  room: string
+  call: Call
+  access: api.ServerInfo['access'] | null
+  onRejoin: () => void
+  onLeave: () => void
+}
+
+function Over({ room, call, access, onRejoin, onLeave }: OverProps) {
+  const ending = call.ending.value
+  if (!ending) return null
+  const toDoor = () => {
+    forgetToken(room)
+    go(pathTo('join', room), 'replace')
+  }
+  return (
+    <Message title={ending.title}>
+      <p data-testid="ending">{ending.words}</p>
+      <div class="actions">
+        {ending.again && (
+          <button type="button" class="button primary" data-testid="rejoin-button" onClick={onRejoin}>
+            Rejoin
+          </button>
+        )}
+        {!ending.again && access === 'open' && (
+          <button type="button" class="button primary" onClick={toDoor}>
+            Back to the door
+          </button>
+        )}
+        <button type="button" class="button" onClick={onLeave}>
+          To the home page
+        </button>
+      </div>
+    </Message>
+  )
+}

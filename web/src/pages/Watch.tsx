@@ -1,0 +1,115 @@
+/** The watch page: a room's broadcast, or what to do while there is none. */
+import { useEffect, useState } from 'preact/hooks'
+import * as api from '../api'
+import { useNow, usePolled } from '../polling'
+import { followLink, pathTo } from '../router'
+import { count, inWords, secondsSince } from '../times'
+import { CopyLink } from '../ui/CopyLink'
+import { Header } from '../ui/Header'
+import { LiveView } from '../watch/LiveView'
+import { Offline } from '../watch/Offline'
+import { namesOf } from '../ui/names'
+import './watch.css'
+
+const LOOK_EVERY_MS = 2000
+const LOOK_WHILE_STARTING_MS = 1000
+/** How long the player may play out what it holds after the broadcast is over. */
+const PLAY_OUT_MS = 8000
+
+export function Watch({ room }: { room: string }) {
+  const state = usePolled(
+    `watch ${room}`,
+    (signal) => api.roomState(room, signal),
+    (newest) => (newest?.broadcast.state === 'starting' ? LOOK_WHILE_STARTING_MS : LOOK_EVERY_MS),
+  )
+  const server = usePolled('server', api.server, () => 60000)
+  const [theatre, setTheatre] = useState(false)
+  const { source, started, ended, playedOut } = useBroadcast(state.value)
+  const title = state.value?.title || room
+
+  useEffect(() => {
+    document.title = `${title} · amphi`
+  }, [title])
+
+  return (
+    <div class={theatre && source !== null ? 'watch theatre' : 'watch'}>
+      <Header />
+      <main>
+        {source !== null ? (
+          <LiveView key={`${source} ${started}`} source={source} title={`Broadcast of ${title}`} theatre={theatre} onTheatre={() => setTheatre(!theatre)} onEnded={playedOut} />
+        ) : (
+          <Offline room={room} state={state.value} error={state.error} ended={ended} />
+        )}
+        <div class="watch-info">
+          <div>
+            <h1>{title}</h1>
+            {state.value && source !== null && <Facts state={state.value} />}
+          </div>
+          <div class="watch-actions">
+            <CopyLink path={pathTo('watch', room)} />
+            {server.value?.access === 'open' && (
+              <a class="button primary" href={pathTo('join', room)} onClick={followLink}>
+                Join the stage
+              </a>
+            )}
+          </div>
+        </div>
+        {source !== null && state.value?.broadcast.note && <p class="note">{state.value.broadcast.note}</p>}
+        {source !== null && state.error && (
+          <p class="note bad" role="status">
+            {state.error.message}
+          </p>
+        )}
+      </main>
+    </div>
+  )
+}
+
+function Facts({ state }: { state: api.RoomState }) {
+  const { viewers, started } = state.broadcast
+  const since = secondsSince(started, useNow())
+  const parts = [`${count(viewers)} watching`]
+  if (since !== null && since >= 60) parts.push(`live for ${inWords(since)}`)
+  if (state.members.length > 0) parts.push(`with ${namesOf(state.members)}`)
+  return <p class="dim">{parts.join(', ')}</p>
+}
+
+interface Watched {
+  /** The playlist to play. */
+  source: string | null
+  started: string | null
+  /** When the broadcast that ended here had started (`''` when unknown); `null` when none ended. */
+  ended: string | null
+  /** To be called when the player has no more. */
+  playedOut: () => void
+}
+
+/** When the room says "off", the player still holds the last seconds: they are played before the end shows. */
+function useBroadcast(state: api.RoomState | null): Watched {
+  const [source, setSource] = useState<string | null>(null)
+  const [started, setStarted] = useState<string | null>(null)
+  const [ended, setEnded] = useState<string | null>(null)
+  const broadcast = state?.broadcast
+  const live = broadcast?.state === 'on_air' ? broadcast.hls : null
+  const off = broadcast?.state === 'off'
+
+  useEffect(() => {
+    if (live === null || live === undefined) return
+    setSource(live)
+    setStarted(broadcast?.started ?? null)
+    setEnded(null)
+  }, [live, broadcast?.started])
+
+  function finish() {
+    setSource(null)
+    setEnded(started ?? '')
+  }
+  useEffect(() => {
+    if (!off || source === null) return
+    const timer = setTimeout(finish, PLAY_OUT_MS)
+    return () => clearTimeout(timer)
+  }, [off, source])
+
+  // A playlist that ends while the room is on air is a broadcast that was ended and started again.
+  return { source, started, ended, playedOut: () => off && finish() }
+}

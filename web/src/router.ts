@@ -1,0 +1,54 @@
+/** Which page the address names, and going to another one without loading the document again. */
+import { signal } from '@preact/signals'
+import { decoded, roomNameProblem } from './rooms'
+
+export type Place =
+  | { page: 'home' }
+  | { page: 'join' | 'stage' | 'watch'; room: string }
+  | { page: 'recording'; id: string }
+  | { page: 'not-found' }
+
+/** The page a path names. */
+export function placeOf(path: string): Place {
+  const parts = path.split('/').filter((part) => part !== '')
+  const [page, segment] = parts
+  if (page === undefined) return { page: 'home' }
+  const name = parts.length === 2 && segment !== undefined ? decoded(segment) : null
+  if (name === null) return { page: 'not-found' }
+  if (page === 'recording') return { page, id: name }
+  if ((page === 'join' || page === 'stage' || page === 'watch') && roomNameProblem(name) === null) {
+    return { page, room: name }
+  }
+  return { page: 'not-found' }
+}
+
+/** The path of a room's page. */
+export function pathTo(page: 'join' | 'stage' | 'watch' | 'recording', name: string): string {
+  return `/${page}/${encodeURIComponent(name)}`
+}
+
+export const place = signal<Place>({ page: 'home' })
+
+/** Reads the address bar and follows Back and Forward. */
+export function startRouter(): void {
+  place.value = placeOf(location.pathname)
+  addEventListener('popstate', () => {
+    place.value = placeOf(location.pathname)
+  })
+}
+
+export function go(path: string, how: 'push' | 'replace' = 'push'): void {
+  if (how === 'push') history.pushState(null, '', path)
+  else history.replaceState(null, '', path)
+  place.value = placeOf(location.pathname)
+  scrollTo(0, 0)
+}
+
+/** Follows a plain click on a link inside the pages; every other click keeps its browser meaning. */
+export function followLink(event: MouseEvent): void {
+  const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey
+  const link = event.currentTarget
+  if (!plain || event.defaultPrevented || !(link instanceof HTMLAnchorElement)) return
+  event.preventDefault()
+  go(link.pathname + link.search + link.hash)
+}

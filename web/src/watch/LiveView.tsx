@@ -1,0 +1,167 @@
+/** A broadcast as it plays: the picture, its controls, and its keys. */
+import { useSignalEffect } from '@preact/signals'
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { typing } from '../ui/keys'
+import { Icon } from '../ui/Icon'
+import { LivePlayer } from './live'
+import { PlayerBar } from './PlayerBar'
+import './player.css'
+
+/** The controls leave the picture alone after this long without a movement. */
+const CONTROLS_SHOWN_MS = 3000
+
+interface Props {
+  source: string
+  title: string
+  theatre: boolean
+  onTheatre: () => void
+  onEnded: () => void
+}
+
+export function LiveView(props: Props) {
+  const video = useRef<HTMLVideoElement>(null)
+  const [player, setPlayer] = useState<LivePlayer | null>(null)
+
+  useEffect(() => {
+    if (!video.current) return
+    const made = new LivePlayer(video.current, props.source)
+    setPlayer(made)
+    return () => made.close()
+  }, [props.source])
+
+  return <Frame {...props} video={video} player={player} />
+}
+
+function Frame({ title, theatre, onTheatre, onEnded, video, player }: Props & { video: { current: HTMLVideoElement | null }; player: LivePlayer | null }) {
+  const frame = useRef<HTMLDivElement>(null)
+  const [fullscreen, setFullscreen] = useState(false)
+  const [idle, wake] = useIdle()
+
+  useEffect(() => {
+    const changed = () => setFullscreen(document.fullscreenElement === frame.current)
+    document.addEventListener('fullscreenchange', changed)
+    return () => document.removeEventListener('fullscreenchange', changed)
+  }, [])
+
+  function toggleFullscreen() {
+    if (document.fullscreenElement) void document.exitFullscreen()
+    else void enterFullscreen(frame.current, video.current)
+  }
+
+  function pictureInPicture() {
+    if (document.pictureInPictureElement) void document.exitPictureInPicture()
+    // Refused before the first picture; there is nothing to show in a window yet.
+    else void video.current?.requestPictureInPicture().catch(() => {})
+  }
+
+  const keys = useRef<(key: string) => boolean>(() => false)
+  keys.current = (key) => {
+    if (!player) return false
+    switch (key) {
+      case 'k':
+      case ' ':
+        player.togglePlay()
+        return true
+      case 'm':
+        player.setMuted(!player.muted.value)
+        return true
+      case 'l':
+        void player.toLive()
+        return true
+      case 'f':
+        toggleFullscreen()
+        return true
+      case 't':
+        onTheatre()
+        return true
+      case 'i':
+        pictureInPicture()
+        return true
+      case 'arrowup':
+      case 'arrowdown':
+        player.setVolume(player.volume.value + (key === 'arrowup' ? 0.1 : -0.1))
+        return true
+      default:
+        return false
+    }
+  }
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || typing(event)) return
+      if (keys.current(event.key.toLowerCase())) {
+        event.preventDefault()
+        wake()
+      }
+    }
+    addEventListener('keydown', pressed)
+    return () => removeEventListener('keydown', pressed)
+  }, [])
+
+  return (
+    <div ref={frame} class={idle && player?.playing.value && !player.paused.value ? 'player idle' : 'player'} onPointerMove={wake} onFocusIn={wake}>
+      <video ref={video} data-testid="player" aria-label={title} playsInline muted onDblClick={toggleFullscreen} />
+      {player && (
+        <>
+          <Overlay player={player} onEnded={onEnded} />
+          <PlayerBar
+            player={player}
+            theatre={theatre}
+            onTheatre={onTheatre}
+            fullscreen={fullscreen}
+            onFullscreen={toggleFullscreen}
+            onPictureInPicture={document.pictureInPictureEnabled ? pictureInPicture : null}
+          />
+        </>
+      )}
+    </div>
+  )
+}
+
+function Overlay({ player, onEnded }: { player: LivePlayer; onEnded: () => void }) {
+  useSignalEffect(() => {
+    if (player.ended.value) onEnded()
+  })
+  return (
+    <>
+      {player.blocked.value && (
+        <button type="button" class="button primary player-centre" onClick={() => void player.toLive()}>
+          <Icon name="play" />
+          Play
+        </button>
+      )}
+      {player.waiting.value && !player.blocked.value && <span class="spinner player-centre" role="status" aria-label="Waiting for the picture" />}
+      {player.trouble.value && (
+        <p class="player-trouble" role="status">
+          {player.trouble.value}
+        </p>
+      )}
+      {player.muted.value && (
+        <button type="button" class="button primary player-unmute" data-testid="unmute-button" onClick={() => player.setMuted(false)}>
+          <Icon name="volumeOff" />
+          Unmute
+        </button>
+      )}
+    </>
+  )
+}
+
+function useIdle(): [boolean, () => void] {
+  const [idle, setIdle] = useState(false)
+  const timer = useRef(0)
+  const wake = () => {
+    setIdle(false)
+    clearTimeout(timer.current)
+    timer.current = window.setTimeout(() => setIdle(true), CONTROLS_SHOWN_MS)
+  }
+  useEffect(() => {
+    wake()
+    return () => clearTimeout(timer.current)
+  }, [])
+  return [idle, wake]
+}
+
+/** iPhones give full screen to a video only, by a name of their own. */
+async function enterFullscreen(frame: HTMLElement | null, video: (HTMLVideoElement & { webkitEnterFullscreen?: () => void }) | null) {
+  if (frame?.requestFullscreen) await frame.requestFullscreen().catch(() => {})
+  else video?.webkitEnterFullscreen?.()
+}

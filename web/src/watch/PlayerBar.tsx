@@ -1,0 +1,92 @@
+/** The controls over a live picture. */
+import { secondsBehind } from '../times'
+import { Icon } from '../ui/Icon'
+import type { LivePlayer } from './live'
+
+interface Props {
+  player: LivePlayer
+  theatre: boolean
+  onTheatre: () => void
+  fullscreen: boolean
+  onFullscreen: () => void
+  onPictureInPicture: (() => void) | null
+}
+
+export function PlayerBar({ player, theatre, onTheatre, fullscreen, onFullscreen, onPictureInPicture }: Props) {
+  const paused = player.paused.value
+  const muted = player.muted.value
+  return (
+    <div class="player-bar">
+      <button type="button" class="bar-button" aria-label={paused ? 'Play' : 'Pause'} title={paused ? 'Play (K)' : 'Pause (K)'} onClick={() => player.togglePlay()}>
+        <Icon name={paused ? 'play' : 'pause'} />
+      </button>
+      <button type="button" class="bar-button" aria-label="Mute" aria-pressed={muted} title="Mute (M)" onClick={() => player.setMuted(!muted)}>
+        <Icon name={muted ? 'volumeOff' : 'volume'} />
+      </button>
+      <input
+        class="volume"
+        type="range"
+        min="0"
+        max="1"
+        step="0.05"
+        aria-label="Volume"
+        value={muted ? 0 : player.volume.value}
+        onInput={(event) => player.setVolume(event.currentTarget.valueAsNumber)}
+      />
+      <LiveBadge player={player} />
+      <Behind player={player} />
+      <span class="bar-space" />
+      <QualitySelect player={player} />
+      {onPictureInPicture && (
+        <button type="button" class="bar-button wide-only" aria-label="Picture in picture" title="Picture in picture (I)" onClick={onPictureInPicture}>
+          <Icon name="pip" />
+        </button>
+      )}
+      <button type="button" class="bar-button wide-only" data-testid="theatre-button" aria-label="Theatre mode" aria-pressed={theatre} title="Theatre mode (T)" onClick={onTheatre}>
+        <Icon name="theatre" />
+      </button>
+      <button type="button" class="bar-button" data-testid="fullscreen-button" aria-label="Full screen" aria-pressed={fullscreen} title="Full screen (F)" onClick={onFullscreen}>
+        <Icon name="fullscreen" />
+      </button>
+    </div>
+  )
+}
+
+function LiveBadge({ player }: { player: LivePlayer }) {
+  const live = player.atEdge.value
+  return (
+    <button type="button" class={live ? 'live-badge' : 'live-badge late'} data-testid="live-badge" data-live={live} title="To the live edge (L)" onClick={() => void player.toLive()}>
+      {live ? 'Live' : 'Go to live'}
+    </button>
+  )
+}
+
+function Behind({ player }: { player: LivePlayer }) {
+  const behind = player.behind.value
+  return (
+    <span class="bar-text" data-testid="seconds-behind" data-seconds={behind?.toFixed(2) ?? ''}>
+      {behind === null ? '' : `${secondsBehind(behind)} behind`}
+    </span>
+  )
+}
+
+function QualitySelect({ player }: { player: LivePlayer }) {
+  const height = player.height.value
+  const automatic = player.quality.value === -1 && height > 0 ? `Auto (${height}p)` : 'Auto'
+  return (
+    <select
+      class="quality"
+      data-testid="quality-select"
+      aria-label="Quality"
+      value={String(player.quality.value)}
+      onChange={(event) => player.setQuality(Number(event.currentTarget.value))}
+    >
+      <option value="-1">{automatic}</option>
+      {player.qualities.value.map(({ level, name }) => (
+        <option key={level} value={String(level)}>
+          {name}
+        </option>
+      ))}
+    </select>
+  )
+}
