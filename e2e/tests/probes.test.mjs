@@ -1,6 +1,7 @@
 // The measuring instruments themselves: each says yes to what is there and no to what is not.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { barriers, sideways } from '../harness/axe.mjs';
 import { Person } from '../harness/browser.mjs';
 import { servePages } from '../harness/files.mjs';
 import { becomes, eventually } from '../harness/poll.mjs';
@@ -29,6 +30,25 @@ test('colour, tone and frame counters tell what is there from what is not', asyn
     const before = (await framesOf(ada.see('me'))).shown;
     await eventually('frames are counted', async () => (await framesOf(ada.see('me'))).shown > before + 10);
     assert.equal((await framesOf(ada.see('nothing'))).shown, 0);
+  } finally {
+    await ada.close();
+    await site.close();
+  }
+});
+
+test('a screen with a barrier, or wider than its window, is seen as such', async () => {
+  const words = '<!doctype html><html lang="en"><title>a</title><main><h1>a</h1>';
+  const site = await servePages({
+    '/': { text: `${words}</main>` },
+    '/bad': { text: `${words}<button></button><div style="width: 5000px">b</div></main>` },
+  });
+  const ada = await Person.open({ name: 'Ada' });
+  try {
+    await ada.open(site.url);
+    assert.deepEqual([await barriers(ada), await sideways(ada)], [[], 0]);
+    await ada.open(`${site.url}/bad`);
+    assert.match((await barriers(ada)).join(), /^button-name: .*<button>/);
+    assert.ok((await sideways(ada)) > 3_000);
   } finally {
     await ada.close();
     await site.close();
