@@ -33,18 +33,19 @@ need() {
   fi
 }
 
-# must_have "a command that succeeds when it is there" "what to do": for what no Debian package brings.
+# must_have "what" "a command that succeeds when it is there" "what to do": for what no Debian package brings.
 must_have() {
-  if bash -c "$1" >/dev/null 2>&1; then return; fi
-  echo "missing: $1 does not succeed. $2" >&2
+  if bash -c "$2" >/dev/null 2>&1; then return; fi
+  echo "missing: $1. $3" >&2
   exit 1
 }
 
 # What `cargo build` and the pages need.
 setup_build() {
-  must_have "cargo --version" "Install Rust 1.90 or later: https://rustup.rs"
-  must_have "node -e 'process.exit(+process.versions.node.split(\".\")[0] >= 20 ? 0 : 1)' && npm --version" \
-    "Install Node.js 20 or later, with npm: https://nodejs.org"
+  must_have "cargo, the Rust toolchain" "cargo --version" "Install Rust 1.90 or later: https://rustup.rs"
+  must_have "Node.js 20.19 or later, with npm" "npm --version && node -e '
+    const [major, minor] = process.versions.node.split(\".\").map(Number);
+    process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)'" "Install it: https://nodejs.org"
   need "compiles the C in the DTLS, SQLite and Opus crates" "cc --version && c++ --version" gcc g++ libc6-dev
   need "builds Opus" "cmake --version && make --version" cmake make
 }
