@@ -43,18 +43,21 @@ export async function colourOf(video) {
  */
 export async function tonesOf(element, tones) {
   const levels = await element.evaluate(async (media, wanted) => {
-    // One analyser per element and stream; a new stream (another src) gets a new one.
+    // One analyser per element and audio track; when the element plays another one, it gets a new analyser.
     const ears = (window.earsOfTheTest ??= new WeakMap());
     const source = media.srcObject ?? media.currentSrc;
     let ear = ears.get(media);
-    if (!ear || ear.source !== source) {
+    if (!ear || ear.source !== source || ear.track.readyState !== 'live' || !ear.stream.getAudioTracks().includes(ear.track)) {
+      await ear?.context.close();
+      ears.delete(media);
       const stream = media.srcObject ?? media.captureStream();
-      if (stream.getAudioTracks().length === 0) return wanted.map(() => ({ tone: -200, around: -200 }));
+      const [track] = stream.getAudioTracks();
+      if (!track) return wanted.map(() => ({ tone: -200, around: -200 }));
       const context = new AudioContext();
       await context.resume();
       const analyser = new AnalyserNode(context, { fftSize: 8192, smoothingTimeConstant: 0 });
-      context.createMediaStreamSource(stream).connect(analyser);
-      ear = { source, stream, context, analyser };
+      context.createMediaStreamSource(new MediaStream([track])).connect(analyser);
+      ear = { source, stream, track, context, analyser };
       ears.set(media, ear);
       await new Promise((done) => setTimeout(done, 300));
     }
