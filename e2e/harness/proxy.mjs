@@ -12,9 +12,10 @@ export class Proxy {
    */
   static async start(target, { missing } = {}) {
     const proxy = new Proxy();
-    const { hostname, port } = new URL(target);
+    proxy.target = target;
     proxy.server = http.createServer((request, response) => {
       if (missing?.test(request.url)) return response.writeHead(404).end();
+      const { hostname, port } = new URL(proxy.target);
       const onward = http.request(
         { hostname, port, path: request.url, method: request.method, headers: request.headers },
         (answer) => {
@@ -27,6 +28,7 @@ export class Proxy {
     });
     proxy.server.on('upgrade', (request, socket, head) => {
       if (missing?.test(request.url)) return socket.end('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n');
+      const { hostname, port } = new URL(proxy.target);
       const onward = net.connect(Number(port), hostname, () => {
         const lines = [`${request.method} ${request.url} HTTP/1.1`];
         for (let at = 0; at < request.rawHeaders.length; at += 2) {
@@ -52,6 +54,9 @@ export class Proxy {
     proxy.url = `http://127.0.0.1:${proxy.server.address().port}`;
     return proxy;
   }
+
+  /** Where new connections go. */
+  target = '';
 
   /** The paths of the WebSockets that were let through, oldest first. */
   upgrades = [];
