@@ -5,6 +5,7 @@
 //!
 //! Start reading at [`Frame`]: it is what travels in the frame lane.
 
+mod counters;
 mod frame;
 pub mod h264;
 mod id;
