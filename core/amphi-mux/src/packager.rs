@@ -1,0 +1,886 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use amphi_media::{MediaKind, MediaTime, Sample, VideoSize};
+use bytes::Bytes;
+
+use crate::boxes::{
+    self, AUDIO_RATE, AUDIO_TRACK, AUDIO_UNIT_TICKS, Entry, PartSample, VIDEO_RATE, VIDEO_TRACK,
+};
+use crate::picture::{self, Parameters, Picture};
+
+/// Largest sample that is packed: a 4K key frame is a tenth of it. A larger one is dropped, and the pictures that need it.
+const SAMPLE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// No part is closed below this share of the target (RFC 8216bis §4.4.4.9: 85 %), but for the last one of a segment.
+const PART_SHARE_MIN: (i64, i64) = (85, 100);
+
+/// No segment is shorter, so that every segment has sound in it and the numbers of both renditions stay the same:
+/// four AAC access units. A cut that comes sooner is shown this much later.
+const SEGMENT_TICKS_MIN: i64 = VIDEO_RATE as i64 / 10;
+
+/// How far the sound's clock must be past the end of a part before the picture is held. The sound comes some 250 ms
+/// after the picture by itself; a source that is later than this raises it for itself (see `Packager::lag`).
+const PATIENCE_TICKS_MIN: i64 = VIDEO_RATE as i64 / 20;
+/// A source later than this is shown late and counted, so that nobody waits for it.
+const PATIENCE_TICKS_MAX: i64 = 2 * VIDEO_RATE as i64;
+
+/// A picture this much after the one before it, without sound in between to hold it, is a break in time.
+const JUMP_TICKS: i64 = 10 * VIDEO_RATE as i64;
+
+/// Sound that waits for the picture's segments to be decided: 10 s. It is a second when all is well.
+const AUDIO_HELD_MAX: usize = 480;
+
+/// Segment starts that sound has not reached. Two seconds each; only a program without sound gets here.
+const BOUNDARIES_MAX: usize = 64;
+
+/// Which of the program's two playlists something belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Rendition {
+    Video,
+    Audio,
+}
+
+impl Rendition {
+    pub const ALL: [Rendition; 2] = [Rendition::Video, Rendition::Audio];
+
+    /// Ticks per second of its track.
+    pub fn rate(self) -> u32 {
+        match self {
+            Rendition::Video => VIDEO_RATE,
+            Rendition::Audio => AUDIO_RATE,
+        }
+    }
+
+    fn track(self) -> u32 {
+        match self {
+            Rendition::Video => VIDEO_TRACK,
+            Rendition::Audio => AUDIO_TRACK,
+        }
+    }
+}
+
+/// How a program is cut.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PackagerConfig {
+    /// AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1) of the program's sound: AAC-LC, 48 kHz, stereo.
+    pub audio_specific_config: Bytes,
+    /// No part is longer. The default, 334 ms, is ten frames at 30 a second with a hair's breadth for rounding.
+    pub part_target: Duration,
+    /// Segments end at the first key frame after three quarters of this, since a key frame that is asked for every two
+    /// seconds comes now at 1.9 and now at 2.1. Without a picture: exactly then.
+    pub segment_target: Duration,
+    /// A segment ends here even without a key frame; whole seconds, since it is the playlists' target duration.
+    /// Lower: plain HLS players are nearer to live (they hold back three of these). Higher: a source that gives a key
+    /// frame every four seconds still starts every segment with one.
+    pub segment_max: Duration,
+    /// How long sound waits for the first picture before a program without picture begins. Zero when nobody sends H.264.
+    pub video_wait: Duration,
+}
+
+impl PackagerConfig {
+    /// The defaults, for a sound track that says `audio_specific_config` of itself.
+    pub fn new(audio_specific_config: impl Into<Bytes>) -> Self {
+        Self {
+            audio_specific_config: audio_specific_config.into(),
+            part_target: Duration::from_millis(334),
+            segment_target: Duration::from_secs(2),
+            segment_max: Duration::from_secs(4),
+            video_wait: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What the packager made.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Output {
+    /// Comes before the first part of its generation.
+    Init(Init),
+    Part(Part),
+    /// Nothing comes after it.
+    End,
+}
+
+/// An initialization section: what a player must have read before the parts of the same generation.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Init {
+    pub rendition: Rendition,
+    /// Counts the cuts; the same in both renditions, and equal to the discontinuity sequence number (RFC 8216bis §6.2.1).
+    pub generation: u32,
+    /// `ftyp` and `moov`.
+    pub bytes: Bytes,
+    /// RFC 6381: "avc1.42c01f", "mp4a.40.2".
+    pub codecs: String,
+    /// Of the picture.
+    pub size: Option<VideoSize>,
+    pub(crate) entry: Entry,
+}
+
+/// One LL-HLS part, which is one CMAF chunk: `moof` and `mdat`. The parts of a segment, one after the other, are the segment.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Part {
+    pub rendition: Rendition,
+    pub generation: u32,
+    /// The segment's media sequence number, the same in both renditions.
+    pub sequence: u64,
+    /// Within the segment, from 0.
+    pub index: u32,
+    /// On the programme clock, in ticks of the rendition.
+    pub time: MediaTime,
+    /// In the same ticks.
+    pub duration: MediaTime,
+    pub bytes: Bytes,
+    /// A decoder can start at its first sample.
+    pub independent: bool,
+    /// First part after a cut.
+    pub discontinuity: bool,
+    /// Last part of its segment.
+    pub ends_segment: bool,
+    /// Pictures of the source in it (held ones not counted), or access units.
+    pub frames: u32,
+}
+
+/// What went through a packager, and what did not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PackagerCounters {
+    pub parts: u64,
+    pub segments: u64,
+    pub bytes: u64,
+    pub cuts: u64,
+    /// Pictures that repeat the one before because none came in time.
+    pub pictures_held: u64,
+    /// Pictures that came after their time had been packed; they are shown at once.
+    pub pictures_late: u64,
+    /// Pictures before the first key frame, or after one that was lost to us.
+    pub pictures_without_key: u64,
+    /// Pictures that are no H.264 that we can read, or too large.
+    pub pictures_refused: u64,
+    /// Access units before the program's first picture, twice the same time, or more than may wait.
+    pub sound_dropped: u64,
+    /// Places where access units were missing.
+    pub sound_holes: u64,
+    /// Breaks in the picture's time.
+    pub jumps: u64,
+}
+
+/// Cuts a program's samples into CMAF parts of two renditions, picture and sound.
+///
+/// Samples of one kind come in order of time; how the kinds interleave does not matter. **Poll after every push.**
+///
+/// - A video sample lasts until the next one, so one is held back. *Sound is the clock*: it never stops, and when it is past
+///   the end of a part for which no picture came, the picture before is repeated (see `picture.rs`). Parts therefore come three
+///   a second whatever the source does, and none is longer than the target.
+/// - Segments start at key frames, when a quarter before the target or more has gone by; at `segment_max` in any case (such a
+///   segment's first part is not `independent`, and the next key frame starts a segment at once).
+/// - A sample with `cut`, or a key frame with other parameter sets, starts a new generation. Decoding times go on.
+/// - Sound follows the segments that the picture decided, and waits for that. Without a picture segments are cut by time; a picture
+///   that comes later starts a generation.
+pub struct Packager {
+    config: PackagerConfig,
+    part_target: i64,
+    state: State,
+    /// Newest generation and segment decided by anybody.
+    generation: u32,
+    sequence: u64,
+    /// `mfhd` sequence number, over both renditions so that it also grows in a recording of both.
+    number: u32,
+    video: Option<Video>,
+    audio: Audio,
+    /// Segments that the picture has begun and sound has not.
+    boundaries: VecDeque<Boundary>,
+    /// End of the newest access unit, in ticks of the picture.
+    clock: Option<i64>,
+    /// How much later than sound the picture comes, in its ticks: the largest of late, slowly forgotten.
+    lag: i64,
+    /// A cut came with a picture that could not start it.
+    cut_waits: bool,
+    outputs: VecDeque<Output>,
+    counters: PackagerCounters,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// Waiting for the first picture, for the sake of a common beginning.
+    Waiting,
+    Running,
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Boundary {
+    /// In ticks of the picture.
+    time: i64,
+    sequence: u64,
+    generation: u32,
+    cut: bool,
+}
+
+struct Video {
+    parameters: Parameters,
+    /// The newest picture, whose duration is not known.
+    pending: Pending,
+    /// A picture was lost to us: wait for a key frame, holding the last one.
+    broken: bool,
+    /// How long the last picture of the source lasted.
+    frame_ticks: i64,
+    segment: Boundary,
+    /// The segment begins with a key frame.
+    independent: bool,
+    part: Vec<PartSample>,
+    part_start: i64,
+    part_index: u32,
+    part_frames: u32,
+}
+
+struct Pending {
+    time: i64,
+    key: bool,
+    /// Of the source, as opposed to held.
+    own: bool,
+    picture: Picture,
+}
+
+struct Audio {
+    init: Entry,
+    queue: VecDeque<Sample>,
+    segment: Boundary,
+    part: Vec<PartSample>,
+    /// In ticks of the sound, as `next`.
+    part_start: i64,
+    part_index: u32,
+    /// When the next access unit is due; nothing was packed before the first.
+    next: Option<i64>,
+    /// What begins before is not part of the program.
+    floor: i64,
+}
+
+impl Packager {
+    pub fn new(config: PackagerConfig) -> Self {
+        let start = Boundary {
+            time: 0,
+            sequence: 0,
+            generation: 0,
+            cut: false,
+        };
+        Self {
+            part_target: ticks(config.part_target),
+            state: State::Waiting,
+            generation: 0,
+            sequence: 0,
+            number: 0,
+            video: None,
+            audio: Audio {
+                init: Entry::Audio {
+                    specific_config: config.audio_specific_config.clone(),
+                },
+                queue: VecDeque::new(),
+                segment: start,
+                part: Vec::new(),
+                part_start: 0,
+                part_index: 0,
+                next: None,
+                floor: 0,
+            },
+            boundaries: VecDeque::new(),
+            clock: None,
+            lag: 0,
+            cut_waits: false,
+            outputs: VecDeque::new(),
+            counters: PackagerCounters::default(),
+            config,
+        }
+    }
+
+    /// Takes the next sample. Never fails: what cannot be packed is counted.
+    pub fn push(&mut self, sample: &Sample) {
+        match (self.state, sample.kind) {
+            (State::Ended, MediaKind::Audio) => self.counters.sound_dropped += 1,
+            (State::Ended, MediaKind::Video) => self.counters.pictures_refused += 1,
+            (State::Waiting | State::Running, MediaKind::Audio) => self.push_audio(sample),
+            (State::Waiting | State::Running, MediaKind::Video) => self.push_video(sample),
+        }
+    }
+
+    /// Packs what is held back and ends the program.
+    pub fn end(&mut self) {
+        if self.state == State::Waiting && !self.audio.queue.is_empty() {
+            self.start_without_picture();
+        }
+        if self.state == State::Ended {
+            return;
+        }
+        self.end_video();
+        self.state = State::Ended;
+        self.pack_audio();
+        self.close_audio_part(true);
+        self.outputs.push_back(Output::End);
+    }
+
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// What a recorder that begins in mid-program must know before its first part.
+    pub fn inits(&self) -> Vec<Init> {
+        if self.state == State::Waiting {
+            return Vec::new();
+        }
+        let video = self.video.as_ref().map(|video| {
+            init(
+                Rendition::Video,
+                video.segment.generation,
+                &video.parameters.entry,
+            )
+        });
+        let audio = init(
+            Rendition::Audio,
+            self.audio.segment.generation,
+            &self.audio.init,
+        );
+        video.into_iter().chain([audio]).collect()
+    }
+
+    /// The program has, or has had, a picture.
+    pub fn has_video(&self) -> bool {
+        self.video.is_some()
+    }
+
+    pub fn counters(&self) -> &PackagerCounters {
+        &self.counters
+    }
+
+    // ---- picture
+
+    fn push_video(&mut self, sample: &Sample) {
+        self.cut_waits |= sample.cut;
+        if sample.data.len() > SAMPLE_BYTES_MAX {
+            self.refuse_picture();
+            return;
+        }
+        let key = picture::is_key(&sample.data);
+        let waits = self.cut_waits || self.video.as_ref().is_none_or(|video| video.broken);
+        if waits && !key {
+            self.counters.pictures_without_key += 1;
+            return;
+        }
+        let known = self.video.as_ref().map(|video| &video.parameters);
+        let parameters = if key {
+            picture::parameters(&sample.data)
+        } else {
+            None
+        };
+        // A key frame without parameter sets goes on with those of before, if it is of the same source.
+        let Some(parameters) = parameters.or_else(|| known.filter(|_| !self.cut_waits).cloned())
+        else {
+            self.refuse_picture();
+            return;
+        };
+        let Some(picture) = picture::picture(&sample.data, key, &parameters) else {
+            self.refuse_picture();
+            return;
+        };
+        let time = sample.time.rescale(VIDEO_RATE).ticks.max(0);
+        let cut = self.cut_waits || known.is_some_and(|known| *known != parameters);
+        self.cut_waits = false;
+        self.learn_lag(time);
+        let pending = Pending {
+            time,
+            key,
+            own: true,
+            picture,
+        };
+        match &self.video {
+            Some(video) if time - video.pending.time > JUMP_TICKS => self.jump(pending, parameters),
+            Some(_) => self.go_on(pending, parameters, cut),
+            None => self.start_video(pending, parameters),
+        }
+        self.pack_audio();
+    }
+
+    fn refuse_picture(&mut self) {
+        self.counters.pictures_refused += 1;
+        // Later pictures may be predicted from the one that is not there.
+        if let Some(video) = &mut self.video {
+            video.broken = true;
+        }
+    }
+
+    fn learn_lag(&mut self, time: i64) {
+        let Some(clock) = self.clock else { return };
+        let lag = clock - time;
+        // Half a minute of frames until an old delay is all but forgotten: long against a network's moods.
+        self.lag = if lag > self.lag {
+            lag
+        } else {
+            self.lag - (self.lag - lag) / 256
+        };
+    }
+
+    fn start_video(&mut self, pending: Pending, parameters: Parameters) {
+        let segment = match self.state {
+            State::Waiting => {
+                self.state = State::Running;
+                let segment = Boundary {
+                    time: pending.time,
+                    sequence: 0,
+                    generation: 0,
+                    cut: false,
+                };
+                self.audio.segment = segment;
+                // Both begin with the first picture.
+                self.audio.floor = MediaTime::new(pending.time, VIDEO_RATE)
+                    .rescale(AUDIO_RATE)
+                    .ticks;
+                self.outputs
+                    .push_back(Output::Init(init(Rendition::Audio, 0, &self.audio.init)));
+                segment
+            }
+            State::Running | State::Ended => {
+                // Sound that is packed cannot be cut any more; a picture that begins before its end begins a little early.
+                let packed = MediaTime::new(self.audio.next.unwrap_or(0), AUDIO_RATE)
+                    .rescale(VIDEO_RATE)
+                    .ticks;
+                let at = pending
+                    .time
+                    .max(packed)
+                    .max(self.audio.segment.time + SEGMENT_TICKS_MIN);
+                self.begin_segment(at, true)
+            }
+        };
+        self.outputs.push_back(Output::Init(init(
+            Rendition::Video,
+            segment.generation,
+            &parameters.entry,
+        )));
+        self.video = Some(Video {
+            parameters,
+            part_start: pending.time,
+            pending,
+            broken: false,
+            frame_ticks: i64::from(VIDEO_RATE) / 30,
+            segment,
+            independent: true,
+            part: Vec::new(),
+            part_index: 0,
+            part_frames: 0,
+        });
+    }
+
+    /// The usual way: the picture before lasts until this one.
+    fn go_on(&mut self, mut pending: Pending, parameters: Parameters, cut: bool) {
+        let video = self
+            .video
+            .as_mut()
+            .expect("go_on is called when there is a picture");
+        video.broken = false;
+        if pending.time <= video.pending.time {
+            self.counters.pictures_late += 1;
+            pending.time = video.pending.time + 1;
+        } else if video.pending.own {
+            video.frame_ticks = pending.time - video.pending.time;
+        }
+        if cut {
+            pending.time = pending.time.max(video.segment.time + SEGMENT_TICKS_MIN);
+        }
+        let time = pending.time;
+        self.last_until(time);
+        let video = self.video.as_mut().expect("it was there");
+        let elapsed = time - video.segment.time;
+        let due = ticks(self.config.segment_target) * 3 / 4;
+        let ready = elapsed >= due || (!video.independent && elapsed >= SEGMENT_TICKS_MIN);
+        if cut || (pending.key && ready) {
+            self.close_video_part(time, Some(cut));
+        } else {
+            // Close at once where the next frame would not fit: a part that waits for it is a frame later for everybody.
+            let length = time - video.part_start;
+            let whole = length * PART_SHARE_MIN.1 >= self.part_target * PART_SHARE_MIN.0;
+            if whole && length + video.frame_ticks > self.part_target {
+                self.close_video_part(time, None);
+            }
+        }
+        let video = self.video.as_mut().expect("it was there");
+        if cut {
+            self.outputs.push_back(Output::Init(init(
+                Rendition::Video,
+                video.segment.generation,
+                &parameters.entry,
+            )));
+            video.parameters = parameters;
+        }
+        video.pending = pending;
+    }
+
+    /// A break in time: what is held back ends as if nothing came, and a new generation begins at the next key frame.
+    fn jump(&mut self, pending: Pending, parameters: Parameters) {
+        let video = self
+            .video
+            .as_mut()
+            .expect("jump is called when there is a picture");
+        if !pending.key {
+            video.broken = true;
+            self.cut_waits = true;
+            self.counters.pictures_without_key += 1;
+            return;
+        }
+        self.counters.jumps += 1;
+        let end = video.pending.time + video.frame_ticks;
+        self.last_until(end);
+        self.close_video_part(end, Some(true));
+        let video = self.video.as_mut().expect("it was there");
+        self.outputs.push_back(Output::Init(init(
+            Rendition::Video,
+            video.segment.generation,
+            &parameters.entry,
+        )));
+        video.parameters = parameters;
+        video.broken = false;
+        video.part_start = pending.time;
+        video.segment.time = pending.time;
+        video.pending = pending;
+    }
+
+    /// Gives the held-back picture its duration, splitting it over as many parts as it lasts.
+    fn last_until(&mut self, end: i64) {
+        while self
+            .video
+            .as_ref()
+            .is_some_and(|video| end - video.part_start > self.part_target)
+        {
+            self.fill_part();
+        }
+        if let Some(video) = &mut self.video {
+            video.take_pending(end);
+        }
+    }
+
+    /// Closes the part that is being filled although nothing came after the held-back picture.
+    fn fill_part(&mut self) {
+        let Some(video) = &mut self.video else { return };
+        let before = video.pending.time - video.part_start;
+        if before * PART_SHARE_MIN.1 >= self.part_target * PART_SHARE_MIN.0 {
+            let at = video.pending.time;
+            self.close_video_part(at, None);
+            return;
+        }
+        let end = video.part_start + self.part_target;
+        let repeat = video.pending.picture.repeat.clone();
+        video.take_pending(end);
+        let picture = Picture {
+            data: repeat.clone(),
+            repeat,
+        };
+        video.pending = Pending {
+            time: end,
+            key: false,
+            own: false,
+            picture,
+        };
+        self.counters.pictures_held += 1;
+        self.close_video_part(end, None);
+    }
+
+    /// Puts out the samples so far as one part that ends `at`. `segment` says that a segment must end here too, and whether at a cut.
+    fn close_video_part(&mut self, at: i64, segment: Option<bool>) {
+        let Some(video) = &mut self.video else { return };
+        let full = at + self.part_target - video.segment.time > ticks(self.config.segment_max);
+        let samples = std::mem::take(&mut video.part);
+        let part = Closing {
+            rendition: Rendition::Video,
+            segment: video.segment,
+            index: video.part_index,
+            start: video.part_start,
+            end: at,
+            frames: video.part_frames,
+            ends_segment: segment.is_some() || full,
+        };
+        video.part_start = at;
+        video.part_frames = 0;
+        video.part_index = if part.ends_segment { 0 } else { part.index + 1 };
+        if part.ends_segment {
+            let begun = self.begin_segment(at, segment.unwrap_or(false));
+            if let Some(video) = &mut self.video {
+                video.segment = begun;
+            }
+        }
+        self.put_out(part, &samples);
+    }
+
+    fn begin_segment(&mut self, time: i64, cut: bool) -> Boundary {
+        self.sequence += 1;
+        if cut {
+            self.generation += 1;
+            self.counters.cuts += 1;
+        }
+        let boundary = Boundary {
+            time,
+            sequence: self.sequence,
+            generation: self.generation,
+            cut,
+        };
+        if self.boundaries.len() == BOUNDARIES_MAX {
+            self.boundaries.pop_front();
+        }
+        self.boundaries.push_back(boundary);
+        boundary
+    }
+
+    fn end_video(&mut self) {
+        let sound_end = self.clock.unwrap_or(0);
+        while self
+            .video
+            .as_ref()
+            .is_some_and(|video| video.part_start + self.part_target < sound_end)
+        {
+            self.fill_part();
+        }
+        let Some(video) = &self.video else { return };
+        let latest = video.part_start + self.part_target;
+        let end = (video.pending.time + video.frame_ticks)
+            .max(sound_end)
+            .min(latest)
+            .max(video.pending.time + 1);
+        self.last_until(end);
+        let Some(video) = &mut self.video else { return };
+        let samples = std::mem::take(&mut video.part);
+        let part = Closing {
+            rendition: Rendition::Video,
+            segment: video.segment,
+            index: video.part_index,
+            start: video.part_start,
+            end,
+            frames: video.part_frames,
+            ends_segment: true,
+        };
+        self.put_out(part, &samples);
+    }
+
+    // ---- sound
+
+    fn push_audio(&mut self, sample: &Sample) {
+        if sample.data.is_empty() || sample.data.len() > SAMPLE_BYTES_MAX {
+            self.counters.sound_dropped += 1;
+            return;
+        }
+        if self.audio.queue.len() == AUDIO_HELD_MAX {
+            self.audio.queue.pop_front();
+            self.counters.sound_dropped += 1;
+        }
+        self.audio.queue.push_back(sample.clone());
+        let end = sample.time.rescale(AUDIO_RATE).ticks + AUDIO_UNIT_TICKS;
+        self.clock = Some(
+            MediaTime::new(end, AUDIO_RATE)
+                .rescale(VIDEO_RATE)
+                .ticks
+                .max(self.clock.unwrap_or(0)),
+        );
+        match self.state {
+            State::Waiting => {
+                let first = self
+                    .audio
+                    .queue
+                    .front()
+                    .map_or(end, |first| first.time.rescale(AUDIO_RATE).ticks);
+                if MediaTime::new(end - first, AUDIO_RATE).to_duration() >= self.config.video_wait {
+                    self.start_without_picture();
+                }
+            }
+            State::Running | State::Ended => self.hold_picture(),
+        }
+        self.pack_audio();
+    }
+
+    fn start_without_picture(&mut self) {
+        self.state = State::Running;
+        let first = self
+            .audio
+            .queue
+            .front()
+            .map_or(0, |first| first.time.rescale(AUDIO_RATE).ticks);
+        self.audio.segment.time = MediaTime::new(first, AUDIO_RATE).rescale(VIDEO_RATE).ticks;
+        self.outputs
+            .push_back(Output::Init(init(Rendition::Audio, 0, &self.audio.init)));
+    }
+
+    /// Sound has gone on and the picture has not: close the parts that it is late for.
+    fn hold_picture(&mut self) {
+        let Some(clock) = self.clock else { return };
+        let patience = self.lag.clamp(PATIENCE_TICKS_MIN, PATIENCE_TICKS_MAX);
+        while self
+            .video
+            .as_ref()
+            .is_some_and(|video| video.part_start + self.part_target + patience <= clock)
+        {
+            self.fill_part();
+        }
+    }
+
+    /// Packs the sound for which it is decided in which segment it is.
+    fn pack_audio(&mut self) {
+        if self.state == State::Waiting {
+            return;
+        }
+        while let Some(unit) = self.audio.queue.front() {
+            let time = unit.time.rescale(AUDIO_RATE).ticks;
+            let on_picture_clock = MediaTime::new(time, AUDIO_RATE).rescale(VIDEO_RATE).ticks;
+            let decided = match &self.video {
+                // A segment can still begin at the held-back picture, and after it.
+                Some(video) => self.state == State::Ended || on_picture_clock < video.pending.time,
+                None => true,
+            };
+            if !decided {
+                return;
+            }
+            let unit = self.audio.queue.pop_front().expect("it was at the front");
+            if time
+                < self
+                    .audio
+                    .next
+                    .map_or(self.audio.floor, |next| next - AUDIO_UNIT_TICKS / 2)
+            {
+                self.counters.sound_dropped += 1;
+                continue;
+            }
+            self.follow_boundaries(on_picture_clock);
+            self.pack_unit(unit.data, time);
+        }
+    }
+
+    fn follow_boundaries(&mut self, time: i64) {
+        if self.video.is_none()
+            && time - self.audio.segment.time >= ticks(self.config.segment_target)
+        {
+            self.begin_segment(time, false);
+        }
+        while let Some(boundary) = self
+            .boundaries
+            .front()
+            .copied()
+            .filter(|boundary| boundary.time <= time)
+        {
+            self.boundaries.pop_front();
+            self.close_audio_part(true);
+            self.audio.segment = boundary;
+            self.audio.part_index = 0;
+            if boundary.cut {
+                self.outputs.push_back(Output::Init(init(
+                    Rendition::Audio,
+                    boundary.generation,
+                    &self.audio.init,
+                )));
+            }
+        }
+    }
+
+    fn pack_unit(&mut self, data: Bytes, time: i64) {
+        let due = self.audio.next.unwrap_or(time);
+        let hole = time - due > AUDIO_UNIT_TICKS / 2;
+        // `part_target` is in ticks of the picture.
+        let length = MediaTime::new(due + AUDIO_UNIT_TICKS - self.audio.part_start, AUDIO_RATE)
+            .rescale(VIDEO_RATE);
+        if hole || length.ticks > self.part_target {
+            self.close_audio_part(false);
+        }
+        self.counters.sound_holes += u64::from(hole);
+        let start = if hole { time } else { due };
+        if self.audio.part.is_empty() {
+            self.audio.part_start = start;
+        }
+        let duration = u32::try_from(AUDIO_UNIT_TICKS).expect("1,024 fits");
+        self.audio.part.push(PartSample {
+            data,
+            duration,
+            key: true,
+        });
+        self.audio.next = Some(start + AUDIO_UNIT_TICKS);
+    }
+
+    fn close_audio_part(&mut self, ends_segment: bool) {
+        if self.audio.part.is_empty() {
+            return;
+        }
+        let samples = std::mem::take(&mut self.audio.part);
+        let part = Closing {
+            rendition: Rendition::Audio,
+            segment: self.audio.segment,
+            index: self.audio.part_index,
+            start: self.audio.part_start,
+            end: self.audio.part_start
+                + i64::try_from(samples.len()).expect("a part is short") * AUDIO_UNIT_TICKS,
+            frames: u32::try_from(samples.len()).expect("a part holds some 15 access units"),
+            ends_segment,
+        };
+        self.audio.part_index += 1;
+        self.put_out(part, &samples);
+    }
+
+    // ---- both
+
+    fn put_out(&mut self, part: Closing, samples: &[PartSample]) {
+        self.number = self.number.wrapping_add(1);
+        let time = u64::try_from(part.start).expect("the programme clock begins at zero");
+        let bytes = boxes::part(part.rendition.track(), self.number, time, samples);
+        self.counters.parts += 1;
+        self.counters.segments += u64::from(part.ends_segment);
+        self.counters.bytes += bytes.len() as u64;
+        self.outputs.push_back(Output::Part(Part {
+            rendition: part.rendition,
+            generation: part.segment.generation,
+            sequence: part.segment.sequence,
+            index: part.index,
+            time: MediaTime::new(part.start, part.rendition.rate()),
+            duration: MediaTime::new(part.end - part.start, part.rendition.rate()),
+            bytes,
+            independent: samples.first().is_some_and(|sample| sample.key),
+            discontinuity: part.segment.cut && part.index == 0,
+            ends_segment: part.ends_segment,
+            frames: part.frames,
+        }));
+    }
+}
+
+/// A part about to be put out.
+struct Closing {
+    rendition: Rendition,
+    segment: Boundary,
+    index: u32,
+    start: i64,
+    end: i64,
+    frames: u32,
+    ends_segment: bool,
+}
+
+impl Video {
+    /// Puts the held-back picture into the part, up to `end`.
+    fn take_pending(&mut self, end: i64) {
+        if self.part_index == 0 && self.part.is_empty() {
+            self.independent = self.pending.key;
+        }
+        let duration = u32::try_from(end - self.pending.time)
+            .expect("a picture lasts a part at most, and is never later than the next");
+        self.part.push(PartSample {
+            data: self.pending.picture.data.clone(),
+            duration,
+            key: self.pending.key,
+        });
+        self.part_frames += u32::from(self.pending.own);
+    }
+}
+
+fn init(rendition: Rendition, generation: u32, entry: &Entry) -> Init {
+    let size = match entry {
+        Entry::Video { size, .. } => Some(*size),
+        Entry::Audio { .. } => None,
+    };
+    Init {
+        rendition,
+        generation,
+        bytes: boxes::init(&[entry]).into(),
+        codecs: entry.codecs(),
+        size,
+        entry: entry.clone(),
+    }
+}
+
+fn ticks(duration: Duration) -> i64 {
+    MediaTime::from_duration(duration, VIDEO_RATE).ticks
+}

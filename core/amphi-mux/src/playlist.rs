@@ -1,0 +1,437 @@
+//! Playlists as text (RFC 8216bis). What is in them is decided in `window.rs` and `recording/`; here is how it is written.
+
+use std::fmt::Write;
+
+use amphi_media::VideoSize;
+
+use crate::packager::Rendition;
+
+/// Delta-free low-latency playlists with `EXT-X-MAP` need 6; `EXT-X-GAP` needs 8 (RFC 8216bis §8).
+const VERSION: u32 = 8;
+
+/// The name of the multivariant playlist, and of the two that it names.
+impl Rendition {
+    pub fn playlist_name(self) -> &'static str {
+        match self {
+            Rendition::Video => "video.m3u8",
+            Rendition::Audio => "audio.m3u8",
+        }
+    }
+
+    pub fn of_playlist(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|rendition| rendition.playlist_name() == name)
+    }
+
+    fn letter(self) -> char {
+        match self {
+            Rendition::Video => 'v',
+            Rendition::Audio => 'a',
+        }
+    }
+}
+
+/// A file of a program: what stands in its playlists, and what is asked for by it. No name is ever given to other bytes,
+/// since an epoch is never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Name {
+    pub rendition: Rendition,
+    pub epoch: u64,
+    pub file: File,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum File {
+    Init { generation: u32 },
+    Segment { sequence: u64 },
+    Part { sequence: u64, index: u32 },
+}
+
+impl Name {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let rendition = Rendition::ALL
+            .into_iter()
+            .find(|rendition| name.starts_with(rendition.letter()))?;
+        let (epoch, rest) = name[1..].split_once('-')?;
+        let file = if let Some(generation) = rest.strip_suffix("-init.mp4") {
+            File::Init {
+                generation: number(generation)?.try_into().ok()?,
+            }
+        } else {
+            let media = rest.strip_suffix(".m4s")?;
+            match media.split_once('.') {
+                Some((sequence, index)) => File::Part {
+                    sequence: number(sequence)?,
+                    index: number(index)?.try_into().ok()?,
+                },
+                None => File::Segment {
+                    sequence: number(media)?,
+                },
+            }
+        };
+        Some(Self {
+            rendition,
+            epoch: number(epoch)?,
+            file,
+        })
+    }
+}
+
+/// Only as we write it: no sign, no leading zero, so that one thing has one name.
+fn number(text: &str) -> Option<u64> {
+    let plain =
+        text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    if plain { text.parse().ok() } else { None }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}-", self.rendition.letter(), self.epoch)?;
+        match self.file {
+            File::Init { generation } => write!(f, "{generation}-init.mp4"),
+            File::Segment { sequence } => write!(f, "{sequence}.m4s"),
+            File::Part { sequence, index } => write!(f, "{sequence}.{index}.m4s"),
+        }
+    }
+}
+
+/// A live media playlist.
+pub(crate) struct Live {
+    pub rendition: Rendition,
+    pub epoch: u64,
+    pub target_duration: u64,
+    pub part_target: f64,
+    pub segments: Vec<LiveSegment>,
+    /// The other playlist's newest part: (sequence number, index).
+    pub report: Option<(Rendition, u64, u32)>,
+    pub ended: bool,
+}
+
+pub(crate) struct LiveSegment {
+    pub sequence: u64,
+    pub generation: u32,
+    /// Unix time in milliseconds of its first sample.
+    pub date_ms: i64,
+    /// None while it is being filled.
+    pub duration: Option<f64>,
+    pub gap: bool,
+    /// Empty when they are too old to be listed.
+    pub parts: Vec<LivePart>,
+}
+
+pub(crate) struct LivePart {
+    pub duration: f64,
+    pub independent: bool,
+}
+
+impl Live {
+    pub(crate) fn render(&self) -> String {
+        let mut out = String::with_capacity(4096);
+        let name = |file| Name {
+            rendition: self.rendition,
+            epoch: self.epoch,
+            file,
+        };
+        write_live(&mut out, self, &name).expect("a String takes all that is written to it");
+        out
+    }
+}
+
+fn write_live(out: &mut String, live: &Live, name: &dyn Fn(File) -> Name) -> std::fmt::Result {
+    let first = live.segments.first();
+    writeln!(
+        out,
+        "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{}",
+        live.target_duration
+    )?;
+    writeln!(
+        out,
+        "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={:.3},HOLD-BACK={:.1}",
+        live.part_target * 3.0,
+        live.target_duration as f64 * 3.0,
+    )?;
+    writeln!(out, "#EXT-X-PART-INF:PART-TARGET={:.3}", live.part_target)?;
+    writeln!(
+        out,
+        "#EXT-X-MEDIA-SEQUENCE:{}",
+        first.map_or(0, |segment| segment.sequence)
+    )?;
+    let generation = first.map_or(0, |segment| segment.generation);
+    // A generation is a discontinuity, so its number is the sequence number of the first segment's, whose own tag is
+    // left out (RFC 8216bis §6.2.2: a tag that leaves the playlist counts one up).
+    writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{generation}")?;
+    if live.rendition == Rendition::Audio {
+        // Of the picture it cannot be promised: a source may keep its key frame back.
+        writeln!(out, "#EXT-X-INDEPENDENT-SEGMENTS")?;
+    }
+    let mut current = None;
+    for segment in &live.segments {
+        if current != Some(segment.generation) {
+            for _ in current.unwrap_or(segment.generation)..segment.generation {
+                writeln!(out, "#EXT-X-DISCONTINUITY")?;
+            }
+            writeln!(
+                out,
+                "#EXT-X-MAP:URI=\"{}\"",
+                name(File::Init {
+                    generation: segment.generation
+                })
+            )?;
+            current = Some(segment.generation);
+        }
+        writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", Date(segment.date_ms))?;
+        for (index, part) in segment.parts.iter().enumerate() {
+            let index = u32::try_from(index).expect("a segment has a dozen parts");
+            let independent = if part.independent {
+                ",INDEPENDENT=YES"
+            } else {
+                ""
+            };
+            let uri = name(File::Part {
+                sequence: segment.sequence,
+                index,
+            });
+            writeln!(
+                out,
+                "#EXT-X-PART:DURATION={:.5},URI=\"{uri}\"{independent}",
+                part.duration
+            )?;
+        }
+        if segment.gap {
+            writeln!(out, "#EXT-X-GAP")?;
+        }
+        if let Some(duration) = segment.duration {
+            writeln!(
+                out,
+                "#EXTINF:{duration:.5},\n{}",
+                name(File::Segment {
+                    sequence: segment.sequence
+                })
+            )?;
+        }
+    }
+    if live.ended {
+        return writeln!(out, "#EXT-X-ENDLIST");
+    }
+    if let Some(last) = live.segments.last() {
+        let next = match last.duration {
+            Some(_) => File::Part {
+                sequence: last.sequence + 1,
+                index: 0,
+            },
+            None => File::Part {
+                sequence: last.sequence,
+                index: u32::try_from(last.parts.len()).expect("a segment has a dozen parts"),
+            },
+        };
+        writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}\"", name(next))?;
+    }
+    if let Some((rendition, sequence, part)) = live.report {
+        writeln!(
+            out,
+            "#EXT-X-RENDITION-REPORT:URI=\"{}\",LAST-MSN={sequence},LAST-PART={part}",
+            rendition.playlist_name(),
+        )?;
+    }
+    Ok(())
+}
+
+/// What was measured of one rendition, for the multivariant playlist.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Measured {
+    pub codecs: String,
+    pub size: Option<VideoSize>,
+    pub peak_bits: u64,
+    pub average_bits: u64,
+    pub frame_rate: f64,
+}
+
+pub(crate) fn multivariant(video: Option<&Measured>, audio: &Measured) -> String {
+    let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n");
+    let written = match video {
+        Some(video) => {
+            let size = video.size.unwrap_or_default();
+            write!(
+                out,
+                "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"mix\",NAME=\"Mix\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"{}\"\n\
+                 #EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{},{}\",RESOLUTION={}x{},FRAME-RATE={:.3},AUDIO=\"mix\"\n{}\n",
+                Rendition::Audio.playlist_name(),
+                video.peak_bits + audio.peak_bits,
+                video.average_bits + audio.average_bits,
+                video.codecs,
+                audio.codecs,
+                size.width,
+                size.height,
+                video.frame_rate,
+                Rendition::Video.playlist_name(),
+            )
+        }
+        None => write!(
+            out,
+            "#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"\n{}\n",
+            audio.peak_bits,
+            audio.average_bits,
+            audio.codecs,
+            Rendition::Audio.playlist_name(),
+        ),
+    };
+    written.expect("a String takes all that is written to it");
+    out
+}
+
+/// A playlist of a finished file by byte ranges.
+pub(crate) struct Vod<'a> {
+    pub uri: &'a str,
+    pub segments: Vec<VodSegment>,
+}
+
+pub(crate) struct VodSegment {
+    /// (offset, length) of the initialization section.
+    pub map: (u64, u64),
+    /// (offset, length).
+    pub bytes: (u64, u64),
+    pub duration: f64,
+    pub date_ms: i64,
+    /// Comes after a cut, or after something that is missing.
+    pub discontinuity: bool,
+}
+
+impl Vod<'_> {
+    pub(crate) fn render(&self) -> String {
+        let mut out = String::with_capacity(256 + self.segments.len() * 80);
+        self.write(&mut out)
+            .expect("a String takes all that is written to it");
+        out
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        let longest = self
+            .segments
+            .iter()
+            .map(|segment| segment.duration.round() as u64)
+            .max()
+            .unwrap_or(0)
+            .max(1);
+        writeln!(
+            out,
+            "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{longest}\n#EXT-X-PLAYLIST-TYPE:VOD"
+        )?;
+        writeln!(out, "#EXT-X-MEDIA-SEQUENCE:0")?;
+        let mut map = None;
+        for (index, segment) in self.segments.iter().enumerate() {
+            if segment.discontinuity && index > 0 {
+                writeln!(out, "#EXT-X-DISCONTINUITY")?;
+            }
+            if map != Some(segment.map) {
+                let (offset, length) = segment.map;
+                writeln!(
+                    out,
+                    "#EXT-X-MAP:URI=\"{}\",BYTERANGE=\"{length}@{offset}\"",
+                    self.uri
+                )?;
+                map = Some(segment.map);
+            }
+            if index == 0 || segment.discontinuity {
+                writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", Date(segment.date_ms))?;
+            }
+            let (offset, length) = segment.bytes;
+            writeln!(
+                out,
+                "#EXTINF:{:.5},\n#EXT-X-BYTERANGE:{length}@{offset}\n{}",
+                segment.duration, self.uri
+            )?;
+        }
+        writeln!(out, "#EXT-X-ENDLIST")
+    }
+}
+
+/// Unix milliseconds as RFC 3339 in UTC.
+struct Date(i64);
+
+impl std::fmt::Display for Date {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (days, ms) = (self.0.div_euclid(86_400_000), self.0.rem_euclid(86_400_000));
+        // Howard Hinnant, "chrono-compatible low-level date algorithms": days since 1970 to year, month, day, with years
+        // that begin in March.
+        let shifted = days + 719_468;
+        let era = shifted.div_euclid(146_097);
+        let day_of_era = shifted.rem_euclid(146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let march_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+        let month = if march_month < 10 {
+            march_month + 3
+        } else {
+            march_month - 9
+        };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
+            ms % 1_000
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(Date(0).to_string(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(
+            Date(951_827_696_789).to_string(),
+            "2000-02-29T12:34:56.789Z"
+        );
+        assert_eq!(
+            Date(1_735_689_599_999).to_string(),
+            "2024-12-31T23:59:59.999Z"
+        );
+        assert_eq!(Date(-1).to_string(), "1969-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn a_name_is_read_as_it_is_written_and_in_no_other_spelling() {
+        let names = [
+            "v17-0-init.mp4",
+            "a17-3-init.mp4",
+            "v17-0.m4s",
+            "a17-12.m4s",
+            "v17-12.3.m4s",
+            "a18446744073709551615-1.0.m4s",
+        ];
+        for name in names {
+            assert_eq!(
+                Name::parse(name).map(|name| name.to_string()).as_deref(),
+                Some(name)
+            );
+        }
+        let others = [
+            "",
+            "v",
+            "v17",
+            "v17-",
+            "v17-.m4s",
+            "x17-1.m4s",
+            "v17-01.m4s",
+            "v17-+1.m4s",
+            "v017-1.m4s",
+            "v17-1.m4s ",
+            "v17--init.mp4",
+            "v17-1.2.3.m4s",
+            "v17-1..m4s",
+            "../v17-1.m4s",
+            "v17-4294967296-init.mp4",
+            "é17-1.m4s",
+            "v17-18446744073709551616.m4s",
+        ];
+        for name in others {
+            assert_eq!(Name::parse(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,635 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use amphi_media::{Bitrate, MediaTime};
+use bytes::{Bytes, BytesMut};
+
+use crate::packager::{Init, Output, Part, Rendition};
+use crate::playlist::{self, File, Live, LivePart, LiveSegment, Measured, Name};
+
+/// Parts are listed for this many target durations before the end (RFC 8216bis §6.2.2.1: at least that, and older ones should go).
+const PARTS_LISTED_TARGETS: i64 = 3;
+
+/// A request may be for a media sequence number this much beyond the newest (RFC 8216bis §6.2.5.2).
+const ADVANCE_SEGMENTS: u64 = 2;
+
+/// Missing segments that are told as gaps; beyond that the rendition begins anew.
+const GAPS_MAX: u64 = 16;
+
+/// How much of a program is kept, and under which name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WindowConfig {
+    /// Never used before, not even by an earlier run of the server: it is in every name, so that no name ever gets other bytes.
+    /// Milliseconds of unix time when the program began will do.
+    pub epoch: u64,
+    /// Unix time of the programme clock's zero, in milliseconds.
+    pub zero_unix_ms: i64,
+    /// As the packager's.
+    pub part_target: Duration,
+    /// As the packager's; whole seconds.
+    pub segment_max: Duration,
+    /// How much the playlists list; not less than three times `segment_max` (RFC 8216bis §6.2.2).
+    pub listed: Duration,
+    /// How long a segment is still handed out after it left the playlist, for players that read the playlist before.
+    pub kept: Duration,
+    /// Above it the oldest bytes go, even listed ones, which are then told as gaps.
+    pub bytes_max: usize,
+}
+
+impl WindowConfig {
+    pub fn new(epoch: u64, zero_unix_ms: i64) -> Self {
+        Self {
+            epoch,
+            zero_unix_ms,
+            part_target: Duration::from_millis(334),
+            segment_max: Duration::from_secs(4),
+            listed: Duration::from_secs(20),
+            kept: Duration::from_secs(24),
+            bytes_max: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// Whether a playlist already holds what a blocking request waits for (RFC 8216bis §6.2.5.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Presence {
+    /// Answer at once.
+    Ready,
+    /// Wait for the next part, but not longer than three target durations.
+    NotYet,
+    /// Too far ahead: status 400.
+    TooFar,
+}
+
+/// What a name in a playlist stands for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Found {
+    Init(Bytes),
+    /// A segment or a part.
+    Media(Bytes),
+    /// The part that the playlist hints at, or the segment that is being filled: wait for the next part.
+    NotYet,
+    /// It was here, or in an earlier program: status 410 or 404.
+    Gone,
+    /// Never was a name of ours: status 404.
+    Unknown,
+}
+
+/// What a window holds, and what it cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct WindowCounters {
+    pub parts: u64,
+    pub bytes: u64,
+    /// Held at present; all others only grow.
+    pub bytes_held: u64,
+    /// Segments that left because they were old.
+    pub segments_left: u64,
+    /// Segments that left early because `bytes_max` was reached.
+    pub segments_evicted: u64,
+    /// Segments of a rendition that never came.
+    pub segments_missing: u64,
+    pub playlists_rendered: u64,
+}
+
+/// The newest part of a program in memory: playlists, initialization sections, segments and parts.
+///
+/// Push every output of the packager; each part renders its rendition's playlist once, for everybody who asks. Nothing here
+/// waits: when `revision` has changed, ask again.
+pub struct Window {
+    config: WindowConfig,
+    video: Track,
+    audio: Track,
+    ended: bool,
+    revision: u64,
+    counters: WindowCounters,
+}
+
+struct Track {
+    rendition: Rendition,
+    inits: BTreeMap<u32, Init>,
+    /// In order, without a hole; the last one may be in the making.
+    segments: VecDeque<Segment>,
+    /// First one in the playlist.
+    listed_from: u64,
+    playlist: Option<Bytes>,
+}
+
+struct Segment {
+    sequence: u64,
+    generation: u32,
+    /// In ticks of the rendition.
+    time: i64,
+    duration: i64,
+    parts: Vec<Piece>,
+    /// All parts in one, when it is complete.
+    whole: Option<Bytes>,
+    complete: bool,
+    gap: bool,
+    frames: u64,
+    bytes: usize,
+}
+
+struct Piece {
+    duration: i64,
+    independent: bool,
+    bytes: Bytes,
+}
+
+impl Window {
+    pub fn new(config: WindowConfig) -> Self {
+        Self {
+            video: Track::new(Rendition::Video),
+            audio: Track::new(Rendition::Audio),
+            ended: false,
+            revision: 0,
+            counters: WindowCounters::default(),
+            config,
+        }
+    }
+
+    /// Takes what the packager put out, in that order.
+    pub fn push(&mut self, output: &Output) {
+        match output {
+            Output::Init(init) => {
+                self.track_mut(init.rendition)
+                    .inits
+                    .insert(init.generation, init.clone());
+            }
+            Output::Part(part) => {
+                self.take_part(part);
+                self.bound_bytes();
+                self.render(part.rendition);
+                self.revision += 1;
+            }
+            Output::End => {
+                self.ended = true;
+                for rendition in Rendition::ALL {
+                    self.render(rendition);
+                }
+                self.revision += 1;
+            }
+        }
+    }
+
+    /// `index.m3u8`. None until there is something to play.
+    pub fn multivariant(&self) -> Option<Bytes> {
+        let audio = self.audio.measured(&self.config)?;
+        let video = self.video.measured(&self.config);
+        Some(playlist::multivariant(video.as_ref(), &audio).into())
+    }
+
+    /// The media playlist of `rendition`. None until its first part.
+    pub fn playlist(&self, rendition: Rendition) -> Option<Bytes> {
+        self.track(rendition).playlist.clone()
+    }
+
+    /// What to do with a request for `rendition`'s playlist that says `_HLS_msn` and maybe `_HLS_part`.
+    pub fn contains(&self, rendition: Rendition, msn: u64, part: Option<u32>) -> Presence {
+        if self.ended {
+            return Presence::Ready;
+        }
+        let Some(last) = self.track(rendition).segments.back() else {
+            return if msn <= ADVANCE_SEGMENTS {
+                Presence::NotYet
+            } else {
+                Presence::TooFar
+            };
+        };
+        if msn > last.sequence + ADVANCE_SEGMENTS {
+            return Presence::TooFar;
+        }
+        let parts = u64::try_from(last.parts.len()).expect("a segment has a dozen parts");
+        // How many parts after the newest one it is; a part beyond the end of a segment is the first of the next.
+        let ahead = match (msn.cmp(&last.sequence), part) {
+            (std::cmp::Ordering::Less, _) => return Presence::Ready,
+            (std::cmp::Ordering::Equal, None) if last.complete => return Presence::Ready,
+            (std::cmp::Ordering::Equal, Some(part)) if u64::from(part) < parts => {
+                return Presence::Ready;
+            }
+            (std::cmp::Ordering::Equal, Some(part)) => u64::from(part) - parts,
+            (std::cmp::Ordering::Greater, Some(part)) => u64::from(part),
+            (_, None) => 0,
+        };
+        let limit = if self.config.part_target < Duration::from_secs(1) {
+            (3.0 / self.config.part_target.as_secs_f64()) as u64
+        } else {
+            3
+        };
+        if ahead > limit {
+            Presence::TooFar
+        } else {
+            Presence::NotYet
+        }
+    }
+
+    /// What `name`, the last component of a path, stands for.
+    pub fn resource(&self, name: &str) -> Found {
+        let Some(name) = Name::parse(name) else {
+            return Found::Unknown;
+        };
+        if name.epoch != self.config.epoch {
+            return Found::Gone;
+        }
+        let track = self.track(name.rendition);
+        match name.file {
+            File::Init { generation } => match track.inits.get(&generation) {
+                Some(init) => Found::Init(init.bytes.clone()),
+                None if track
+                    .inits
+                    .keys()
+                    .next()
+                    .is_some_and(|first| generation < *first) =>
+                {
+                    Found::Gone
+                }
+                None => Found::Unknown,
+            },
+            File::Segment { sequence } => track.find(sequence, self.ended, |segment| {
+                match (&segment.whole, segment.complete) {
+                    (Some(whole), _) => Found::Media(whole.clone()),
+                    (None, true) => Found::Gone,
+                    (None, false) => Found::NotYet,
+                }
+            }),
+            File::Part { sequence, index } => track.find(sequence, self.ended, |segment| {
+                let index = usize::try_from(index).unwrap_or(usize::MAX);
+                match segment.parts.get(index) {
+                    Some(piece) if !segment.gap => Found::Media(piece.bytes.clone()),
+                    Some(_) => Found::Gone,
+                    None if !segment.complete && index == segment.parts.len() => Found::NotYet,
+                    None => Found::Unknown,
+                }
+            }),
+        }
+    }
+
+    /// Grows whenever an answer may have changed.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The program has, or has had, a picture. `multivariant` is another one before and after.
+    pub fn has_video(&self) -> bool {
+        !self.video.segments.is_empty()
+    }
+
+    /// The end of the newest part, of the picture where there is one, on the programme clock.
+    pub fn newest(&self) -> Option<MediaTime> {
+        let track = if self.has_video() {
+            &self.video
+        } else {
+            &self.audio
+        };
+        track
+            .segments
+            .back()
+            .map(|last| MediaTime::new(last.time + last.duration, track.rendition.rate()))
+    }
+
+    pub fn counters(&self) -> &WindowCounters {
+        &self.counters
+    }
+
+    fn track(&self, rendition: Rendition) -> &Track {
+        match rendition {
+            Rendition::Video => &self.video,
+            Rendition::Audio => &self.audio,
+        }
+    }
+
+    fn track_mut(&mut self, rendition: Rendition) -> &mut Track {
+        match rendition {
+            Rendition::Video => &mut self.video,
+            Rendition::Audio => &mut self.audio,
+        }
+    }
+
+    fn take_part(&mut self, part: &Part) {
+        self.counters.parts += 1;
+        self.counters.bytes += part.bytes.len() as u64;
+        self.counters.bytes_held += part.bytes.len() as u64;
+        let missing = self.track_mut(part.rendition).take(part);
+        self.counters.segments_missing += missing;
+        let config = self.config.clone();
+        let left = self.track_mut(part.rendition).let_go(&config);
+        self.counters.segments_left += left.segments;
+        self.counters.bytes_held -= left.bytes;
+    }
+
+    fn bound_bytes(&mut self) {
+        while self.counters.bytes_held > self.config.bytes_max as u64 {
+            // The older of the two oldest; the last segment of each stays, whatever it weighs.
+            let oldest = |track: &Track| {
+                let newest = track.segments.len().saturating_sub(1);
+                let full = track
+                    .segments
+                    .iter()
+                    .take(newest)
+                    .find(|segment| segment.bytes > 0);
+                full.map(|segment| {
+                    (
+                        MediaTime::new(segment.time, track.rendition.rate()).micros(),
+                        track.rendition,
+                    )
+                })
+            };
+            let Some((_, rendition)) = [oldest(&self.video), oldest(&self.audio)]
+                .into_iter()
+                .flatten()
+                .min()
+            else {
+                return;
+            };
+            let track = self.track_mut(rendition);
+            let Some(segment) = track.segments.iter_mut().find(|segment| segment.bytes > 0) else {
+                return;
+            };
+            let bytes = std::mem::take(&mut segment.bytes) as u64;
+            segment.gap = true;
+            segment.whole = None;
+            for piece in &mut segment.parts {
+                piece.bytes = Bytes::new();
+            }
+            self.counters.bytes_held -= bytes;
+            self.counters.segments_evicted += 1;
+        }
+    }
+
+    fn render(&mut self, rendition: Rendition) {
+        let other = match rendition {
+            Rendition::Video => Rendition::Audio,
+            Rendition::Audio => Rendition::Video,
+        };
+        let report = self
+            .track(other)
+            .newest_part()
+            .map(|(sequence, part)| (other, sequence, part));
+        let text = self
+            .track(rendition)
+            .live(&self.config, report, self.ended)
+            .map(|live| live.render());
+        if let Some(text) = text {
+            self.track_mut(rendition).playlist = Some(text.into());
+            self.counters.playlists_rendered += 1;
+        }
+    }
+}
+
+struct Left {
+    segments: u64,
+    bytes: u64,
+}
+
+impl Track {
+    fn new(rendition: Rendition) -> Self {
+        Self {
+            rendition,
+            inits: BTreeMap::new(),
+            segments: VecDeque::new(),
+            listed_from: 0,
+            playlist: None,
+        }
+    }
+
+    fn ticks(&self, duration: Duration) -> i64 {
+        MediaTime::from_duration(duration, self.rendition.rate()).ticks
+    }
+
+    /// Adds a part; says how many segments before it are missing.
+    fn take(&mut self, part: &Part) -> u64 {
+        let mut missing = 0;
+        let goes_on = self
+            .segments
+            .back()
+            .is_some_and(|last| last.sequence == part.sequence && !last.complete);
+        if !goes_on {
+            if let Some(last) = self.segments.back_mut() {
+                last.close();
+                missing = part.sequence.saturating_sub(last.sequence + 1);
+            }
+            if missing > GAPS_MAX {
+                self.segments.clear();
+            } else {
+                self.fill_gaps(part, missing);
+            }
+            if self.segments.is_empty() {
+                self.listed_from = part.sequence;
+            }
+            self.segments.push_back(Segment {
+                sequence: part.sequence,
+                generation: part.generation,
+                time: part.time.ticks,
+                duration: 0,
+                parts: Vec::new(),
+                whole: None,
+                complete: false,
+                gap: false,
+                frames: 0,
+                bytes: 0,
+            });
+        }
+        let segment = self
+            .segments
+            .back_mut()
+            .expect("one was pushed if there was none");
+        // With a hole in the sound the parts do not touch; the segment lasts from its first to its last sample.
+        segment.duration = part.time.ticks + part.duration.ticks - segment.time;
+        segment.frames += u64::from(part.frames);
+        segment.bytes += part.bytes.len();
+        segment.parts.push(Piece {
+            duration: part.duration.ticks,
+            independent: part.independent,
+            bytes: part.bytes.clone(),
+        });
+        if part.ends_segment {
+            segment.close();
+        }
+        missing
+    }
+
+    /// A segment without sound still has its number (RFC 8216bis §4.4.4.7).
+    fn fill_gaps(&mut self, part: &Part, missing: u64) {
+        let Some(last) = self.segments.back() else {
+            return;
+        };
+        let (from, sequence) = (last.time + last.duration, last.sequence);
+        let count = i64::try_from(missing).expect("bounded by GAPS_MAX");
+        let each = if count == 0 {
+            0
+        } else {
+            ((part.time.ticks - from) / count).max(1)
+        };
+        for (number, sequence) in (0..count).zip(sequence + 1..) {
+            self.segments.push_back(Segment {
+                sequence,
+                generation: part.generation,
+                time: from + number * each,
+                duration: each,
+                parts: Vec::new(),
+                whole: None,
+                complete: true,
+                gap: true,
+                frames: 0,
+                bytes: 0,
+            });
+        }
+    }
+
+    /// Takes from the playlist, and later from memory, what is old.
+    fn let_go(&mut self, config: &WindowConfig) -> Left {
+        let mut left = Left {
+            segments: 0,
+            bytes: 0,
+        };
+        let Some(last) = self.segments.back() else {
+            return left;
+        };
+        let end = last.time + last.duration;
+        let listed = self.ticks(config.listed);
+        let held = listed + self.ticks(config.kept);
+        for segment in &self.segments {
+            let next_begins = segment.time + segment.duration;
+            if segment.sequence == self.listed_from && end - next_begins >= listed {
+                self.listed_from += 1;
+            }
+        }
+        while let Some(first) = self.segments.front() {
+            if first.sequence >= self.listed_from || end - (first.time + first.duration) < held {
+                break;
+            }
+            left.segments += 1;
+            left.bytes += first.bytes as u64;
+            self.segments.pop_front();
+        }
+        let oldest = self.segments.front().map_or(0, |first| first.generation);
+        self.inits.retain(|generation, _| *generation >= oldest);
+        left
+    }
+
+    fn find(&self, sequence: u64, ended: bool, found: impl FnOnce(&Segment) -> Found) -> Found {
+        let (Some(first), Some(last)) = (self.segments.front(), self.segments.back()) else {
+            return Found::Unknown;
+        };
+        if sequence < first.sequence {
+            return Found::Gone;
+        }
+        if sequence == last.sequence + 1 && last.complete && !ended {
+            return Found::NotYet;
+        }
+        let at = usize::try_from(sequence - first.sequence).unwrap_or(usize::MAX);
+        self.segments.get(at).map_or(Found::Unknown, found)
+    }
+
+    fn newest_part(&self) -> Option<(u64, u32)> {
+        let last = self.segments.back()?;
+        let part = u32::try_from(last.parts.len())
+            .expect("a segment has a dozen parts")
+            .checked_sub(1)?;
+        Some((last.sequence, part))
+    }
+
+    fn live(
+        &self,
+        config: &WindowConfig,
+        report: Option<(Rendition, u64, u32)>,
+        ended: bool,
+    ) -> Option<Live> {
+        let last = self.segments.back()?;
+        let rate = self.rendition.rate();
+        let seconds = |ticks| MediaTime::new(ticks, rate).seconds();
+        let target_duration = config.segment_max.as_secs();
+        let parts_from = last.time + last.duration
+            - self.ticks(Duration::from_secs(target_duration)) * PARTS_LISTED_TARGETS;
+        let segments = self
+            .segments
+            .iter()
+            .filter(|segment| segment.sequence >= self.listed_from)
+            .map(|segment| LiveSegment {
+                sequence: segment.sequence,
+                generation: segment.generation,
+                date_ms: config.zero_unix_ms
+                    + MediaTime::new(segment.time, rate).rescale(1000).ticks,
+                duration: segment.complete.then(|| seconds(segment.duration)),
+                gap: segment.gap,
+                parts: segment
+                    .parts
+                    .iter()
+                    .filter(|_| !segment.gap && segment.time + segment.duration > parts_from)
+                    .map(|piece| LivePart {
+                        duration: seconds(piece.duration),
+                        independent: piece.independent,
+                    })
+                    .collect(),
+            })
+            .collect();
+        Some(Live {
+            rendition: self.rendition,
+            epoch: config.epoch,
+            target_duration,
+            part_target: config.part_target.as_secs_f64(),
+            segments,
+            report,
+            ended,
+        })
+    }
+
+    /// What was packed lately, for the multivariant playlist.
+    fn measured(&self, config: &WindowConfig) -> Option<Measured> {
+        let init = self.inits.values().next_back()?;
+        let last = self.segments.back()?;
+        let rate = self.rendition.rate();
+        let of = |bytes: usize, ticks| {
+            Bitrate::of(bytes as u64, MediaTime::new(ticks, rate).to_duration()).0
+        };
+        // Whole segments, since that is what BANDWIDTH speaks of (RFC 8216bis §4.4.6.2); before the first, what there is.
+        let whole = self
+            .segments
+            .iter()
+            .filter(|segment| segment.whole.is_some());
+        let since = last.time - self.ticks(config.listed);
+        let mut lately: Vec<&Segment> = whole.filter(|segment| segment.time >= since).collect();
+        if lately.is_empty() {
+            lately.push(last);
+        }
+        let peak = lately
+            .iter()
+            .map(|segment| of(segment.bytes, segment.duration))
+            .max()
+            .unwrap_or(0);
+        let ticks: i64 = lately.iter().map(|segment| segment.duration).sum();
+        let frames: u64 = lately.iter().map(|segment| segment.frames).sum();
+        Some(Measured {
+            codecs: init.codecs.clone(),
+            size: init.size,
+            peak_bits: peak.max(1),
+            average_bits: of(lately.iter().map(|segment| segment.bytes).sum(), ticks).max(1),
+            frame_rate: frames as f64 / MediaTime::new(ticks.max(1), rate).seconds(),
+        })
+    }
+}
+
+impl Segment {
+    /// Puts the parts together, so that a segment's bytes are held once and handed out without copying.
+    fn close(&mut self) {
+        if self.complete {
+            return;
+        }
+        self.complete = true;
+        let mut whole = BytesMut::with_capacity(self.bytes);
+        for piece in &self.parts {
+            whole.extend_from_slice(&piece.bytes);
+        }
+        let whole = whole.freeze();
+        let mut at = 0;
+        for piece in &mut self.parts {
+            let end = at + piece.bytes.len();
+            piece.bytes = whole.slice(at..end);
+            at = end;
+        }
+        self.whole = Some(whole);
+    }
+}
