@@ -1,0 +1,162 @@
+//! The command line: what it takes, and which part does it.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Lasting, LogFormat, Overrides};
+use crate::{logs, serve, token_command};
+
+/// A call, its broadcast and its recording in one process.
+#[derive(Parser)]
+#[command(name = "amphi", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Open the house: pages, calls, broadcasts, recordings.
+    Serve(ServeArgs),
+    /// Print an access token for a room.
+    Token(TokenArgs),
+}
+
+#[derive(Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Address to listen on.
+    #[arg(long, value_name = "ADDR")]
+    bind: Option<IpAddr>,
+    /// Port for pages, API, signalling and HLS; 0: any free one.
+    #[arg(long, value_name = "N")]
+    http_port: Option<u16>,
+    /// First port for media over UDP; 0: any free one.
+    #[arg(long, value_name = "N")]
+    udp_port: Option<u16>,
+    /// Port for media over TCP; 0: any free one.
+    #[arg(long, value_name = "N")]
+    tcp_port: Option<u16>,
+    /// Folder of the database and the recordings.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Certificate chain (PEM); pages and API are then https.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of the certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// How logs are written to standard error.
+    #[arg(long, value_name = "FORMAT")]
+    log: Option<LogFormat>,
+}
+
+/// Where keys come from, for every command.
+#[derive(Args)]
+struct CommonArgs {
+    /// Try it out: this machine only, key "devkey", secret "secret", no token needed.
+    #[arg(long)]
+    dev: bool,
+    /// Configuration file; amphi.toml is the manual.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct TokenArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// The room that the token is for.
+    #[arg(long)]
+    room: String,
+    /// Whose token it is; one person in a room has one identity.
+    #[arg(long)]
+    identity: String,
+    /// What others read for the identity.
+    #[arg(long)]
+    name: Option<String>,
+    /// A grant, as tokens spell it: roomAdmin, roomBroadcast, roomRecord, canPublish=false,
+    /// canPublishSources=microphone,camera … May be given several times. Joining, publishing, subscribing and data
+    /// are allowed without being named.
+    #[arg(long = "grant", value_name = "GRANT")]
+    grants: Vec<String>,
+    /// How long it is good for joining.
+    #[arg(long, value_name = "SPAN", default_value = "6h")]
+    valid_for: Lasting,
+}
+
+/// Does what the command line says. What goes wrong is said on standard error.
+pub fn run() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(args) => run_serve(args).map(|()| ExitCode::SUCCESS),
+        Command::Token(args) => run_token(args).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("amphi: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
+    let overrides = Overrides {
+        bind: args.bind,
+        http_port: args.http_port,
+        udp_port: args.udp_port,
+        tcp_port: args.tcp_port,
+        data_dir: args.data_dir,
+        tls: args.tls_cert.zip(args.tls_key),
+        log_format: args.log,
+        ..args.common.overrides()
+    };
+    let config = Config::load(args.common.config.as_deref(), &overrides)?;
+    logs::start(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("http")
+        .build()
+        .context("starting the runtime")?;
+    let done = runtime.block_on(serve::serve(config));
+    // A disk that hangs in a blocking task must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    done
+}
+
+fn run_token(args: TokenArgs) -> anyhow::Result<()> {
+    let config = Config::load(args.common.config.as_deref(), &args.common.overrides())?;
+    let wanted = token_command::Wanted {
+        room: args.room,
+        identity: args.identity,
+        name: args.name.unwrap_or_default(),
+        grants: args.grants,
+        valid_for: args.valid_for.0,
+    };
+    println!("{}", token_command::token(&wanted, &config.keys()?, std::time::SystemTime::now())?);
+    Ok(())
+}
+
+impl CommonArgs {
+    fn overrides(&self) -> Overrides {
+        let variable = |name| std::env::var(name).ok();
+        let key = match (variable("AMPHI_KEY"), variable("AMPHI_SECRET")) {
+            (None, None) => None,
+            (key, secret) => Some((key.unwrap_or_default(), secret.unwrap_or_default())),
+        };
+        Overrides { dev: self.dev, key, ..Overrides::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

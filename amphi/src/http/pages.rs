@@ -1,0 +1,184 @@
+//! The pages: embedded files of `web/dist`, with a strict content security policy.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::OnceLock;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use percent_encoding::percent_decode_str;
+use rust_embed::RustEmbed;
+
+#[derive(RustEmbed)]
+#[folder = "../web/dist"]
+struct Dist;
+
+/// Nothing from elsewhere, nothing inline; the call's socket and the player's blobs are all that pages need.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+     media-src 'self' blob:; font-src 'self'; connect-src 'self' ws: wss:; worker-src 'self' blob:; manifest-src 'self'; \
+     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// On every page and asset.
+const SECURITY_HEADERS: &[(&str, &str)] = &[
+    ("content-security-policy", CONTENT_SECURITY_POLICY),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("permissions-policy", "camera=(self), microphone=(self), display-capture=(self), geolocation=()"),
+];
+
+/// Smaller files are not worth packing.
+const PACK_BYTES_MIN: usize = 1_024;
+
+struct Page {
+    body: Bytes,
+    packed: Option<Bytes>,
+    content_type: HeaderValue,
+    tag: HeaderValue,
+}
+
+/// All embedded files by path, packed when somebody first asks for a page.
+fn files() -> &'static BTreeMap<String, Page> {
+    static FILES: OnceLock<BTreeMap<String, Page>> = OnceLock::new();
+    FILES.get_or_init(|| {
+        Dist::iter()
+            .filter_map(|path| Some((path.to_string(), Dist::get(&path)?)))
+            .map(|(path, file)| {
+                let body = match file.data {
+                    std::borrow::Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+                    std::borrow::Cow::Owned(bytes) => Bytes::from(bytes),
+                };
+                let content_type = content_type(&path);
+                let hash: String = file.metadata.sha256_hash()[..12].iter().map(|byte| format!("{byte:02x}")).collect();
+                let page = Page {
+                    packed: packed(&body, &content_type),
+                    content_type: HeaderValue::from_str(&content_type).expect("media types are ASCII"),
+                    tag: HeaderValue::from_str(&format!("\"{hash}\"")).expect("hexadecimal digits are ASCII"),
+                    body,
+                };
+                (path, page)
+            })
+            .collect()
+    })
+}
+
+fn content_type(path: &str) -> String {
+    let kind = mime_guess::from_path(path).first_or_octet_stream();
+    let text = kind.type_() == "text" || kind.subtype() == "json" || kind.subtype() == "javascript";
+    if text { format!("{kind}; charset=utf-8") } else { kind.to_string() }
+}
+
+fn packed(body: &Bytes, content_type: &str) -> Option<Bytes> {
+    let shrinks = ["text/", "application/javascript", "application/json", "image/svg"];
+    if body.len() < PACK_BYTES_MIN || !shrinks.iter().any(|start| content_type.starts_with(start)) {
+        return None;
+    }
+    gzip(body)
+}
+
+/// The bytes as a gzip stream; none if that fails.
+pub fn gzip(bytes: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).ok()?;
+    Some(encoder.finish().ok()?.into())
+}
+
+/// Whether the client takes gzip (RFC 9110 §12.5.3; a quality of zero is a no).
+pub fn takes_gzip(headers: &HeaderMap) -> bool {
+    headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(
+        |coding| {
+            let mut words = coding.split(';').map(str::trim);
+            let named = words.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+            named && !words.any(|word| word.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0)))
+        },
+    )
+}
+
+/// Answers everything that is no other route's: a page, an asset, or "not found".
+pub async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let mut response = find(&method, uri.path(), &headers);
+    for &(name, value) in SECURITY_HEADERS {
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn find(method: &Method, path: &str, headers: &HeaderMap) -> Response {
+    if method != Method::GET && method != Method::HEAD {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], "pages are for reading\n").into_response();
+    }
+    let Ok(path) = percent_decode_str(path).decode_utf8() else {
+        return (StatusCode::BAD_REQUEST, "this address is not UTF-8\n").into_response();
+    };
+    let files = files();
+    let Some(index) = files.get("index.html") else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "pages were not built: run ./run\n").into_response();
+    };
+    if is_page(&path) {
+        return answer(index, StatusCode::OK, "no-cache", headers);
+    }
+    match files.get(path.trim_start_matches('/')) {
+        Some(file) if path.starts_with("/assets/") => answer(file, StatusCode::OK, "public, max-age=31536000, immutable", headers),
+        Some(file) if path != "/index.html" => answer(file, StatusCode::OK, "no-cache", headers),
+        _ if path.starts_with("/assets/") => (StatusCode::NOT_FOUND, "no such file\n").into_response(),
+        _ => answer(index, StatusCode::NOT_FOUND, "no-store", headers),
+    }
+}
+
+/// The addresses that are pages; the script in them tells which one is shown.
+fn is_page(path: &str) -> bool {
+    if path == "/" {
+        return true;
+    }
+    let mut parts = path.trim_start_matches('/').split('/');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some("join" | "stage" | "watch"), Some(room), None) => amphi_policy::name::room(room).is_ok(),
+        (Some("recording"), Some(id), None) => !id.is_empty(),
+        _ => false,
+    }
+}
+
+fn answer(page: &Page, status: StatusCode, cache: &'static str, headers: &HeaderMap) -> Response {
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|tag| tag == page.tag);
+    let common = [
+        (header::ETAG, page.tag.clone()),
+        (header::CACHE_CONTROL, HeaderValue::from_static(cache)),
+        (header::VARY, HeaderValue::from_static("accept-encoding")),
+    ];
+    if known && status == StatusCode::OK {
+        return (StatusCode::NOT_MODIFIED, common).into_response();
+    }
+    let typed = [(header::CONTENT_TYPE, page.content_type.clone())];
+    match &page.packed {
+        Some(packed) if takes_gzip(headers) => {
+            (status, common, typed, [(header::CONTENT_ENCODING, "gzip")], packed.clone()).into_response()
+        }
+        _ => (status, common, typed, page.body.clone()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_addresses_are_the_listed_ones_with_a_room_that_can_be() {
+        for page in ["/", "/join/hall", "/stage/Ålesund 2", "/watch/a", "/recording/20260101-x"] {
+            assert!(is_page(page), "{page}");
+        }
+        for other in ["/join", "/join/", "/stage/a/b", "/watch/<b>", "/watch/..", "/recording/", "/index.html", "//", "/admin"] {
+            assert!(!is_page(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn gzip_is_sent_to_who_takes_it() {
+        let headers = |value: &'static str| HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(value))]);
+        assert!(takes_gzip(&headers("br, GZIP;q=0.5")) && takes_gzip(&headers("gzip")));
+        assert!(!takes_gzip(&headers("gzip;q=0")) && !takes_gzip(&headers("br")) && !takes_gzip(&HeaderMap::new()));
+    }
+}

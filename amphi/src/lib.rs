@@ -1,0 +1,12 @@
+//! The shell: everything of amphi that touches the world. The binary is `main.rs`; this library exists so that the
+//! tests in `tests/` and the fuzz targets can reach what they need.
+//!
+//! Start reading at [`serve`], which puts the parts together.
+
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod logs;
+pub mod serve;
+pub mod store;
+pub mod token_command;
