@@ -1,6 +1,6 @@
 //! What goes into a program and what comes out of it.
 
-use amphi_media::{Codec, Frame, MediaKind, MediaTime, MemberId, Sample, Source, TrackId};
+use amphi_media::{Codec, Frame, MediaKind, MemberId, Sample, Source, TrackId};
 
 /// A track that may be shown or heard in the program.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,9 +21,13 @@ pub struct StageTrack {
 pub enum Input {
     /// A track came on stage, or something about it changed.
     Track(StageTrack),
-    TrackGone { track: TrackId },
+    TrackGone {
+        track: TrackId,
+    },
+    /// Of every track on stage, also of pictures that are not on air: their clocks and key frames are followed.
+    /// A frame of a track that is unknown or muted is dropped and counted.
     Frame(Frame),
-    /// Who speaks, loudest first: (track, level 0–1). Empty when nobody does.
+    /// Who speaks, loudest first: (audio track, level 0–1). Empty when nobody does.
     Speakers(Vec<(TrackId, f32)>),
     /// Time has passed: see `poll_timeout`.
     Timeout,
@@ -32,12 +36,21 @@ pub enum Input {
 /// What the program made, or wants.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Output {
+    /// Times of one kind strictly increase. Sound has no holes and begins at zero; picture begins with a key frame.
+    /// Sound trails picture by the mixing delay.
     Sample(Sample),
-    /// How far the programme clock has come; samples before it may still follow by the mixing delay only.
-    Advanced(MediaTime),
-    NeedKeyFrame { track: TrackId },
+    NeedKeyFrame {
+        track: TrackId,
+    },
     /// Who is shown from now on; none: sound only.
-    OnAir { member: Option<MemberId>, track: Option<TrackId> },
+    OnAir {
+        member: Option<MemberId>,
+        track: Option<TrackId>,
+    },
     /// Something about the program in words for people ("Bo sends VP8 only…"); none when all is well.
     Note(Option<String>),
+    /// The encoder of the sound is broken for good: nothing more will come of this program.
+    Failed {
+        reason: String,
+    },
 }

@@ -1,0 +1,165 @@
+//! Where a publisher's clocks stand against the programme clock.
+//!
+//! All values are microseconds; "delay" is arrival on the programme clock minus time on the other clock, so that the
+//! smallest delay of the last seconds is the best guess of that clock's zero (the rest is waiting in queues).
+
+/// How long one bucket of the minimum is.
+const BUCKET_US: i64 = 1_000_000;
+
+/// How many buckets back the minimum looks: longer than any burst of waiting, short enough that 200 ppm of drift
+/// are 2 ms.
+const BUCKETS: usize = 10;
+
+/// How far sender reports may move a track against its own arrivals. More than any network makes of it: such a report
+/// is wrong, or of another clock.
+const REPORT_TRUST_US: i64 = 500_000;
+
+/// A track that is later than this against its own past has another clock than before.
+const LATE_MAX_US: i64 = 2_000_000;
+
+/// The smallest delay of the last [`BUCKETS`] seconds.
+#[derive(Clone, Debug, Default)]
+pub struct LeastDelay {
+    newest: i64,
+    buckets: [Option<i64>; BUCKETS],
+}
+
+impl LeastDelay {
+    pub fn observe(&mut self, at_us: i64, delay_us: i64) {
+        let bucket = at_us.div_euclid(BUCKET_US);
+        let ahead = bucket.saturating_sub(self.newest);
+        if ahead > 0 {
+            for step in 1..=ahead.min(BUCKETS as i64) {
+                *self.slot(self.newest.wrapping_add(step)) = None;
+            }
+            self.newest = bucket;
+            if ahead > BUCKETS as i64 {
+                self.buckets = [None; BUCKETS];
+            }
+        }
+        let newest = self.newest;
+        let slot = self.slot(newest);
+        *slot = Some(slot.map_or(delay_us, |least| least.min(delay_us)));
+    }
+
+    pub fn get(&self) -> Option<i64> {
+        self.buckets.iter().flatten().min().copied()
+    }
+
+    fn slot(&mut self, bucket: i64) -> &mut Option<i64> {
+        &mut self.buckets[bucket.rem_euclid(BUCKETS as i64) as usize]
+    }
+}
+
+/// One track's clock against the programme clock.
+#[derive(Clone, Debug, Default)]
+pub struct TrackClock {
+    arrivals: LeastDelay,
+    /// The member's wall clock minus the track's media clock, as the newest sender report says.
+    report: Option<i64>,
+}
+
+/// What a frame told about its clock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Seen {
+    Steady,
+    /// The track's clock is another one than before.
+    Jumped,
+}
+
+impl TrackClock {
+    /// A frame with time `media_us` arrived. `member` holds the delays of all of its member's tracks against the
+    /// member's wall clock.
+    pub fn observe(
+        &mut self,
+        member: &mut LeastDelay,
+        arrived_us: i64,
+        media_us: i64,
+        sender_us: Option<i64>,
+    ) -> Seen {
+        let delay = arrived_us.saturating_sub(media_us);
+        let mut seen = Seen::Steady;
+        if let Some(least) = self.arrivals.get()
+            && delay.saturating_sub(least).saturating_abs() > LATE_MAX_US
+        {
+            *self = Self::default();
+            seen = Seen::Jumped;
+        }
+        self.arrivals.observe(arrived_us, delay);
+        self.report = sender_us.map(|sender| sender.saturating_sub(media_us));
+        if let Some(sender) = sender_us {
+            member.observe(arrived_us, arrived_us.saturating_sub(sender));
+        }
+        seen
+    }
+
+    /// Programme clock minus this track's media clock: by sender reports when they make sense, so that a member's
+    /// picture and sound belong together, else by arrivals alone. None before the first frame.
+    pub fn offset_us(&self, member: &LeastDelay) -> Option<i64> {
+        let by_arrival = self.arrivals.get()?;
+        let by_report = self
+            .report
+            .zip(member.get())
+            .map(|(report, least)| report.saturating_add(least))
+            .filter(|offset| offset.saturating_sub(by_arrival).saturating_abs() <= REPORT_TRUST_US);
+        Some(by_report.unwrap_or(by_arrival))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_delay_forgets_what_is_older_than_ten_seconds() {
+        let mut least = LeastDelay::default();
+        least.observe(0, 5);
+        for second in 1..10 {
+            least.observe(second * BUCKET_US, 50);
+            assert_eq!(least.get(), Some(5), "second {second}");
+        }
+        least.observe(10 * BUCKET_US, 50);
+        assert_eq!(least.get(), Some(50));
+        least.observe(1_000 * BUCKET_US, 70);
+        assert_eq!(least.get(), Some(70));
+    }
+
+    #[test]
+    fn reports_move_a_late_picture_to_its_sound() {
+        let mut member = LeastDelay::default();
+        let (mut sound, mut picture) = (TrackClock::default(), TrackClock::default());
+        // Sound arrives 20 ms and picture 90 ms after capture; the media clocks start anywhere.
+        sound.observe(&mut member, 1_020_000, 7_000_000, Some(501_000_000));
+        picture.observe(&mut member, 1_090_000, 9_000_000, Some(501_000_000));
+        let heard = 7_000_000 + sound.offset_us(&member).expect("a frame was there");
+        let seen = 9_000_000 + picture.offset_us(&member).expect("a frame was there");
+        assert_eq!((heard, seen), (1_020_000, 1_020_000));
+    }
+
+    #[test]
+    fn a_senseless_report_is_not_believed() {
+        let mut member = LeastDelay::default();
+        let (mut sound, mut picture) = (TrackClock::default(), TrackClock::default());
+        sound.observe(&mut member, 1_000_000, 0, Some(i64::MAX));
+        picture.observe(&mut member, 1_000_000, 0, Some(i64::MIN));
+        assert_eq!(picture.offset_us(&member), Some(1_000_000));
+        assert_eq!(sound.offset_us(&member), Some(1_000_000));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_is_taken_for_a_new_one() {
+        let mut member = LeastDelay::default();
+        let mut clock = TrackClock::default();
+        assert_eq!(clock.observe(&mut member, 0, 0, None), Seen::Steady);
+        assert_eq!(
+            clock.observe(&mut member, 20_000, 3_600_000_000, None),
+            Seen::Jumped
+        );
+        assert_eq!(clock.offset_us(&member), Some(20_000 - 3_600_000_000));
+        assert_eq!(
+            clock.observe(&mut member, 40_000, 20_000, None),
+            Seen::Jumped
+        );
+        assert_eq!(clock.offset_us(&member), Some(20_000));
+    }
+}

@@ -1,0 +1,64 @@
+//! What the program asks of codecs. The shell has the real ones.
+
+use amphi_media::Codec;
+use bytes::Bytes;
+
+/// One sampling instant: left, right; 1.0 is full scale.
+pub type Stereo = [f32; 2];
+
+/// Samples per second of everything that is mixed.
+pub const SAMPLE_RATE: u32 = 48_000;
+
+/// How many sampling instants one AAC-LC access unit codes (ISO/IEC 14496-3 §4.5.1.1, `frameLengthFlag` 0).
+pub const ACCESS_UNIT_FRAMES: usize = 1024;
+
+/// What a decoder is to make sound of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Piece<'a> {
+    /// A packet as it came.
+    Packet(&'a [u8]),
+    /// What was lost in front of `next`: from its redundancy if it carries some (RFC 6716 §2.1.7), else made up.
+    /// `next` itself follows as [`Piece::Packet`].
+    LostBefore { next: &'a [u8] },
+    /// Lost: made up from what was before.
+    Lost,
+}
+
+/// Decodes one track's sound, packet by packet in order.
+pub trait AudioDecoder: Send {
+    /// Appends `frames` sampling instants at 48 kHz, mono doubled. What is missing of them is filled with silence and
+    /// what is too much is cut by the caller. `frames` of lost pieces is a multiple of 2.5 ms. After an error the
+    /// decoder is still fit for the next piece.
+    fn decode(
+        &mut self,
+        piece: Piece<'_>,
+        frames: usize,
+        into: &mut Vec<Stereo>,
+    ) -> Result<(), CodecError>;
+}
+
+/// Encodes the mix.
+pub trait AudioEncoder: Send {
+    /// One access unit of AAC-LC without ADTS. Samples are finite and within ±1. After an error `reset` follows.
+    fn encode(&mut self, pcm: &[Stereo; ACCESS_UNIT_FRAMES]) -> Result<Bytes, CodecError>;
+
+    /// How many sampling instants the decoded sound is late against what was encoded (the encoder's priming).
+    fn delay(&self) -> u32;
+
+    /// Forget all that was encoded; fit for use again.
+    fn reset(&mut self);
+}
+
+/// A codec library refused; the text is its own.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CodecError(pub String);
+
+/// Makes a decoder for one track of this codec; an error when there is none for it.
+pub type Decoders = Box<dyn FnMut(Codec) -> Result<Box<dyn AudioDecoder>, CodecError> + Send>;
+
+/// The codecs of one program.
+pub struct Codecs {
+    pub encoder: Box<dyn AudioEncoder>,
+    pub decoders: Decoders,
+}

@@ -1,0 +1,37 @@
+/// What the program did and what its bounds cost. They only grow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Pictures that came out.
+    pub pictures: u64,
+    /// Access units of sound that came out.
+    pub access_units: u64,
+    /// How often another source came on air.
+    pub cuts: u64,
+    pub key_frame_requests: u64,
+    /// Frames of tracks that are unknown or muted, or of a kind or codec that the track does not have.
+    pub frames_unknown: u64,
+    /// On-air pictures that could not be decoded because something before them was lost.
+    pub pictures_broken: u64,
+    /// Pictures whose time would not have been after the one before: moved by a little.
+    pub pictures_nudged: u64,
+    /// Pictures that came far too late.
+    pub pictures_late: u64,
+    /// Key frames without parameter sets, and none known from before.
+    pub keys_unusable: u64,
+    /// Sound packets that came after their time had been mixed.
+    pub packets_late: u64,
+    /// Sound packets that did not fit into a track's buffer.
+    pub packets_overflow: u64,
+    /// Sound packets that are not what the codec says, or that the decoder refused.
+    pub packets_bad: u64,
+    /// Pieces of sound that were made up because a packet was missing.
+    pub concealed: u64,
+    /// Tracks whose clock jumped, so that their place in the program was found anew.
+    pub resyncs: u64,
+    /// Tracks beyond the bound of a program.
+    pub tracks_refused: u64,
+    /// Blocks in which the limiter turned the mix down.
+    pub limited: u64,
+    /// Errors of the encoder.
+    pub encoder_errors: u64,
+}

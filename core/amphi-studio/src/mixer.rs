@@ -1,0 +1,164 @@
+//! The sound of the program: everybody on stage, summed, kept below full scale, encoded without a hole.
+
+use std::collections::BTreeMap;
+
+use amphi_media::{Frame, MediaKind, MediaTime, MemberId, Sample, TrackId};
+
+use crate::clock::LeastDelay;
+use crate::limiter::{LOOKAHEAD, Limiter};
+use crate::voice::Voice;
+use crate::{ACCESS_UNIT_FRAMES, Codecs, Counters, SAMPLE_RATE, Stereo};
+
+/// How many tracks are decoded and mixed. A decoder costs about 30 KB and 0.3 % of a core.
+const VOICES_MAX: usize = 64;
+
+/// After so many access units in a row that could not be made (one second) the encoder is given up.
+const ENCODER_ERRORS_MAX: u32 = 47;
+
+/// Whose delays count for which track.
+pub type MemberClocks = BTreeMap<MemberId, LeastDelay>;
+
+struct Speaker {
+    member: MemberId,
+    voice: Voice,
+}
+
+pub struct Mixer {
+    codecs: Codecs,
+    speakers: BTreeMap<TrackId, Speaker>,
+    limiter: Limiter,
+    /// Blocks encoded so far.
+    blocks: i64,
+    errors_in_a_row: u32,
+}
+
+impl Mixer {
+    pub fn new(codecs: Codecs) -> Self {
+        Self {
+            codecs,
+            speakers: BTreeMap::new(),
+            limiter: Limiter::new(),
+            blocks: 0,
+            errors_in_a_row: 0,
+        }
+    }
+
+    pub fn set_track(
+        &mut self,
+        track: TrackId,
+        member: MemberId,
+        muted: bool,
+        counters: &mut Counters,
+    ) {
+        if !self.speakers.contains_key(&track) {
+            if self.speakers.len() >= VOICES_MAX {
+                counters.tracks_refused += 1;
+                return;
+            }
+            self.speakers.insert(
+                track,
+                Speaker {
+                    member,
+                    voice: Voice::new(),
+                },
+            );
+        }
+        if let Some(speaker) = self.speakers.get_mut(&track) {
+            speaker.voice.set_muted(muted);
+        }
+    }
+
+    /// Fades the track out; it is forgotten once it is silent.
+    pub fn remove_track(&mut self, track: TrackId) {
+        if let Some(speaker) = self.speakers.get_mut(&track) {
+            speaker.voice.leave();
+        }
+    }
+
+    /// Whose sound this track is.
+    pub fn member(&self, track: TrackId) -> Option<MemberId> {
+        self.speakers.get(&track).map(|speaker| speaker.member)
+    }
+
+    pub fn members(&self) -> impl Iterator<Item = MemberId> {
+        self.speakers.values().map(|speaker| speaker.member)
+    }
+
+    pub fn push(
+        &mut self,
+        frame: &Frame,
+        arrived_us: i64,
+        clocks: &mut MemberClocks,
+        counters: &mut Counters,
+    ) {
+        let Some(speaker) = self.speakers.get_mut(&frame.track) else {
+            counters.frames_unknown += 1;
+            return;
+        };
+        let member = clocks.entry(speaker.member).or_default();
+        speaker
+            .voice
+            .push(frame, arrived_us, member, &mut self.codecs, counters);
+    }
+
+    /// Up to which programme time, in microseconds, packets must be there before the next block is mixed.
+    pub fn next_due_us(&self) -> i64 {
+        (self.blocks + 1) * ACCESS_UNIT_FRAMES as i64 * 1_000_000 / i64::from(SAMPLE_RATE) + 1_500
+    }
+
+    /// Mixes and encodes the next block. None when its access unit belongs before the programme's zero, or could not
+    /// be made.
+    pub fn mix(&mut self, clocks: &MemberClocks, counters: &mut Counters) -> Option<Sample> {
+        let start = self.blocks * ACCESS_UNIT_FRAMES as i64;
+        self.blocks += 1;
+        let mut block = [[0.0f32; 2]; ACCESS_UNIT_FRAMES];
+        let silent_clock = LeastDelay::default();
+        for speaker in self.speakers.values_mut() {
+            let member = clocks.get(&speaker.member).unwrap_or(&silent_clock);
+            // The limiter's look-ahead makes everything late, so what is mixed in is as much ahead.
+            speaker
+                .voice
+                .mix(start + LOOKAHEAD as i64, member, &mut block, counters);
+        }
+        self.speakers.retain(|_, speaker| !speaker.voice.is_over());
+        counters.limited += u64::from(self.limiter.limit(&mut block));
+        let data = self.encode(&block, counters)?;
+        let time = start - i64::from(self.codecs.encoder.delay());
+        (time >= 0).then(|| {
+            counters.access_units += 1;
+            Sample {
+                kind: MediaKind::Audio,
+                time: MediaTime::new(time, SAMPLE_RATE),
+                key: true,
+                cut: false,
+                data,
+            }
+        })
+    }
+
+    /// The encoder fails again and again.
+    pub fn is_broken(&self) -> bool {
+        self.errors_in_a_row > ENCODER_ERRORS_MAX
+    }
+
+    fn encode(
+        &mut self,
+        block: &[Stereo; ACCESS_UNIT_FRAMES],
+        counters: &mut Counters,
+    ) -> Option<bytes::Bytes> {
+        let encoder = &mut self.codecs.encoder;
+        let mut made = encoder.encode(block);
+        if made.is_err() {
+            counters.encoder_errors += 1;
+            encoder.reset();
+            made = encoder.encode(&[[0.0; 2]; ACCESS_UNIT_FRAMES]);
+        }
+        if made.is_err() {
+            encoder.reset();
+            self.errors_in_a_row += 1;
+            return None;
+        }
+        self.errors_in_a_row = 0;
+        made.ok()
+    }
+}

@@ -1,0 +1,110 @@
+//! Codecs that code nothing: a packet carries its samples, an access unit too.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use amphi_media::Codec;
+use amphi_studio::{
+    ACCESS_UNIT_FRAMES, AudioDecoder, AudioEncoder, CodecError, Codecs, Piece, Stereo,
+};
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// 20 ms of CELT, one frame (RFC 6716 §3.1).
+const TOC: u8 = 0xfc;
+
+/// A packet of 20 ms that decodes to these samples on both sides.
+pub fn packet(samples: &[f32; 960]) -> Bytes {
+    let mut data = BytesMut::with_capacity(1 + 960 * 4);
+    data.put_u8(TOC);
+    for sample in samples {
+        data.put_f32(*sample);
+    }
+    data.freeze()
+}
+
+/// The samples of an access unit.
+pub fn samples(access_unit: &[u8]) -> Vec<Stereo> {
+    let value = |bytes: &[u8]| f32::from_be_bytes(bytes.try_into().expect("four bytes"));
+    access_unit
+        .chunks(8)
+        .map(|pair| [value(&pair[..4]), value(&pair[4..])])
+        .collect()
+}
+
+#[derive(Default)]
+struct PassDecoder {
+    last: Vec<Stereo>,
+}
+
+impl AudioDecoder for PassDecoder {
+    fn decode(
+        &mut self,
+        piece: Piece<'_>,
+        frames: usize,
+        into: &mut Vec<Stereo>,
+    ) -> Result<(), CodecError> {
+        match piece {
+            Piece::Packet(data) => {
+                let value =
+                    |bytes: &[u8]| f32::from_be_bytes(bytes.try_into().expect("four bytes"));
+                self.last = data[1..]
+                    .chunks_exact(4)
+                    .map(|bytes| [value(bytes); 2])
+                    .collect();
+                into.extend(&self.last);
+            }
+            // The tones of the tests have whole cycles in 20 ms, so the newest packet goes on well.
+            Piece::LostBefore { .. } | Piece::Lost => into.extend(self.last.iter().take(frames)),
+        }
+        Ok(())
+    }
+}
+
+struct PassEncoder {
+    delay: u32,
+    late: std::collections::VecDeque<Stereo>,
+    errors: Arc<AtomicU32>,
+}
+
+impl AudioEncoder for PassEncoder {
+    fn encode(&mut self, pcm: &[Stereo; ACCESS_UNIT_FRAMES]) -> Result<Bytes, CodecError> {
+        if self.errors.load(Ordering::Relaxed) > 0 {
+            self.errors.fetch_sub(1, Ordering::Relaxed);
+            return Err(CodecError("made to fail".into()));
+        }
+        assert!(
+            pcm.iter().flatten().all(|sample| sample.abs() <= 0.8913),
+            "an encoder would die of this"
+        );
+        self.late.extend(pcm);
+        let mut data = BytesMut::new();
+        for sample in self.late.drain(..ACCESS_UNIT_FRAMES).flatten() {
+            data.put_f32(sample);
+        }
+        Ok(data.freeze())
+    }
+
+    fn delay(&self) -> u32 {
+        self.delay
+    }
+
+    fn reset(&mut self) {
+        self.late = vec![[0.0; 2]; self.delay as usize].into();
+    }
+}
+
+/// Codecs whose encoder is late by `delay` and fails as often as `errors` says.
+pub fn pass_through(delay: u32, errors: Arc<AtomicU32>) -> Codecs {
+    let late = vec![[0.0; 2]; delay as usize].into();
+    Codecs {
+        encoder: Box::new(PassEncoder {
+            delay,
+            late,
+            errors,
+        }),
+        decoders: Box::new(|codec| match codec {
+            Codec::Opus => Ok(Box::<PassDecoder>::default()),
+            other => Err(CodecError(format!("no decoder for {}", other.name()))),
+        }),
+    }
+}

@@ -1,0 +1,8 @@
+//! Behaviour of the program, in made-up time with made-up people and codecs that pass samples through.
+
+mod codecs;
+mod cut;
+mod hostile;
+mod sound;
+mod sync;
+mod world;

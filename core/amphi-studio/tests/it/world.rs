@@ -1,0 +1,482 @@
+//! People with microphones and cameras, a network that delays, and a program that takes their frames.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::{Duration, Instant};
+
+use amphi_media::{Codec, Frame, MediaKind, MediaTime, MemberId, Rid, Sample, Source, TrackId};
+use amphi_studio::{Config, Counters, Input, Output, Program, StageTrack, Stereo};
+use bytes::Bytes;
+
+use crate::codecs;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a first instant to count from; tests add to it"
+)]
+fn start() -> Instant {
+    Instant::now()
+}
+
+/// What a microphone hears at a time of its own clock, in samples.
+pub type Heard = Box<dyn Fn(i64) -> f32>;
+
+pub struct Microphone {
+    pub track: TrackId,
+    pub member: MemberId,
+    pub heard: Heard,
+    /// Its clock runs too fast by this.
+    pub ppm: f64,
+    /// Microseconds from the end of a packet to its arrival, by number of the packet; none: lost.
+    pub network: Box<dyn Fn(i64) -> Option<i64>>,
+    pub reports: bool,
+    pub on: bool,
+    sent: i64,
+}
+
+pub struct Camera {
+    pub track: TrackId,
+    pub member: MemberId,
+    pub codec: Codec,
+    pub source: Source,
+    /// Microseconds from capture to arrival.
+    pub delay_us: i64,
+    pub reports: bool,
+    pub on: bool,
+    /// Answers requests for key frames.
+    pub obeys: bool,
+    /// Stands in the SPS.
+    pub variant: u8,
+    pub rid: Rid,
+    pub rtp_us: i64,
+    /// The next frame says that something before it was lost.
+    pub lost: bool,
+    wants_key: bool,
+    sent: i64,
+}
+
+/// 20 ms in microseconds: one packet.
+pub const PACKET_US: i64 = 20_000;
+/// 25 pictures a second.
+pub const PICTURE_US: i64 = 40_000;
+
+pub struct World {
+    pub start: Instant,
+    pub now_us: i64,
+    pub program: Program,
+    pub microphones: BTreeMap<TrackId, Microphone>,
+    pub cameras: BTreeMap<TrackId, Camera>,
+    pub names: BTreeMap<MemberId, String>,
+    /// Frames on their way, by arrival.
+    on_the_way: BTreeMap<(i64, u64), Frame>,
+    order: u64,
+    /// The mix, from programme zero on.
+    pub sound: Vec<Stereo>,
+    /// (when, sample)
+    pub pictures: Vec<(i64, Sample)>,
+    pub requests: Vec<(i64, TrackId)>,
+    pub on_air: Vec<(i64, Option<TrackId>)>,
+    pub notes: Vec<Option<String>>,
+    pub failed: Option<String>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(0, Arc::default())
+    }
+
+    pub fn with(encoder_delay: u32, encoder_errors: Arc<AtomicU32>) -> Self {
+        let start = start();
+        let codecs = codecs::pass_through(encoder_delay, encoder_errors);
+        Self {
+            start,
+            now_us: 0,
+            program: Program::new(start, Config::default(), codecs),
+            microphones: BTreeMap::new(),
+            cameras: BTreeMap::new(),
+            names: BTreeMap::new(),
+            on_the_way: BTreeMap::new(),
+            order: 0,
+            sound: Vec::new(),
+            pictures: Vec::new(),
+            requests: Vec::new(),
+            on_air: Vec::new(),
+            notes: Vec::new(),
+            failed: None,
+        }
+    }
+
+    /// A member with a microphone that hears a tone; its track is `10 × member`.
+    pub fn speaks(&mut self, member: u64, tone_hz: f64) -> TrackId {
+        self.hears(member, Box::new(move |n| tone(tone_hz, 0.25, n)))
+    }
+
+    pub fn hears(&mut self, member: u64, heard: Heard) -> TrackId {
+        let track = TrackId(member as u32 * 10);
+        let sent = self.now_us / PACKET_US;
+        self.microphones.insert(
+            track,
+            Microphone {
+                track,
+                member: MemberId(member),
+                heard,
+                ppm: 0.0,
+                network: Box::new(|_| Some(20_000)),
+                reports: true,
+                on: true,
+                sent,
+            },
+        );
+        self.tell(
+            track,
+            MediaKind::Audio,
+            MemberId(member),
+            Source::Microphone,
+            Some(Codec::Opus),
+            false,
+        );
+        track
+    }
+
+    /// A member with a camera; its track is `10 × member + 1`.
+    pub fn shows(&mut self, member: u64, codec: Codec) -> TrackId {
+        self.shows_source(member, codec, Source::Camera)
+    }
+
+    /// A screen's track is `10 × member + 2`.
+    pub fn shows_source(&mut self, member: u64, codec: Codec, source: Source) -> TrackId {
+        let track = TrackId(member as u32 * 10 + if source == Source::Screen { 2 } else { 1 });
+        let camera = Camera {
+            track,
+            member: MemberId(member),
+            codec,
+            source,
+            delay_us: 60_000,
+            reports: true,
+            on: true,
+            obeys: true,
+            variant: 1,
+            rid: Rid::NONE,
+            rtp_us: 1_000_000_000 * i64::from(track.0),
+            lost: false,
+            wants_key: true,
+            sent: self.now_us / PICTURE_US,
+        };
+        self.cameras.insert(track, camera);
+        self.tell(
+            track,
+            MediaKind::Video,
+            MemberId(member),
+            source,
+            None,
+            false,
+        );
+        track
+    }
+
+    fn tell(
+        &mut self,
+        track: TrackId,
+        kind: MediaKind,
+        member: MemberId,
+        source: Source,
+        codec: Option<Codec>,
+        muted: bool,
+    ) {
+        let member_name = self
+            .names
+            .get(&member)
+            .cloned()
+            .unwrap_or_else(|| format!("M{}", member.0));
+        let input = Input::Track(StageTrack {
+            track,
+            member,
+            member_name,
+            kind,
+            source,
+            codec,
+            muted,
+        });
+        self.input(input);
+    }
+
+    pub fn mute(&mut self, track: TrackId, muted: bool) {
+        if let Some(microphone) = self.microphones.get_mut(&track) {
+            microphone.on = !muted;
+            let member = microphone.member;
+            self.tell(
+                track,
+                MediaKind::Audio,
+                member,
+                Source::Microphone,
+                Some(Codec::Opus),
+                muted,
+            );
+        } else if let Some(camera) = self.cameras.get_mut(&track) {
+            camera.on = !muted;
+            camera.wants_key = true;
+            let (member, source, codec) = (camera.member, camera.source, camera.codec);
+            self.tell(track, MediaKind::Video, member, source, Some(codec), muted);
+        }
+    }
+
+    pub fn leave(&mut self, track: TrackId) {
+        self.microphones.remove(&track);
+        self.cameras.remove(&track);
+        self.input(Input::TrackGone { track });
+    }
+
+    pub fn camera(&mut self, track: TrackId) -> &mut Camera {
+        self.cameras
+            .get_mut(&track)
+            .expect("a camera of this track")
+    }
+
+    pub fn microphone(&mut self, track: TrackId) -> &mut Microphone {
+        self.microphones
+            .get_mut(&track)
+            .expect("a microphone of this track")
+    }
+
+    pub fn speakers(&mut self, tracks: &[TrackId]) {
+        self.input(Input::Speakers(
+            tracks.iter().map(|track| (*track, 0.5)).collect(),
+        ));
+    }
+
+    pub fn counters(&self) -> Counters {
+        *self.program.counters()
+    }
+
+    pub fn at(&self, us: i64) -> Instant {
+        self.start + Duration::from_micros(us as u64)
+    }
+
+    pub fn input(&mut self, input: Input) {
+        self.program.handle_input(self.at(self.now_us), input);
+        while let Some(output) = self.program.poll_output() {
+            match output {
+                Output::Sample(sample) => self.take(sample),
+                Output::NeedKeyFrame { track } => {
+                    self.requests.push((self.now_us, track));
+                    if let Some(camera) = self.cameras.get_mut(&track).filter(|camera| camera.obeys)
+                    {
+                        camera.wants_key = true;
+                    }
+                }
+                Output::OnAir { track, member } => {
+                    assert_eq!(track.is_some(), member.is_some());
+                    self.on_air.push((self.now_us, track));
+                }
+                Output::Note(note) => self.notes.push(note),
+                Output::Failed { reason } => self.failed = Some(reason),
+            }
+        }
+    }
+
+    /// What always holds of samples is checked here, so every test checks it.
+    fn take(&mut self, sample: Sample) {
+        match sample.kind {
+            MediaKind::Audio => {
+                assert_eq!(
+                    sample.time,
+                    MediaTime::new(self.sound.len() as i64, 48_000),
+                    "sound has no hole"
+                );
+                self.sound.extend(codecs::samples(&sample.data));
+            }
+            MediaKind::Video => {
+                assert_eq!(sample.time.rate, 90_000);
+                assert!(sample.time.ticks >= 0);
+                match self.pictures.last() {
+                    Some((_, last)) => {
+                        assert!(sample.time.ticks > last.time.ticks, "times increase")
+                    }
+                    None => assert!(sample.key, "the first picture is a key frame"),
+                }
+                assert!(sample.key || !sample.cut, "a cut is at a key frame");
+                self.pictures.push((self.now_us, sample));
+            }
+        }
+    }
+
+    pub fn run_for(&mut self, ms: i64) {
+        self.run_until_us(self.now_us + ms * 1_000);
+    }
+
+    fn run_until_us(&mut self, end_us: i64) {
+        while self.now_us < end_us {
+            let step_end = (self.now_us + 1_000).min(end_us);
+            self.capture(step_end);
+            loop {
+                let timeout = self
+                    .program
+                    .poll_timeout()
+                    .map(|at| (at - self.start).as_micros() as i64);
+                let arrival = self.on_the_way.first_key_value().map(|((at, _), _)| *at);
+                let next = arrival.into_iter().chain(timeout).min().unwrap_or(i64::MAX);
+                if next > step_end {
+                    break;
+                }
+                self.now_us = self.now_us.max(next);
+                match arrival {
+                    Some(at) if at == next => {
+                        let (_, frame) = self.on_the_way.pop_first().expect("it was just there");
+                        self.input(Input::Frame(frame));
+                    }
+                    _ => self.input(Input::Timeout),
+                }
+            }
+            self.now_us = step_end;
+        }
+    }
+
+    /// What people captured up to `until_us` is put on its way.
+    fn capture(&mut self, until_us: i64) {
+        let mut made = Vec::new();
+        for microphone in self.microphones.values_mut() {
+            loop {
+                // Packet n ends after (n + 1) × 20 ms of the microphone's own clock.
+                let number = microphone.sent;
+                let own_us = (number + 1) * PACKET_US;
+                let end_us = (own_us as f64 / (1.0 + microphone.ppm * 1e-6)) as i64;
+                if end_us > until_us {
+                    break;
+                }
+                microphone.sent += 1;
+                let Some(delay) = (microphone.network)(number).filter(|_| microphone.on) else {
+                    continue;
+                };
+                let samples =
+                    std::array::from_fn(|index| (microphone.heard)(number * 960 + index as i64));
+                let start_us =
+                    (number as f64 * PACKET_US as f64 / (1.0 + microphone.ppm * 1e-6)) as i64;
+                made.push((
+                    end_us + delay,
+                    Frame {
+                        track: microphone.track,
+                        codec: Codec::Opus,
+                        rid: Rid::NONE,
+                        time: MediaTime::new(77_000_000 + number * 960, 48_000),
+                        arrived: self.start,
+                        sender_time_us: microphone
+                            .reports
+                            .then_some(3_900_000_000_000_000 + start_us),
+                        key: true,
+                        contiguous: true,
+                        size: None,
+                        data: codecs::packet(&samples),
+                    },
+                ));
+            }
+        }
+        for camera in self.cameras.values_mut() {
+            while camera.sent * PICTURE_US <= until_us {
+                let captured_us = camera.sent * PICTURE_US;
+                camera.sent += 1;
+                if !camera.on {
+                    continue;
+                }
+                let key = std::mem::take(&mut camera.wants_key);
+                made.push((
+                    captured_us + camera.delay_us,
+                    Frame {
+                        track: camera.track,
+                        codec: camera.codec,
+                        rid: camera.rid,
+                        time: MediaTime::new(captured_us + camera.rtp_us, 1_000_000)
+                            .rescale(90_000),
+                        arrived: self.start,
+                        sender_time_us: camera
+                            .reports
+                            .then_some(3_900_000_000_000_000 + captured_us),
+                        key,
+                        contiguous: !std::mem::take(&mut camera.lost),
+                        size: None,
+                        data: picture(camera.track, captured_us, key, camera.variant),
+                    },
+                ));
+            }
+        }
+        for (arrival, frame) in made {
+            self.send(arrival, frame);
+        }
+    }
+
+    pub fn send(&mut self, arrival_us: i64, frame: Frame) {
+        self.order += 1;
+        let frame = Frame {
+            arrived: self.at(arrival_us),
+            ..frame
+        };
+        self.on_the_way.insert((arrival_us, self.order), frame);
+    }
+
+    /// The sound between two times of the programme, in milliseconds, left side.
+    pub fn sound_ms(&self, from: usize, to: usize) -> Vec<f32> {
+        self.sound[from * 48..to * 48]
+            .iter()
+            .map(|sample| sample[0])
+            .collect()
+    }
+
+    pub fn track_on_air(&self) -> Option<TrackId> {
+        self.on_air.last().and_then(|(_, track)| *track)
+    }
+}
+
+pub fn tone(hz: f64, amplitude: f32, n: i64) -> f32 {
+    amplitude * (n as f64 * hz * std::f64::consts::TAU / 48_000.0).sin() as f32
+}
+
+/// A coded picture that says where it is from and when it was captured.
+pub fn picture(track: TrackId, captured_us: i64, key: bool, variant: u8) -> Bytes {
+    let mut data = Vec::new();
+    if key {
+        data.extend([
+            0, 0, 0, 1, 0x67, 0x42, variant, 0x1f, 0, 0, 0, 1, 0x68, 0xce, 0x80,
+        ]);
+    }
+    data.extend([
+        0,
+        0,
+        0,
+        1,
+        if key { 0x65 } else { 0x41 },
+        0x80 | track.0 as u8,
+    ]);
+    data.extend(format!("{captured_us}").bytes());
+    data.into()
+}
+
+/// Which track a picture of the program is from, and when it was captured.
+pub fn from_and_when(sample: &Sample) -> (TrackId, i64) {
+    let slice = amphi_media::h264::nal_units(&sample.data)
+        .last()
+        .expect("a slice");
+    let text = std::str::from_utf8(&slice[2..]).expect("digits");
+    (
+        TrackId(u32::from(slice[1] & 0x7f)),
+        text.parse().expect("a time"),
+    )
+}
+
+/// Amplitude of a tone in these samples (Goertzel).
+pub fn level(samples: &[f32], hz: f64) -> f64 {
+    let (mut re, mut im) = (0.0, 0.0);
+    for (n, sample) in samples.iter().enumerate() {
+        let angle = n as f64 * hz * std::f64::consts::TAU / 48_000.0;
+        re += f64::from(*sample) * angle.cos();
+        im += f64::from(*sample) * angle.sin();
+    }
+    2.0 * (re * re + im * im).sqrt() / samples.len() as f64
+}
+
+/// The largest step from one sample to the next: a click stands out.
+pub fn steepest(samples: &[f32]) -> f32 {
+    samples
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).abs())
+        .fold(0.0, f32::max)
+}
