@@ -13,14 +13,16 @@ pub enum Action {
     PublishUnknown,
     SendData,
     UpdateOwnMetadata,
-    /// Change others' grants, remove them, change the room's settings.
+    /// Change others' grants, remove them.
     Moderate,
+    /// Change the room's settings.
+    Configure,
     Broadcast,
     Record,
 }
 
 impl Action {
-    pub const ALL: [Action; 12] = [
+    pub const ALL: [Action; 13] = [
         Action::Enter,
         Action::Subscribe,
         Action::Camera,
@@ -31,6 +33,7 @@ impl Action {
         Action::SendData,
         Action::UpdateOwnMetadata,
         Action::Moderate,
+        Action::Configure,
         Action::Broadcast,
         Action::Record,
     ];
@@ -48,6 +51,7 @@ impl Action {
             Action::SendData => "send_data",
             Action::UpdateOwnMetadata => "update_own_metadata",
             Action::Moderate => "moderate",
+            Action::Configure => "configure",
             Action::Broadcast => "broadcast",
             Action::Record => "record",
         }
@@ -66,6 +70,7 @@ impl Action {
             Action::SendData => "send data here",
             Action::UpdateOwnMetadata => "change your name or attributes here",
             Action::Moderate => "moderate this room",
+            Action::Configure => "change this room's settings",
             Action::Broadcast => "start or end a broadcast here",
             Action::Record => "start or end a recording here",
         }
@@ -84,6 +89,7 @@ impl Action {
             Action::SendData => "canPublishData",
             Action::UpdateOwnMetadata => "canUpdateOwnMetadata",
             Action::Moderate => "roomAdmin",
+            Action::Configure => "roomAdmin, or roomCreate",
             Action::Broadcast => "roomBroadcast",
             Action::Record => "roomRecord",
         }

@@ -55,6 +55,7 @@ pub struct Grants {
     send_data: bool,
     update_own_metadata: bool,
     moderate: bool,
+    configure: bool,
     broadcast: bool,
     record: bool,
     hidden: bool,
@@ -82,6 +83,7 @@ impl Grants {
             send_data: false,
             update_own_metadata: false,
             moderate: false,
+            configure: false,
             broadcast: false,
             record: false,
             hidden: false,
@@ -106,6 +108,8 @@ impl Grants {
             send_data: video.can_publish_data.unwrap_or(true),
             update_own_metadata: video.can_update_own_metadata.unwrap_or(false),
             moderate: admin,
+            // Who may make rooms may say how they behave; such a token names no room, or this one.
+            configure: admin || video.room_create,
             broadcast: admin || (video.room_broadcast && named),
             record: admin || (video.room_record && named),
             hidden: video.hidden,
@@ -125,6 +129,7 @@ impl Grants {
             Action::SendData => self.send_data,
             Action::UpdateOwnMetadata => self.update_own_metadata,
             Action::Moderate => self.moderate,
+            Action::Configure => self.configure,
             Action::Broadcast => self.broadcast,
             Action::Record => self.record,
         };
@@ -185,6 +190,17 @@ mod tests {
         let nowhere = VideoGrant { room: None, room_admin: true, ..grant() };
         let grants = Grants::from_token(&nowhere, "hall");
         assert!(grants.allows(Action::Enter).is_err() && grants.allows(Action::Moderate).is_err());
+    }
+
+    #[test]
+    fn who_may_make_rooms_may_configure_them_and_nothing_more() {
+        let anywhere = VideoGrant { room_create: true, ..VideoGrant::default() };
+        let elsewhere = VideoGrant { room: Some("cellar".into()), ..anywhere.clone() };
+        let grants = Grants::from_token(&anywhere, "hall");
+        assert!(grants.allows(Action::Configure).is_ok());
+        assert!(grants.allows(Action::Moderate).is_err() && grants.allows(Action::Broadcast).is_err());
+        assert!(Grants::from_token(&elsewhere, "hall").allows(Action::Configure).is_err());
+        assert!(Grants::from_token(&grant(), "hall").allows(Action::Configure).is_err());
     }
 
     #[test]
