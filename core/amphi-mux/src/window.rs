@@ -178,6 +178,18 @@ impl Window {
         Some(playlist::multivariant(video.as_ref(), &audio).into())
     }
 
+    /// `index.m3u8` whose playlists are to be asked for with `query` (without the `?`): by it the shell tells one
+    /// viewer from another.
+    pub fn multivariant_for(&self, query: &str) -> Option<Bytes> {
+        let plain = self.multivariant()?;
+        let mut text = String::from_utf8_lossy(&plain).into_owned();
+        for rendition in Rendition::ALL {
+            let name = rendition.playlist_name();
+            text = text.replace(name, &format!("{name}?{query}"));
+        }
+        Some(text.into())
+    }
+
     /// The media playlist of `rendition`. None until its first part.
     pub fn playlist(&self, rendition: Rendition) -> Option<Bytes> {
         self.track(rendition).playlist.clone()
