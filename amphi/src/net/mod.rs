@@ -11,10 +11,10 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use amphi_media::TrackId;
-use amphi_shard::{Command, ConnectionId, JoinRequest, Outcome, Output, RoomSnapshot, Shard};
+use amphi_shard::{Command, ConnectionId, JoinRequest, Outcome, Output, RoomSnapshot, Shard, WallClock};
 use anyhow::Context;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -88,8 +88,14 @@ impl Connection {
     pub fn send(&self, bytes: Bytes) -> Result<(), Overloaded> {
         self.sender.shard.try_send(ToShard::Message { connection: self.sender.id, bytes })
     }
+
+    /// A text message of the client; what it says is not looked at.
+    pub fn send_text(&self) -> Result<(), Overloaded> {
+        self.sender.shard.try_send(ToShard::TextMessage { connection: self.sender.id })
+    }
 }
 
+/// See [`Connection`].
 struct ConnectionSender {
     id: ConnectionId,
     shard: ShardSender,
@@ -107,6 +113,11 @@ impl House {
         let tcp_address = tcp.local_addr().context("asking for the ICE-TCP address")?;
         let tcp_connections = Arc::new(tcp::Connections::default());
         let identity = amphi_shard::Identity::new();
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).context("the system's clock is before 1970")?;
+        let wall = WallClock {
+            at: Instant::now(),
+            unix_ms: i64::try_from(since_1970.as_millis()).context("the system's clock is far in the future")?,
+        };
         let advertised = |bound: SocketAddr| -> Vec<SocketAddr> {
             if config.advertise.is_empty() {
                 return vec![bound];
@@ -123,15 +134,13 @@ impl House {
             let port = UdpPort::bind(address, &config.advertise).with_context(|| format!("binding UDP port {address} for media"))?;
             let local = port.local_addr();
             udp_addresses.push(local);
-            let shard = Shard::new(
-                Instant::now(),
-                amphi_shard::Config {
-                    seed: rand::random(),
-                    udp_candidates: advertised(local),
-                    tcp_candidates: advertised(tcp_address),
-                    identity: identity.clone(),
-                },
-            );
+            let shard = Shard::new(amphi_shard::Config {
+                seed: rand::random(),
+                wall,
+                udp_candidates: advertised(local),
+                tcp_candidates: advertised(tcp_address),
+                identity: identity.clone(),
+            });
             let (thread, sender, shard_stats) =
                 ShardThread::new(index, shard, port, tcp_connections.clone(), events.clone())
                     .context("preparing a shard")?;

@@ -31,6 +31,7 @@ pub enum ToShard {
     Datagram { transport: Transport, source: std::net::SocketAddr, destination: std::net::SocketAddr, bytes: Bytes },
     Connect { connection: ConnectionId, join: Box<JoinRequest>, to_client: mpsc::Sender<ToClient> },
     Message { connection: ConnectionId, bytes: Bytes },
+    TextMessage { connection: ConnectionId },
     Disconnected { connection: ConnectionId },
     Command { room: String, command: amphi_shard::Command, reply: Option<oneshot::Sender<Outcome>> },
     List { reply: oneshot::Sender<Vec<RoomSnapshot>> },
@@ -222,6 +223,9 @@ impl ShardThread {
             ToShard::Message { connection, bytes } => {
                 self.shard.handle_input(now, Input::Message { connection, bytes });
             }
+            ToShard::TextMessage { connection } => {
+                self.shard.handle_input(now, Input::TextMessage { connection });
+            }
             ToShard::Disconnected { connection } => {
                 self.clients.remove(&connection);
                 self.shard.handle_input(now, Input::Disconnected { connection });
@@ -284,7 +288,8 @@ impl ShardThread {
             | Output::Broadcast { .. }
             | Output::Recording { .. }
             | Output::RoomOpened { .. }
-            | Output::RoomClosed { .. }) => self.events.on_output(event),
+            | Output::RoomClosed { .. }
+            | Output::RoomFailed { .. }) => self.events.on_output(event),
         }
     }
 

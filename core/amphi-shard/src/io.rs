@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 /// Re-exported so that the shell names one crate for what crosses the border.
 pub use amphi_sfu::{Identity, Transport};
-pub use amphi_signal::JoinRequest;
+pub use amphi_signal::{Connect, ConnectError, JoinRequest, MESSAGE_BYTES_MAX, Path, WallClock};
 
 /// One WebSocket, from the shell's accept to its close. Never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -27,6 +27,8 @@ pub enum Input<'a> {
     Connect { connection: ConnectionId, join: Box<JoinRequest> },
     /// One message of a client's socket.
     Message { connection: ConnectionId, bytes: Bytes },
+    /// A text message, which no client that speaks the binary form sends.
+    TextMessage { connection: ConnectionId },
     /// A client's socket is gone; the member stays for the grace time.
     Disconnected { connection: ConnectionId },
     /// From the HTTP API, or from a program.
@@ -108,4 +110,6 @@ pub enum Output {
     /// Somebody joined or left, the first or the last: the room's settings are wanted (`Command::Configure`) or not.
     RoomOpened { room: String },
     RoomClosed { room: String },
+    /// Something in the room broke (our bug): it was closed, and `RoomClosed` follows.
+    RoomFailed { room: String },
 }
