@@ -1,4 +1,5 @@
-import { defineConfig } from 'vite'
+import { readFileSync } from 'node:fs'
+import { defineConfig, type Plugin } from 'vite'
 
 // Where `npm run dev` sends what the pages ask of the server.
 const SERVER = 'http://127.0.0.1:7880'
@@ -6,7 +7,18 @@ const forwarded = Object.fromEntries(
   ['/api', '/hls', '/recordings'].map((path) => [path, { target: SERVER }] as const),
 )
 
+/** The font is no module, so Vite does not list its licence: it goes beside the others. */
+const fontLicence: Plugin = {
+  name: 'font-licence',
+  apply: 'build',
+  generateBundle() {
+    const source = readFileSync(new URL('node_modules/@fontsource-variable/inter/LICENSE', import.meta.url), 'utf8')
+    this.emitFile({ type: 'asset', fileName: 'assets/licence-inter.txt', source })
+  },
+}
+
 export default defineConfig({
+  plugins: [fontLicence],
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   build: {
     // Browsers that know `light-dark()`, nesting and `inert`: from the first half of 2024 on.

@@ -8,40 +8,59 @@ import type { Grants } from './api'
 import { tokenOf } from './rooms'
 
 const key = (room: string) => `amphi.token.${room}`
+const invitedKey = (room: string) => `amphi.invited.${room}`
 
-export function keepToken(room: string, token: string): void {
+/** Where a token came from: an invitation link says who comes, a token from an open door is made anew each time. */
+export type Origin = 'invitation' | 'open door'
+
+export function keepToken(room: string, token: string, origin: Origin): void {
   try {
     sessionStorage.setItem(key(room), token)
+    if (origin === 'invitation') sessionStorage.setItem(invitedKey(room), token)
+    else sessionStorage.removeItem(invitedKey(room))
   } catch {
     // Storage is full or forbidden: the token lives until the page is reloaded.
   }
-  held.set(room, token)
+  held.set(room, { token, origin })
+}
+
+/** The token of the invitation this tab was opened with, or `null`. */
+export function invitationFor(room: string): string | null {
+  try {
+    const kept = sessionStorage.getItem(invitedKey(room))
+    if (kept !== null) return kept
+  } catch {
+    // Only what is held in memory counts.
+  }
+  const known = held.get(room)
+  return known?.origin === 'invitation' ? known.token : null
 }
 
 export function tokenFor(room: string): string | null {
   try {
-    return sessionStorage.getItem(key(room)) ?? held.get(room) ?? null
+    return sessionStorage.getItem(key(room)) ?? held.get(room)?.token ?? null
   } catch {
-    return held.get(room) ?? null
+    return held.get(room)?.token ?? null
   }
 }
 
 export function forgetToken(room: string): void {
   try {
     sessionStorage.removeItem(key(room))
+    sessionStorage.removeItem(invitedKey(room))
   } catch {
     // Nothing was kept there.
   }
   held.delete(room)
 }
 
-const held = new Map<string, string>()
+const held = new Map<string, { token: string; origin: Origin }>()
 
 /** Takes `#token=…` out of the address bar, so that it is neither shared nor bookmarked by accident. */
 export function takeTokenFromAddress(room: string): void {
   const token = tokenOf(location.hash)
   if (token === null) return
-  keepToken(room, token)
+  keepToken(room, token, 'invitation')
   history.replaceState(null, '', location.pathname + location.search)
 }
 

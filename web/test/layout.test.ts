@@ -28,7 +28,7 @@ test('one picture keeps the shape of a camera', () => {
 test('a crowd is shown in pages of tiles that can be recognised', () => {
   const { perPage, tile } = gridLayout(60, PHONE, 10)
   expect(perPage).toBeLessThan(60)
-  expect(tile.width).toBeGreaterThanOrEqual(140)
+  expect(tile.width).toBeGreaterThanOrEqual(128)
   expect(gridLayout(20, DESKTOP, 10).perPage).toBe(20)
 })
 

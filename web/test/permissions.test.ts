@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { allowedSources, changeInWords, changeOf } from '../src/call/permissions'
+import { allowedSources, changeInWords, changeOf, refusal } from '../src/call/permissions'
 
 const all = allowedSources({ canPublish: true, canPublishSources: [] })
 
@@ -25,4 +25,9 @@ test('a lost and a won right are both said', () => {
   expect(changeInWords(all, new Set(['microphone', 'screen_share', 'screen_share_audio']))).toBe('You may no longer use a camera here.')
   expect(changeInWords(new Set(), new Set(['microphone', 'camera']))).toBe('You may now use a camera and speak.')
   expect(changeInWords(all, all)).toBeNull()
+})
+
+test('a refusal names what is refused and the grant it needs', () => {
+  expect(refusal(['camera'])).toBe('You may not use a camera here (needs: canPublish with camera).')
+  expect(refusal(['microphone', 'camera'])).toBe('You may not speak or use a camera here (needs: canPublish with microphone and camera).')
 })

@@ -7,8 +7,8 @@ export function AirFrame() {
       <svg aria-hidden="true">
         <rect width="100%" height="100%" rx="21" pathLength="1" />
       </svg>
-      <span class="chip live" role="status">
-        On air
+      <span class="air-label" role="status">
+        <span class="chip live">On air</span>
       </span>
     </div>
   )

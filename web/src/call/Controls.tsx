@@ -20,25 +20,27 @@ interface Props {
 
 export function Controls({ call, house, state, panel, onPanel, onAsk, onLeave }: Props) {
   const me = call.me
-  const muted = me?.microphone !== true
+  const muted = !call.microphone.on.value
+  const filming = call.camera.on.value
+  const sharing = call.screen.on.value
   const connected = call.state.value === 'connected'
   const live = state !== null && state.broadcast.state !== 'off'
   const recording = state?.recording.state === 'recording'
   const busy = house.busy.value
   return (
-    <div class="controls" role="toolbar" aria-label="Call">
+    <footer class="controls" aria-label="Call">
       <p class="controls-say" role="status">
         {connected && muted && me?.allowed.has('microphone') ? 'You are muted. Hold Space to speak.' : ''}
       </p>
       <div class="controls-group">
         <Control testid="mute-button" word="Mute" title="Mute (M, or Ctrl+D)" pressed={muted} icon={muted ? 'microphoneOff' : 'microphone'} look={muted ? 'off' : ''} onPress={() => void call.toggleMicrophone()} />
-        <Control testid="camera-button" word="Camera" title="Camera (V, or Ctrl+E)" pressed={me?.camera != null} icon={me?.camera ? 'camera' : 'cameraOff'} look={me?.camera ? '' : 'off'} onPress={() => void call.toggleCamera()} />
-        <Control testid="screen-button" word="Share" label="Share screen" title="Share screen (S)" pressed={call.sharing.value} icon="screen" look={call.sharing.value ? 'on' : ''} onPress={() => void call.toggleScreen()} />
+        <Control testid="camera-button" word="Camera" title="Camera (V, or Ctrl+E)" pressed={filming} icon={filming ? 'camera' : 'cameraOff'} look={filming ? '' : 'off'} onPress={() => void call.toggleCamera()} />
+        <Control testid="screen-button" word="Share" label="Share screen" title="Share screen (S)" pressed={sharing} icon="screen" look={sharing ? 'on' : ''} onPress={() => void call.toggleScreen()} />
         <Control testid="people-button" word="People" title="People (P)" pressed={panel === 'people'} icon="people" look={panel === 'people' ? 'on' : ''} onPress={() => onPanel(panel === 'people' ? null : 'people')} />
         <Control testid="devices-button" word="Devices" title="Devices" icon="settings" look="" onPress={() => onAsk('devices')} />
         <button type="button" class="button danger leave" data-testid="leave-button" title="Leave the call" onClick={onLeave}>
           <Icon name="leave" />
-          Leave
+          <span>Leave</span>
         </button>
       </div>
       <div class="controls-group controls-world">
@@ -73,11 +75,11 @@ export function Controls({ call, house, state, panel, onPanel, onAsk, onLeave }:
             aria-disabled={!house.mayBroadcast || busy === 'broadcast'}
             onClick={() => (house.mayBroadcast ? onAsk('end') : house.refuseBroadcast())}
           >
-            End broadcast
+            End<span class="when-roomy">broadcast</span>
           </button>
         )}
       </div>
-    </div>
+    </footer>
   )
 }
 

@@ -1,4 +1,5 @@
 /** Everybody on stage, and for who runs the room what can be done about each of them. */
+import { useState } from 'preact/hooks'
 import { Avatar } from '../ui/Avatar'
 import { Icon } from '../ui/Icon'
 import { CopyLink } from '../ui/CopyLink'
@@ -42,6 +43,7 @@ export function PeoplePanel({ room, call, house, openDoor, onClose }: Props) {
 
 function Row({ member, house }: { member: MemberView; house: House }) {
   const { name, identity, isMe, microphone, quality } = member
+  const [open, setOpen] = useState(false)
   const says = [qualityWords(quality), microphone ? '' : 'Muted', member.camera ? '' : 'No camera', member.screen ? 'Sharing a screen' : '']
   return (
     <li class="person" data-identity={identity}>
@@ -51,7 +53,12 @@ function Row({ member, house }: { member: MemberView; house: House }) {
         <small>{says.filter((word) => word !== '').join(', ')}</small>
       </span>
       <Icon name={microphone ? 'microphone' : 'microphoneOff'} />
-      {house.mayHost && !isMe && <Host member={member} house={house} />}
+      {house.mayHost && !isMe && (
+        <button type="button" class="button plain square" aria-expanded={open} aria-label={`Manage ${name}`} title={`Manage ${name}`} onClick={() => setOpen(!open)}>
+          <Icon name="more" />
+        </button>
+      )}
+      {open && house.mayHost && !isMe && <Host member={member} house={house} />}
     </li>
   )
 }

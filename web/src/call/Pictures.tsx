@@ -7,6 +7,7 @@ import { Tile } from './Tile'
 import './pictures.css'
 
 const GAP_PX = 10
+const PAGES_PX = 58
 
 export function Pictures({ call }: { call: Call }) {
   const members = call.members.value
@@ -28,13 +29,16 @@ function Grid({ members }: { members: MemberView[] }) {
   const frame = useRef<HTMLDivElement>(null)
   const area = useArea(frame)
   const [page, setPage] = useState(0)
-  const layout = gridLayout(members.length, area, GAP_PX)
+  const whole = gridLayout(members.length, area, GAP_PX)
+  // Pages need a line of their own, which is taken from the tiles.
+  const layout =
+    whole.perPage >= members.length ? whole : gridLayout(members.length, { ...area, height: area.height - PAGES_PX }, GAP_PX)
   const pages = Math.max(1, Math.ceil(members.length / layout.perPage))
   const at = Math.min(page, pages - 1)
   const shown = members.slice(at * layout.perPage, (at + 1) * layout.perPage)
 
   return (
-    <div ref={frame} class="grid">
+    <div ref={frame} class={pages > 1 ? 'grid paged' : 'grid'}>
       <div class="grid-tiles" style={{ gap: `${GAP_PX}px`, maxWidth: `${layout.columns * (layout.tile.width + GAP_PX)}px` }}>
         {shown.map((member) => (
           <Tile key={member.identity} member={member} source="camera" size={layout.tile} />

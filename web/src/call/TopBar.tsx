@@ -56,7 +56,13 @@ export function TopBar({ title, state, call, onKeys }: Props) {
   )
 }
 
-function behindWords({ broadcast }: RoomState): string {
+function behindWords({ broadcast }: RoomState) {
   if (broadcast.state === 'starting') return 'Starting'
-  return broadcast.seconds_behind === null ? 'On air' : `Viewers are ${secondsBehind(broadcast.seconds_behind)} behind`
+  if (broadcast.seconds_behind === null) return 'On air'
+  return (
+    <span>
+      <span class="when-wide">Viewers are </span>
+      {secondsBehind(broadcast.seconds_behind)} behind
+    </span>
+  )
 }

@@ -26,6 +26,7 @@ import { browserOf, deviceProblem } from './deviceProblem'
 import { endingOf, failureOf, type Ending } from './ending'
 import { allowedSources, changeInWords, refusal, type Permission, type Source } from './permissions'
 import { nameOf, soundProcessing } from './preview'
+import { Switch } from './switch'
 
 export type VideoTrack = LocalVideoTrack | RemoteVideoTrack
 export type Quality = 'good' | 'weak' | 'lost'
@@ -91,14 +92,16 @@ export class Call {
   readonly sounds = signal<Sound[]>([])
   readonly soundBlocked = signal(false)
   readonly notice = signal<Notice | null>(null)
-  readonly sharing = signal(false)
+  readonly microphone: Switch
+  readonly camera: Switch
+  readonly screen: Switch
   /** Since when this person is in the call, in ms since 1970. */
   readonly since = signal<number | null>(null)
 
   private readonly room: Room
   private left = false
   private refreshing = false
-  private talking: 'no' | 'starting' | 'yes' = 'no'
+  private talking = false
   private notices = 0
   private noticeTimer = 0
 
@@ -108,6 +111,22 @@ export class Call {
       audioCaptureDefaults: this.soundOptions(),
       ...(choices.speakerId.value === '' ? {} : { audioOutput: { deviceId: choices.speakerId.value } }),
     })
+    const me = this.room.localParticipant
+    this.microphone = new Switch(choices.microphoneOn.value, {
+      actual: () => me.isMicrophoneEnabled,
+      change: (on) => this.setMicrophone(on),
+      failed: (thrown) => this.failed('microphone', thrown),
+    })
+    this.camera = new Switch(choices.cameraOn.value, {
+      actual: () => me.isCameraEnabled,
+      change: (on) => this.setCamera(on),
+      failed: (thrown) => this.failed('camera', thrown),
+    })
+    this.screen = new Switch(false, {
+      actual: () => me.isScreenShareEnabled,
+      change: (on) => this.setScreen(on),
+      failed: (thrown) => this.failed('screen_share', thrown),
+    })
     this.listen()
   }
 
@@ -116,7 +135,7 @@ export class Call {
     this.ending.value = null
     this.state.value = 'connecting'
     if (!isBrowserSupported()) {
-      this.finish({ title: 'This browser cannot hold a call', words: 'It lacks WebRTC. Use a current Chromium, Firefox or Safari.', again: false, refused: false })
+      this.finish({ title: 'This browser cannot hold a call', words: 'It lacks WebRTC. Use a current Chromium, Firefox or Safari.', again: false, byItself: false })
       return
     }
     try {
@@ -131,10 +150,10 @@ export class Call {
     const me = this.room.localParticipant
     if (name !== '' && me.name !== name && me.permissions?.canUpdateMetadata) await me.setName(name).catch(() => {})
     const allowed = allowedSources(this.permission(me))
-    await Promise.all([
-      choices.microphoneOn.value && allowed.has('microphone') ? this.setMicrophone(true) : null,
-      choices.cameraOn.value && allowed.has('camera') ? this.setCamera(true) : null,
-    ])
+    const refused = (['microphone', 'camera'] as const).filter((source) => !allowed.has(source))
+    if (refused.length > 0) this.say(refusal(refused))
+    for (const source of refused) void this[source].want(false)
+    await Promise.all([this.microphone.start(), this.camera.start(), this.screen.start()])
   }
 
   leave(): void {
@@ -163,45 +182,39 @@ export class Call {
   }
 
   async toggleMicrophone(): Promise<void> {
-    const on = !this.room.localParticipant.isMicrophoneEnabled
-    if (await this.setMicrophone(on)) choices.microphoneOn.value = on
+    const on = !this.microphone.on.value
+    if (on && !this.may('microphone')) return
+    choices.microphoneOn.value = on
+    await this.microphone.want(on)
   }
 
   async toggleCamera(): Promise<void> {
-    const on = !this.room.localParticipant.isCameraEnabled
-    if (await this.setCamera(on)) choices.cameraOn.value = on
+    const on = !this.camera.on.value
+    if (on && !this.may('camera')) return
+    choices.cameraOn.value = on
+    await this.camera.want(on)
   }
 
   async toggleScreen(): Promise<void> {
-    const on = !this.room.localParticipant.isScreenShareEnabled
+    const on = !this.screen.on.value
     if (on && !this.may('screen_share')) return
     if (on && !('getDisplayMedia' in (navigator.mediaDevices ?? {}))) {
       this.say('This browser cannot share a screen.')
       return
     }
-    try {
-      await this.room.localParticipant.setScreenShareEnabled(on, { audio: true, selfBrowserSurface: 'include' })
-    } catch (thrown) {
-      // Closing the browser's question is an answer, not a failure.
-      if (nameOf(thrown) !== 'NotAllowedError') this.say(wordsFor('screen_share', thrown))
-    }
-    this.refresh()
+    await this.screen.want(on)
   }
 
   /** Holding a key to talk: on while it is held, and only when the microphone was off. */
   async talk(held: boolean): Promise<void> {
     if (held) {
-      if (this.talking !== 'no' || this.room.localParticipant.isMicrophoneEnabled) return
-      this.talking = 'starting'
-      const opened = await this.setMicrophone(true)
-      // Let go before the microphone was open.
-      if (this.talking !== 'starting' && opened) await this.setMicrophone(false)
-      else this.talking = opened ? 'yes' : 'no'
-      return
+      if (this.talking || this.microphone.on.value || !this.may('microphone')) return
+      this.talking = true
+      await this.microphone.want(true)
+    } else if (this.talking) {
+      this.talking = false
+      await this.microphone.want(false)
     }
-    const was = this.talking
-    this.talking = 'no'
-    if (was === 'yes') await this.setMicrophone(false)
   }
 
   async chooseMicrophone(id: string): Promise<void> {
@@ -229,34 +242,34 @@ export class Call {
     }
   }
 
-  private async setMicrophone(on: boolean): Promise<boolean> {
-    if (on && !this.may('microphone')) return false
+  private async setMicrophone(on: boolean): Promise<void> {
     const options = { ...this.soundOptions(), ...device(choices.microphoneId.value) }
     const publishing = choices.originalSound.value ? { dtx: false, audioPreset: AudioPresets.musicHighQuality } : {}
-    return this.set('microphone', () => this.room.localParticipant.setMicrophoneEnabled(on, options, publishing))
+    await this.room.localParticipant.setMicrophoneEnabled(on, options, publishing)
+    this.refresh()
   }
 
-  private async setCamera(on: boolean): Promise<boolean> {
-    if (on && !this.may('camera')) return false
+  private async setCamera(on: boolean): Promise<void> {
     const options = { resolution: VideoPresets.h720.resolution, ...device(choices.cameraId.value) }
-    return this.set('camera', () => this.room.localParticipant.setCameraEnabled(on, options))
+    await this.room.localParticipant.setCameraEnabled(on, options)
+    this.refresh()
   }
 
-  private async set(source: Source, act: () => Promise<unknown>): Promise<boolean> {
-    try {
-      await act()
-      return true
-    } catch (thrown) {
-      if (!this.left) this.say(wordsFor(source, thrown))
-      return false
-    } finally {
-      this.refresh()
-    }
+  private async setScreen(on: boolean): Promise<void> {
+    await this.room.localParticipant.setScreenShareEnabled(on, { audio: true, selfBrowserSurface: 'include' })
+    this.refresh()
+  }
+
+  private failed(source: Source, thrown: unknown): void {
+    // Closing the browser's question for a screen is an answer, not a failure.
+    if (this.left || (source === 'screen_share' && nameOf(thrown) === 'NotAllowedError')) return
+    this.say(wordsFor(source, thrown))
+    this.refresh()
   }
 
   private may(source: Source): boolean {
     if (allowedSources(this.permission(this.room.localParticipant)).has(source)) return true
-    this.say(refusal(source))
+    this.say(refusal([source]))
     return false
   }
 
@@ -300,8 +313,7 @@ export class Call {
     this.state.value = 'over'
     this.members.value = []
     this.sounds.value = []
-    this.sharing.value = false
-    this.talking = 'no'
+    this.talking = false
   }
 
   /** Reads the room again, once for all events of one turn. */
@@ -331,7 +343,7 @@ export class Call {
       (a, b) => (a.joinedAt?.getTime() ?? 0) - (b.joinedAt?.getTime() ?? 0) || (a.identity < b.identity ? -1 : 1),
     )
     this.members.value = [...others, room.localParticipant].map((participant) => this.view(participant))
-    this.sharing.value = room.localParticipant.isScreenShareEnabled
+    for (const one of [this.microphone, this.camera, this.screen]) one.look()
     this.sounds.value = others.flatMap((participant) =>
       [...participant.audioTrackPublications.values()].flatMap(({ track, source, trackSid }) =>
         track instanceof RemoteAudioTrack
@@ -380,7 +392,7 @@ export function serverAddress(page: { protocol: string; host: string }): string 
 const device = (id: string) => (id === '' ? {} : { deviceId: id })
 
 function wordsFor(source: Source, thrown: unknown): string {
-  if (thrown instanceof PublishTrackError) return thrown.status === 403 ? refusal(source) : thrown.message
+  if (thrown instanceof PublishTrackError) return thrown.status === 403 ? refusal([source]) : thrown.message
   if (thrown instanceof DOMException && (source === 'camera' || source === 'microphone')) {
     const { title, advice } = deviceProblem([source], thrown.name, browserOf(navigator.userAgent))
     return `${title} ${advice}`

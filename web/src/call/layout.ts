@@ -13,12 +13,13 @@ export interface Layout {
   perPage: number
 }
 
-/** A tile is never wider than a wide camera nor narrower than a phone's upright one. */
+/** A tile is never wider than a wide camera; narrower than square only on an upright stage, as phones have. */
 const ASPECT_MAX = 16 / 9
-const ASPECT_MIN = 3 / 4
+const ASPECT_MIN_WIDE = 1
+const ASPECT_MIN_UPRIGHT = 3 / 4
 /** Below this a face is no longer recognised, and a name no longer fits. */
-const TILE_WIDTH_MIN = 140
-const TILE_HEIGHT_MIN = 92
+const TILE_WIDTH_MIN = 128
+const TILE_HEIGHT_MIN = 84
 
 /** The grid in which `count` tiles are as large as they can be in `area`, with `gap` px between them.
  *
@@ -32,6 +33,7 @@ export function gridLayout(count: number, area: Area, gap: number): Layout {
 }
 
 function best(count: number, area: Area, gap: number): Layout {
+  const aspectMin = area.height > area.width ? ASPECT_MIN_UPRIGHT : ASPECT_MIN_WIDE
   let found: Layout | null = null
   for (let columns = 1; columns <= count; columns += 1) {
     const rows = Math.ceil(count / columns)
@@ -41,7 +43,7 @@ function best(count: number, area: Area, gap: number): Layout {
     }
     const tile = {
       width: Math.floor(Math.min(cell.width, cell.height * ASPECT_MAX)),
-      height: Math.floor(Math.min(cell.height, cell.width / ASPECT_MIN)),
+      height: Math.floor(Math.min(cell.height, cell.width / aspectMin)),
     }
     if (!found || tile.width * tile.height > found.tile.width * found.tile.height) {
       found = { columns, rows, tile, perPage: count }

@@ -37,8 +37,9 @@ const WORDS: Record<Source, string> = {
   screen_share_audio: 'share sound',
 }
 
-export function refusal(source: Source): string {
-  return `You may not ${WORDS[source]} here (needs: canPublish, ${source}).`
+export function refusal(sources: Source[]): string {
+  const what = list(sources.map((source) => WORDS[source]), 'or')
+  return `You may not ${what} here (needs: canPublish with ${list(sources, 'and')}).`
 }
 
 /** What a member is told when the room's host changes what they may publish; `null` when nothing they notice. */

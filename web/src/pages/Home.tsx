@@ -93,7 +93,7 @@ function JoinBox() {
     const wrong = roomNameProblem(room)
     setProblem(wrong)
     if (wrong !== null) return
-    if (token !== null) keepToken(room, token)
+    if (token !== null) keepToken(room, token, 'invitation')
     go(pathTo('join', room))
   }
 

@@ -8,7 +8,7 @@ import { Picture } from '../call/Picture'
 import { Preview } from '../call/preview'
 import { usePolled } from '../polling'
 import { followLink, go, pathTo } from '../router'
-import { claimsOf, keepToken, takeTokenFromAddress, tokenFor } from '../tokens'
+import { claimsOf, invitationFor, keepToken, takeTokenFromAddress } from '../tokens'
 import { Header } from '../ui/Header'
 import { Icon } from '../ui/Icon'
 import { NotAllowed } from './NotAllowed'
@@ -27,20 +27,20 @@ export function PreJoin({ room }: { room: string }) {
     document.title = `Join ${title} · amphi`
   }, [title])
 
-  if (server.value?.access === 'token' && tokenFor(room) === null) return <NotAllowed room={room} />
+  if (server.value?.access === 'token' && invitationFor(room) === null) return <NotAllowed room={room} />
   return (
     <div class="prejoin">
       <Header />
       <main>
         <h1>{title}</h1>
         <RoomNow state={state.value} error={state.error ?? server.error} />
-        <Door room={room} access={server.value?.access ?? null} />
+        <Door room={room} />
       </main>
     </div>
   )
 }
 
-function Door({ room, access }: { room: string; access: api.ServerInfo['access'] | null }) {
+function Door({ room }: { room: string }) {
   const [preview, setPreview] = useState<Preview | null>(null)
   useEffect(() => {
     const made = new Preview()
@@ -50,7 +50,7 @@ function Door({ room, access }: { room: string; access: api.ServerInfo['access']
   return (
     <div class="door">
       {preview ? <Mirror preview={preview} /> : <div class="mirror" />}
-      <Form room={room} access={access} preview={preview} />
+      <Form room={room} preview={preview} />
     </div>
   )
 }
@@ -87,17 +87,15 @@ function Toggle({ testid, on, onToggle, word, icon }: ToggleProps) {
   )
 }
 
-function Form({ room, access, preview }: { room: string; access: api.ServerInfo['access'] | null; preview: Preview | null }) {
+function Form({ room, preview }: { room: string; preview: Preview | null }) {
   const [entering, setEntering] = useState(false)
   const [refused, setRefused] = useState<string | null>(null)
   const originalId = useId()
-  // A token from an invitation already says who comes; a token of an earlier visit to an open house does not.
-  const claims = access === 'token' ? claimsOf(tokenFor(room) ?? '') : null
+  const invitation = invitationFor(room)
+  const claims = invitation === null ? null : claimsOf(invitation)
   const fixedName = claims !== null && claims.grants.canUpdateOwnMetadata !== true
-  const name = fixedName ? claims.name || claims.identity : choices.myName.value
-  useEffect(() => {
-    if (claims !== null && choices.myName.value === '') choices.myName.value = claims.name
-  }, [claims === null])
+  const [typed, setTyped] = useState<string | null>(null)
+  const name = fixedName ? claims.name || claims.identity : (typed ?? (claims?.name || choices.myName.value))
 
   async function enter(event: Event) {
     event.preventDefault()
@@ -107,11 +105,12 @@ function Form({ room, access, preview }: { room: string; access: api.ServerInfo[
       setRefused('Say who you are: type a name.')
       return
     }
+    if (!fixedName) choices.myName.value = called
     setRefused(null)
     setEntering(true)
     try {
-      const how = access ?? (await api.server()).access
-      if (how === 'open') keepToken(room, (await api.join(room, called)).token)
+      if (invitation !== null) keepToken(room, invitation, 'invitation')
+      else keepToken(room, (await api.join(room, called)).token, 'open door')
       // The camera is given back before the stage asks for it: some drivers lend it once.
       preview?.close()
       go(pathTo('stage', room))
@@ -132,7 +131,7 @@ function Form({ room, access, preview }: { room: string; access: api.ServerInfo[
           maxLength={NAME_CHARS_MAX}
           value={name}
           readOnly={fixedName}
-          onInput={(event) => (choices.myName.value = event.currentTarget.value)}
+          onInput={(event) => setTyped(event.currentTarget.value)}
         />
       </label>
       {fixedName && <p class="door-hint">Your invitation says who you are.</p>}

@@ -1,5 +1,5 @@
 /** The stage: the call, and its way to the world. */
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import * as api from '../api'
 import { AirFrame } from '../call/AirFrame'
 import { Call } from '../call/call'
@@ -21,6 +21,11 @@ import './stage.css'
 
 const LOOK_EVERY_MS = 2000
 const LOOK_WHILE_STARTING_MS = 1000
+/** A call that held this long was a success: the next loss is counted from nothing. */
+const HELD_AFTER_MS = 20_000
+const REJOIN_AFTER_MS = 1500
+const REJOIN_AFTER_MS_MAX = 15_000
+const VAIN_TRIES_MAX = 12
 
 export function Stage({ room }: { room: string }) {
   takeTokenFromAddress(room)
@@ -37,6 +42,8 @@ export function Stage({ room }: { room: string }) {
 function InRoom({ room, token }: { room: string; token: string }) {
   const [session, setSession] = useState<{ call: Call; house: House } | null>(null)
   const [tries, setTries] = useState(0)
+  /** How often coming back was tried in vain since the call last held. */
+  const vain = useRef(0)
   useEffect(() => {
     const call = new Call()
     setSession({ call, house: new House(room, token, call) })
@@ -49,17 +56,29 @@ function InRoom({ room, token }: { room: string; token: string }) {
     }
   }, [tries])
   if (!session) return null
-  return <OnStage room={room} {...session} onRejoin={() => setTries(tries + 1)} />
+  return (
+    <OnStage
+      key={tries}
+      room={room}
+      {...session}
+      vain={vain}
+      onRejoin={() => {
+        vain.current += 1
+        setTries(tries + 1)
+      }}
+    />
+  )
 }
 
 interface Props {
   room: string
   call: Call
   house: House
+  vain: { current: number }
   onRejoin: () => void
 }
 
-function OnStage({ room, call, house, onRejoin }: Props) {
+function OnStage({ room, call, house, vain, onRejoin }: Props) {
   const polled = usePolled(
     `stage ${room}`,
     (signal) => api.roomState(room, signal),
@@ -82,7 +101,14 @@ function OnStage({ room, call, house, onRejoin }: Props) {
     document.title = `${live ? 'On air: ' : ''}${title} · amphi`
   }, [title, live])
 
-  useKeys((action, held) => {
+  const held = call.state.value === 'connected'
+  useEffect(() => {
+    if (!held) return
+    const timer = setTimeout(() => (vain.current = 0), HELD_AFTER_MS)
+    return () => clearTimeout(timer)
+  }, [held])
+
+  useKeys((action, down) => {
     switch (action) {
       case 'microphone':
         return void call.toggleMicrophone()
@@ -93,7 +119,7 @@ function OnStage({ room, call, house, onRejoin }: Props) {
       case 'people':
         return setPanel(panel === 'people' ? null : 'people')
       case 'talk':
-        return void call.talk(held)
+        return void call.talk(down)
       case 'keys':
         return setQuestion('keys')
       case 'back':
@@ -101,7 +127,7 @@ function OnStage({ room, call, house, onRejoin }: Props) {
     }
   })
 
-  if (call.state.value === 'over') return <Over room={room} call={call} access={server.value?.access ?? null} onRejoin={onRejoin} onLeave={leave} />
+  if (call.state.value === 'over') return <Over room={room} call={call} access={server.value?.access ?? null} vain={vain.current} onRejoin={onRejoin} onLeave={leave} />
   return (
     <div class={panel === null ? 'stage' : 'stage with-panel'}>
       <TopBar title={title} state={state} call={call} onKeys={() => setQuestion('keys')} />
@@ -160,12 +186,19 @@ interface OverProps {
   room: string
   call: Call
   access: api.ServerInfo['access'] | null
+  vain: number
   onRejoin: () => void
   onLeave: () => void
 }
 
-function Over({ room, call, access, onRejoin, onLeave }: OverProps) {
+function Over({ room, call, access, vain, onRejoin, onLeave }: OverProps) {
   const ending = call.ending.value
+  const byItself = ending?.byItself === true && vain < VAIN_TRIES_MAX
+  useEffect(() => {
+    if (!byItself) return
+    const timer = setTimeout(onRejoin, Math.min(REJOIN_AFTER_MS * 2 ** vain, REJOIN_AFTER_MS_MAX))
+    return () => clearTimeout(timer)
+  }, [byItself])
   if (!ending) return null
   const toDoor = () => {
     forgetToken(room)
@@ -173,11 +206,14 @@ function Over({ room, call, access, onRejoin, onLeave }: OverProps) {
   }
   return (
     <Message title={ending.title}>
-      <p data-testid="ending">{ending.words}</p>
+      <p data-testid="ending">
+        {ending.words}
+        {byItself && ' Trying again by itself.'}
+      </p>
       <div class="actions">
         {ending.again && (
           <button type="button" class="button primary" data-testid="rejoin-button" onClick={onRejoin}>
-            Rejoin
+            {byItself ? 'Rejoin at once' : 'Rejoin'}
           </button>
         )}
         {!ending.again && access === 'open' && (

@@ -4,6 +4,7 @@ import * as api from '../api'
 import { useNow, usePolled } from '../polling'
 import { followLink, pathTo } from '../router'
 import { count, inWords, secondsSince } from '../times'
+import { RecordingList } from '../ui/RecordingList'
 import { CopyLink } from '../ui/CopyLink'
 import { Header } from '../ui/Header'
 import { LiveView } from '../watch/LiveView'
@@ -13,6 +14,8 @@ import './watch.css'
 
 const LOOK_EVERY_MS = 2000
 const LOOK_WHILE_STARTING_MS = 1000
+const RECORDINGS_EVERY_MS = 10_000
+const RECORDINGS_SHOWN = 6
 /** How long the player may play out what it holds after the broadcast is over. */
 const PLAY_OUT_MS = 8000
 
@@ -25,6 +28,8 @@ export function Watch({ room }: { room: string }) {
   const server = usePolled('server', api.server, () => 60000)
   const [theatre, setTheatre] = useState(false)
   const { source, started, ended, playedOut } = useBroadcast(state.value)
+  const recordings = usePolled('recordings', api.recordings, () => RECORDINGS_EVERY_MS)
+  const mine = (recordings.value?.recordings ?? []).filter((recording) => recording.room === room)
   const title = state.value?.title || room
 
   useEffect(() => {
@@ -38,7 +43,7 @@ export function Watch({ room }: { room: string }) {
         {source !== null ? (
           <LiveView key={`${source} ${started}`} source={source} title={`Broadcast of ${title}`} theatre={theatre} onTheatre={() => setTheatre(!theatre)} onEnded={playedOut} />
         ) : (
-          <Offline room={room} state={state.value} error={state.error} ended={ended} />
+          <Offline state={state.value} error={state.error} recordings={mine} ended={ended} />
         )}
         <div class="watch-info">
           <div>
@@ -55,6 +60,12 @@ export function Watch({ room }: { room: string }) {
           </div>
         </div>
         {source !== null && state.value?.broadcast.note && <p class="note">{state.value.broadcast.note}</p>}
+        {source === null && mine.length > 0 && (
+          <section class="watch-recordings" aria-labelledby="watch-recordings">
+            <h2 id="watch-recordings">Recordings of this room</h2>
+            <RecordingList recordings={mine.slice(0, RECORDINGS_SHOWN)} />
+          </section>
+        )}
         {source !== null && state.error && (
           <p class="note bad" role="status">
             {state.error.message}

@@ -13,7 +13,9 @@ const HUES = [14, 42, 88, 150, 178, 208, 232, 268, 300, 336]
 export function hueOf(name: string): Hue {
   let hash = 2166136261
   for (const char of name) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 16777619) >>> 0
-  const hue = HUES[hash % HUES.length]
+  // FNV-1a leaves names that differ in their last letter close together: mix once more.
+  hash = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b) >>> 0
+  const hue = HUES[(hash >>> 8) % HUES.length]
   return {
     solid: `hsl(${hue} 42% 31%)`,
     from: `hsl(${hue} 22% 36%)`,
@@ -23,7 +25,7 @@ export function hueOf(name: string): Hue {
 
 /** One or two letters that stand for a name: `Ada Lovelace` is `AL`, `jonas` is `JO`. */
 export function initials(name: string): string {
-  const words = name.trim().split(/[\s._-]+/u).filter((word) => word !== '')
+  const words = name.split(/[^\p{L}\p{N}]+/u).filter((word) => word !== '')
   const first = words[0]
   if (first === undefined) return '?'
   const second = words[1]

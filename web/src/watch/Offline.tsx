@@ -1,48 +1,34 @@
 /** What the watch page shows while nothing is on air. */
-import * as api from '../api'
-import { usePolled } from '../polling'
+import type * as api from '../api'
 import { followLink, pathTo } from '../router'
-import { RecordingList } from '../ui/RecordingList'
 import { Seats } from '../ui/Seats'
 import './player.css'
 
-const SHOWN = 6
-
 interface Props {
-  room: string
   state: api.RoomState | null
   error: api.ApiError | null
+  recordings: api.Recording[]
   /** When the broadcast that was just watched here had started; `null` when none was. */
   ended: string | null
 }
 
-export function Offline({ room, state, error, ended }: Props) {
-  const all = usePolled('recordings', api.recordings, () => 10000)
-  const mine = (all.value?.recordings ?? []).filter((recording) => recording.room === room)
+export function Offline({ state, error, recordings, ended }: Props) {
   const starting = state?.broadcast.state === 'starting'
-  const recorded = ended === null ? undefined : mine.find((recording) => endsAfter(recording, ended))
+  const recorded = ended === null ? undefined : recordings.find((recording) => endsAfter(recording, ended))
 
   return (
-    <>
-      <div class="player player-empty" data-testid="offline">
-        <Seats />
-        <div role="status">
-          <h2>{starting ? 'The broadcast is starting' : ended !== null ? 'The stream has ended' : 'Nothing is on air right now'}</h2>
-        </div>
-        <p>{words(state, error, starting, ended !== null)}</p>
-        {recorded && (
-          <a class="button primary" href={pathTo('recording', recorded.id)} onClick={followLink}>
-            Play the recording
-          </a>
-        )}
+    <div class="player player-empty" data-testid="offline">
+      <Seats />
+      <div role="status">
+        <h2>{starting ? 'The broadcast is starting' : ended !== null ? 'The stream has ended' : 'Nothing is on air right now'}</h2>
       </div>
-      {mine.length > 0 && (
-        <section class="watch-recordings" aria-label="Recordings of this room">
-          <h2>Recordings of this room</h2>
-          <RecordingList recordings={mine.slice(0, SHOWN)} />
-        </section>
+      <p>{words(state, error, starting, ended !== null)}</p>
+      {recorded && (
+        <a class="button primary" href={pathTo('recording', recorded.id)} onClick={followLink}>
+          Play the recording
+        </a>
       )}
-    </>
+    </div>
   )
 }
 

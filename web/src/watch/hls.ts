@@ -23,7 +23,6 @@ export function liveHls(): Hls {
     lowLatencyMode: true,
     // Falling behind is caught up by playing a little faster, which nobody hears, instead of by jumping.
     maxLiveSyncPlaybackRate: 1.1,
-    liveMaxLatencyDurationCount: 12,
     backBufferLength: 20,
   })
 }

@@ -9,6 +9,9 @@ const LOOK_EVERY_MS = 250
 const STALL_SHOWN_AFTER_MS = 500
 /** Further than this behind the player's own target, a viewer is no longer "live". */
 const EDGE_SLACK_S = 3
+/** Further than this, playing faster would take minutes: the player jumps, at most once in a while. */
+const JUMP_BEYOND_S = 12
+const JUMP_AGAIN_AFTER_MS = 6000
 const RETRY_AFTER_MS = 1500
 
 export interface Quality {
@@ -40,6 +43,7 @@ export class LivePlayer {
   private readonly looking: number
   private waitingSince: number | null = performance.now()
   private retry = 0
+  private jumpedAt = 0
   private clockAheadMs = clockAhead(newestDateHeader(), Date.now())
 
   constructor(video: HTMLVideoElement, source: string) {
@@ -176,5 +180,9 @@ export class LivePlayer {
     this.behind.value = at === undefined ? null : Math.max(0, (Date.now() - this.clockAheadMs - at) / 1000)
     const late = hls ? hls.latency - (hls.targetLatency ?? 0) : 0
     this.atEdge.value = !video.paused && late < EDGE_SLACK_S
+    if (!video.paused && late > JUMP_BEYOND_S && performance.now() - this.jumpedAt > JUMP_AGAIN_AFTER_MS) {
+      this.jumpedAt = performance.now()
+      void this.toLive()
+    }
   }
 }
