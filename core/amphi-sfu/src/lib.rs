@@ -3,16 +3,27 @@
 //! One [`Sfu`] holds the WebRTC sessions of one room. It does not know who anybody is, what a room allows, or what a
 //! socket is. Nothing outside this crate names a type of the WebRTC library that carries a session.
 //!
-//! Start reading at [`Input`] and [`Output`].
+//! Start reading at [`Input`] and [`Output`]; the way of a packet is `forward.rs`, that of a frame `framer.rs`.
 
 use std::time::Duration;
 
 mod config;
 mod counters;
+mod data;
+mod egress;
+mod format;
+mod forward;
+mod framer;
 mod io;
+mod negotiate;
+mod packet;
+mod quality;
 pub mod sdp;
+mod session;
 mod sfu;
+mod speakers;
 pub mod stun;
+mod track;
 
 pub use config::{Config, Identity};
 pub use counters::Counters;

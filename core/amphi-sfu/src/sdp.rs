@@ -1,8 +1,10 @@
 //! A small layer over SDP text (RFC 8866) for what the WebRTC library does not tell or let us set: which m-line was
 //! announced as which track, and what an answer says about the tracks that we send.
 //!
-//! Reading is [`lines`]. This is not a validator: whether a description makes sense as a whole is decided when it is
+//! Reading is [`lines`]; the SFU itself rewrites what it answers and offers with `rewrite`. This is not a validator: whether a description makes sense as a whole is decided when it is
 //! applied. Everything here is bounded, because the text comes from anybody with a token.
+
+use std::collections::BTreeMap;
 
 use amphi_media::MediaKind;
 use thiserror::Error;
@@ -106,6 +108,8 @@ pub enum SdpError {
     SameMid(String),
     #[error("m-line {0} is neither audio, video nor data channels")]
     UnknownKind(usize),
+    #[error("{0:?} is not a payload type (0 to 127)")]
+    PayloadType(String),
 }
 
 /// Reads the m-lines of a description, in their order. Does not allocate more than a small multiple of the text.
@@ -129,9 +133,15 @@ pub fn lines(sdp: &str) -> Result<Vec<Line>, SdpError> {
                     return Err(SdpError::TooManyLines);
                 }
                 let section = Section::new(value).ok_or(SdpError::UnknownKind(sections.len()))?;
+                if section.kind != LineKind::Data {
+                    section
+                        .formats
+                        .iter()
+                        .try_for_each(|format| payload_type(format).map(drop))?;
+                }
                 sections.push(section);
             }
-            ("a", Some(section)) => section.attribute(value),
+            ("a", Some(section)) => section.attribute(value)?,
             ("a", None) => session_direction = Direction::parse(value).unwrap_or(session_direction),
             _ => {}
         }
@@ -191,7 +201,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    fn attribute(&mut self, value: &'a str) {
+    fn attribute(&mut self, value: &'a str) -> Result<(), SdpError> {
         let (name, rest) = value.split_once(':').unwrap_or((value, ""));
         match name {
             "mid" => self.mid = Some(rest),
@@ -204,10 +214,13 @@ impl<'a> Section<'a> {
                     .and_then(|(_, attribute)| attribute.strip_prefix("msid:"));
                 self.msid = self.msid.or_else(|| msid(attribute?));
             }
-            "rtpmap" if self.encodings.len() < 128 => {
-                if let Some((payload_type, encoding)) = rest.split_once(' ') {
+            "rtpmap" => {
+                if let Some((number, encoding)) = rest.split_once(' ') {
+                    payload_type(number)?;
                     let name = encoding.split('/').next().unwrap_or(encoding);
-                    self.encodings.push((payload_type, name));
+                    if self.encodings.len() < 128 {
+                        self.encodings.push((number, name));
+                    }
                 }
             }
             "rid" if self.rids.len() < RIDS_MAX => {
@@ -219,6 +232,7 @@ impl<'a> Section<'a> {
             "simulcast" => self.simulcast = simulcast_sends(rest),
             _ => self.direction = Direction::parse(value).or(self.direction),
         }
+        Ok(())
     }
 
     fn line(self, session_direction: Direction) -> Option<Line> {
@@ -276,6 +290,12 @@ impl<'a> Section<'a> {
     }
 }
 
+/// RTP has seven bits for it (RFC 3550 §5.1). Larger numbers break the library underneath, so they end here.
+fn payload_type(text: &str) -> Result<u8, SdpError> {
+    let number = text.parse().ok().filter(|number| *number <= 127);
+    number.ok_or_else(|| SdpError::PayloadType(text.chars().take(16).collect()))
+}
+
 /// "stream track"; a missing track id means that the stream's name stands for both (RFC 8830 §2).
 fn msid(text: &str) -> Option<(&str, &str)> {
     let mut words = text.split_ascii_whitespace();
@@ -304,6 +324,130 @@ fn is_repair(encoding: &str) -> bool {
     ["rtx", "red", "ulpfec", "flexfec-03", "flexfec"]
         .iter()
         .any(|name| name.eq_ignore_ascii_case(encoding))
+}
+
+/// What one of our descriptions shall say about an m-line, whatever the library wrote.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    /// We send this track.
+    Sends {
+        stream_label: String,
+        track_label: String,
+    },
+    /// We receive; these are the payload types as the other side ordered them, which says what it would rather send.
+    Receives {
+        formats: Vec<String>,
+    },
+    Inactive,
+}
+
+/// Writes directions and track names into a description that the library made. Lines that `roles` does not name (data
+/// channels) stay as they are. The library gives the lines it answers random names and cannot set them, and LiveKit's
+/// clients take every name that stands there for a track.
+pub(crate) fn rewrite(sdp: &str, roles: &BTreeMap<Mid, Role>) -> String {
+    let mut out = String::with_capacity(sdp.len() + 64 * roles.len());
+    let mut section: Vec<&str> = Vec::new();
+    for text in sdp.lines() {
+        if text.starts_with("m=") {
+            write_section(&mut out, &section, roles);
+            section.clear();
+        }
+        section.push(text);
+    }
+    write_section(&mut out, &section, roles);
+    out
+}
+
+/// The payload types of each m-line in the order in which they stand there.
+pub(crate) fn formats(sdp: &str) -> BTreeMap<Mid, Vec<String>> {
+    let mut all = BTreeMap::new();
+    let mut current: Vec<String> = Vec::new();
+    for text in sdp.lines() {
+        if let Some(line) = text.strip_prefix("m=") {
+            current = line
+                .split_ascii_whitespace()
+                .skip(3)
+                .map(str::to_owned)
+                .collect();
+        } else if let Some(mid) = text.strip_prefix("a=mid:") {
+            all.insert(Mid(mid.trim_end().to_owned()), std::mem::take(&mut current));
+        }
+    }
+    all
+}
+
+/// `section` is the session's part or one m-line with its attributes.
+fn write_section(out: &mut String, section: &[&str], roles: &BTreeMap<Mid, Role>) {
+    let mid = section.iter().find_map(|text| text.strip_prefix("a=mid:"));
+    let role = mid.and_then(|mid| roles.get(&Mid(mid.trim_end().to_owned())));
+    for text in section {
+        match role {
+            Some(role) => write_line(out, text, role),
+            None if text.starts_with("a=msid-semantic") => push_line(out, "a=msid-semantic: WMS *"),
+            None => push_line(out, text),
+        }
+    }
+}
+
+fn write_line(out: &mut String, text: &str, role: &Role) {
+    let attribute = text.strip_prefix("a=").unwrap_or("");
+    if Direction::parse(attribute).is_some() {
+        match role {
+            Role::Sends {
+                stream_label,
+                track_label,
+            } => {
+                push_line(out, "a=sendonly");
+                push_line(out, &format!("a=msid:{stream_label} {track_label}"));
+            }
+            Role::Receives { .. } => push_line(out, "a=recvonly"),
+            Role::Inactive => push_line(out, "a=inactive"),
+        }
+        return;
+    }
+    if attribute.starts_with("msid:") {
+        return;
+    }
+    if attribute.starts_with("ssrc:") || attribute.starts_with("ssrc-group:") {
+        let Role::Sends {
+            stream_label,
+            track_label,
+        } = role
+        else {
+            return;
+        };
+        match text.split_once(" msid:") {
+            Some((ssrc, _)) => push_line(out, &format!("{ssrc} msid:{stream_label} {track_label}")),
+            None => push_line(out, text),
+        }
+        return;
+    }
+    match role {
+        Role::Receives { formats } if text.starts_with("m=") => {
+            push_line(out, &reorder(text, formats))
+        }
+        Role::Sends { .. } | Role::Receives { .. } | Role::Inactive => push_line(out, text),
+    }
+}
+
+/// The m-line with its payload types in the order of `formats`; those that do not stand there go last. A sender takes
+/// the first codec of the answer, so the order of the answer decides what it sends.
+fn reorder(line: &str, formats: &[String]) -> String {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let (head, tail) = words.split_at(words.len().min(3));
+    let mut tail = tail.to_vec();
+    tail.sort_by_key(|format| {
+        formats
+            .iter()
+            .position(|other| other == format)
+            .unwrap_or(usize::MAX)
+    });
+    [head, &tail].concat().join(" ")
+}
+
+fn push_line(out: &mut String, text: &str) {
+    out.push_str(text.trim_end());
+    out.push_str("\r\n");
 }
 
 #[cfg(test)]
@@ -406,9 +550,62 @@ mod tests {
             lines(&format!("{HEAD}m=\r\n")),
             Err(SdpError::UnknownKind(0))
         );
+        for bad in [
+            "m=video 9 X 200\r\na=mid:0\r\n",
+            "m=video 9 X 96\r\na=mid:0\r\na=rtpmap:128 VP8/90000\r\n",
+        ] {
+            assert!(
+                matches!(
+                    lines(&format!("{HEAD}{bad}")),
+                    Err(SdpError::PayloadType(_))
+                ),
+                "{bad}"
+            );
+        }
         let twice = format!("{HEAD}m=audio 9 X 1\r\na=mid:0\r\nm=audio 9 X 1\r\na=mid:0\r\n");
         assert_eq!(lines(&twice), Err(SdpError::SameMid("0".to_owned())));
         let many = format!("{HEAD}{}", "m=audio 9 X 1\r\n".repeat(LINES_MAX + 1));
         assert_eq!(lines(&many), Err(SdpError::TooManyLines));
+    }
+
+    const ANSWER: &str = "v=0\r\na=msid-semantic: WMS x y\r\nm=video 9 UDP/TLS/RTP/SAVPF 103 104 96 97\r\na=mid:7\r\n\
+        a=sendrecv\r\na=msid:x y\r\na=rtcp-mux\r\na=ssrc:5 cname:c\r\na=ssrc:5 msid:x y\r\na=ssrc-group:FID 5 6\r\n\
+        m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:d\r\na=sctp-port:5000\r\n";
+
+    fn rewritten(role: Role) -> String {
+        rewrite(ANSWER, &BTreeMap::from([(Mid("7".to_owned()), role)]))
+    }
+
+    #[test]
+    fn a_sending_line_carries_the_names_of_its_track() {
+        let text = rewritten(Role::Sends {
+            stream_label: "PA_a|TR_b".to_owned(),
+            track_label: "TR_b".to_owned(),
+        });
+        assert!(text.contains("a=sendonly\r\na=msid:PA_a|TR_b TR_b\r\n"));
+        assert!(text.contains("a=ssrc:5 msid:PA_a|TR_b TR_b\r\n"));
+        assert!(text.contains("a=ssrc:5 cname:c\r\na=ssrc:5"));
+        assert!(text.contains("a=ssrc-group:FID 5 6"));
+        assert!(!text.contains("x y"));
+        assert!(
+            text.ends_with("a=mid:d\r\na=sctp-port:5000\r\n"),
+            "data channels stay as they are"
+        );
+    }
+
+    #[test]
+    fn a_receiving_line_keeps_the_order_of_the_offer_and_names_no_track() {
+        let formats = ["96", "97", "35", "103", "104"].map(str::to_owned).to_vec();
+        let text = rewritten(Role::Receives { formats });
+        assert!(text.contains("m=video 9 UDP/TLS/RTP/SAVPF 96 97 103 104\r\n"));
+        assert!(text.contains("a=recvonly"));
+        assert!(!text.contains("msid:") && !text.contains("ssrc"));
+    }
+
+    #[test]
+    fn an_inactive_line_names_no_track() {
+        let text = rewritten(Role::Inactive);
+        assert!(text.contains("a=inactive\r\na=rtcp-mux"));
+        assert!(!text.contains("msid:") && !text.contains("ssrc") && !text.contains("sendrecv"));
     }
 }

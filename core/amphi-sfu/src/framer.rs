@@ -1,0 +1,505 @@
+//! Packets → frames, for one track: puts packets in order, waits for those that are being sent again, and takes
+//! pictures out of them (RFC 6184 for H.264, RFC 7741 for VP8, RFC 7587 for Opus).
+//!
+//! This is the only place where the packet lane becomes the frame lane.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use amphi_media::{Codec, Frame, MediaKind, MediaTime, Rid, TrackId, VideoSize, h264, vp8};
+use bytes::Bytes;
+
+use crate::packet::{FU_A, Packet, Parameters, STAP_A, Start, aggregated, vp8_payload};
+
+/// How long a lost video packet is waited for: a NACK, a round trip of 100 ms, and once more.
+const VIDEO_WAIT: Duration = Duration::from_millis(300);
+
+/// Lost audio is not sent again; this is for packets that overtook each other.
+const AUDIO_WAIT: Duration = Duration::from_millis(60);
+
+/// Most packets that wait for an earlier one: 300 ms at 4,000 packets per second. When it is full, the earlier one
+/// is given up.
+const HELD_MAX: usize = 1_200;
+
+/// Packets held while waiting for a key frame, in case its first packet is overtaken by those after it.
+const WAITING_HELD_MAX: usize = 64;
+
+/// Largest coded picture. Browsers' key frames are below 1 MB even at 4K.
+const PICTURE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+const START_CODE: [u8; 4] = [0, 0, 0, 1];
+
+/// What the caller should do after packets or time went in.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Report {
+    /// Nothing can be shown until a key frame comes.
+    pub(crate) needs_key: bool,
+    pub(crate) lost: u64,
+    pub(crate) broken: u64,
+    pub(crate) buffer_full: u64,
+}
+
+/// Makes frames of one track. Frames of one layer at a time, a change only at a key frame; the times go on across it.
+#[derive(Debug)]
+pub(crate) struct Framer {
+    track: TrackId,
+    /// The layer that frames are taken from, and its name.
+    layer: Option<(u8, Rid)>,
+    /// The sequence number that comes next; none while waiting for a key frame.
+    next: Option<u64>,
+    held: BTreeMap<u64, Packet>,
+    /// Since when something is missing in front of what is held.
+    missing_since: Option<Instant>,
+    picture: Picture,
+    parameters: ParameterSets,
+    contiguous: bool,
+    /// Added to a layer's RTP time to go on from the layer before.
+    time_offset: i64,
+    last: Option<Last>,
+    report: Report,
+}
+
+/// The newest frame.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    ticks: i64,
+    capture_us: Option<i64>,
+    arrived: Instant,
+}
+
+/// The picture that packets are being added to.
+#[derive(Debug, Default)]
+struct Picture {
+    data: Vec<u8>,
+    head: Option<Head>,
+    key: bool,
+    /// Something that a decoder shows is in it, not only parameter sets.
+    shows: bool,
+    has_sps: bool,
+    in_fragment: bool,
+    broken: bool,
+}
+
+/// What the first packet of a picture tells.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    timestamp: u32,
+    time: u64,
+    codec: Codec,
+    capture_us: Option<i64>,
+}
+
+/// The newest H.264 parameter sets, and the size that the newest key frame told.
+#[derive(Debug, Default)]
+struct ParameterSets {
+    sps: Vec<u8>,
+    pps: Vec<u8>,
+    size: Option<VideoSize>,
+}
+
+impl Framer {
+    pub(crate) fn new(track: TrackId) -> Self {
+        Self {
+            track,
+            layer: None,
+            next: None,
+            held: BTreeMap::new(),
+            missing_since: None,
+            picture: Picture::default(),
+            parameters: ParameterSets::default(),
+            contiguous: true,
+            time_offset: 0,
+            last: None,
+            report: Report::default(),
+        }
+    }
+
+    /// The layer that frames come from.
+    pub(crate) fn layer(&self) -> Option<u8> {
+        self.layer.map(|(layer, _)| layer)
+    }
+
+    /// Video that cannot go on before a key frame comes.
+    pub(crate) fn waits_for_key(&self) -> bool {
+        self.next.is_none()
+    }
+
+    /// Nothing comes for a while (mute): begin anew with the next key frame, without calling it a loss.
+    pub(crate) fn pause(&mut self) {
+        self.restart();
+        self.layer = None;
+    }
+
+    /// Takes a packet of the present layer, or the first packet of a key frame of another one, which is the switch.
+    /// The caller decides about switches: it gives packets of other layers only when it wants one.
+    pub(crate) fn push(
+        &mut self,
+        rid: Rid,
+        packet: &Packet,
+        now: Instant,
+        frames: &mut dyn FnMut(Frame),
+    ) -> Report {
+        if self.layer() != Some(packet.layer) {
+            if !matches!(
+                packet.start,
+                Start::Key {
+                    parameters: Parameters::Here,
+                    ..
+                }
+            ) {
+                return self.take_report();
+            }
+            self.restart();
+            self.parameters = ParameterSets::default();
+            self.layer = Some((packet.layer, rid));
+            self.time_offset = self.joined_offset(packet);
+        }
+        self.hold(packet, now);
+        self.release(now, frames);
+        self.take_report()
+    }
+
+    /// Gives up packets that were waited for long enough.
+    pub(crate) fn pass_time(&mut self, now: Instant, frames: &mut dyn FnMut(Frame)) -> Report {
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.give_up(now, frames);
+        }
+        self.take_report()
+    }
+
+    /// When `pass_time` has something to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let wait = match self.held.values().next()?.format.codec.kind() {
+            MediaKind::Audio => AUDIO_WAIT,
+            MediaKind::Video => VIDEO_WAIT,
+        };
+        Some(self.missing_since? + wait)
+    }
+
+    fn take_report(&mut self) -> Report {
+        std::mem::take(&mut self.report)
+    }
+
+    fn restart(&mut self) {
+        self.next = None;
+        self.held.clear();
+        self.missing_since = None;
+        self.picture = Picture::default();
+    }
+
+    fn hold(&mut self, packet: &Packet, now: Instant) {
+        if self.next.is_some_and(|next| packet.seq < next) {
+            return;
+        }
+        self.held.insert(packet.seq, packet.clone());
+        if self.next.is_none() {
+            self.begin();
+        }
+        if self.next.is_none() && self.held.len() > WAITING_HELD_MAX {
+            self.held.pop_first();
+        }
+        if self.held.len() > HELD_MAX {
+            self.report.buffer_full += 1;
+            self.missing_since = Some(now.checked_sub(VIDEO_WAIT).unwrap_or(now));
+        }
+    }
+
+    /// Goes to the first held packet that a decoder can start with, if there is one.
+    fn begin(&mut self) {
+        let knows_parameters = !self.parameters.sps.is_empty();
+        let starts = |packet: &Packet| match packet.start {
+            // An IDR alone is enough only when its parameter sets are known. Before that, waiting for a packet that
+            // brings them is right, because browsers put them in front of every key frame.
+            Start::Key {
+                parameters: Parameters::Elsewhere,
+                ..
+            } => knows_parameters,
+            Start::Key {
+                parameters: Parameters::Here,
+                ..
+            } => true,
+            Start::Delta => false,
+        };
+        let first = self
+            .held
+            .iter()
+            .find(|(_, packet)| starts(packet))
+            .map(|(seq, _)| *seq);
+        if let Some(first) = first {
+            self.held = self.held.split_off(&first);
+            self.next = Some(first);
+            self.missing_since = None;
+        }
+    }
+
+    /// Takes packets in order as far as they are there.
+    fn release(&mut self, now: Instant, frames: &mut dyn FnMut(Frame)) {
+        while let Some(next) = self.next {
+            let Some(packet) = self.held.remove(&next) else {
+                break;
+            };
+            self.next = Some(next + 1);
+            self.missing_since = None;
+            self.take(&packet, frames);
+        }
+        let waits = self.next.is_some() && !self.held.is_empty();
+        self.missing_since = if waits {
+            self.missing_since.or(Some(now))
+        } else {
+            None
+        };
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.give_up(now, frames);
+        }
+    }
+
+    /// What is missing will not come: go on with what is there.
+    fn give_up(&mut self, now: Instant, frames: &mut dyn FnMut(Frame)) {
+        self.missing_since = None;
+        self.contiguous = false;
+        self.report.lost += 1;
+        let Some((first, packet)) = self.held.first_key_value() else {
+            return;
+        };
+        match packet.format.codec.kind() {
+            MediaKind::Audio => self.next = Some(*first),
+            MediaKind::Video => {
+                self.picture = Picture::default();
+                self.wait_for_key();
+            }
+        }
+        self.release(now, frames);
+    }
+
+    fn wait_for_key(&mut self) {
+        self.next = None;
+        self.begin();
+        self.report.needs_key = self.next.is_none();
+    }
+
+    fn take(&mut self, packet: &Packet, frames: &mut dyn FnMut(Frame)) {
+        let codec = packet.format.codec;
+        if codec.kind() == MediaKind::Audio {
+            self.emit(packet, packet.payload.to_vec(), frames);
+            return;
+        }
+        // A sender that sets no marker ends a picture by beginning the next one.
+        if self
+            .picture
+            .head
+            .is_some_and(|head| head.timestamp != packet.timestamp || head.codec != codec)
+        {
+            self.finish(packet.arrived, frames);
+        }
+        self.picture.head.get_or_insert(Head {
+            timestamp: packet.timestamp,
+            time: packet.time,
+            codec,
+            capture_us: packet.capture_us,
+        });
+        let understood = match codec {
+            Codec::H264 => self.picture.add_h264(&packet.payload, &mut self.parameters),
+            Codec::Vp8 => self.picture.add_vp8(&packet.payload),
+            Codec::Opus | Codec::Aac | Codec::Vp9 | Codec::Av1 => Err(Nonsense),
+        };
+        self.picture.broken |= understood.is_err();
+        if packet.marker {
+            self.finish(packet.arrived, frames);
+        }
+    }
+
+    /// The picture is whole.
+    fn finish(&mut self, arrived: Instant, frames: &mut dyn FnMut(Frame)) {
+        let picture = std::mem::take(&mut self.picture);
+        let Some(head) = picture.head else {
+            return;
+        };
+        if picture.broken || picture.in_fragment {
+            self.break_off();
+            return;
+        }
+        if !picture.shows {
+            return;
+        }
+        let mut key = picture.key;
+        let data = match head.codec {
+            Codec::H264 if key && !picture.has_sps => {
+                if self.parameters.sps.is_empty() || self.parameters.pps.is_empty() {
+                    self.break_off();
+                    return;
+                }
+                let mut whole = Vec::with_capacity(
+                    picture.data.len() + self.parameters.sps.len() + self.parameters.pps.len() + 8,
+                );
+                push_nal(&mut whole, &self.parameters.sps);
+                push_nal(&mut whole, &self.parameters.pps);
+                whole.extend_from_slice(&picture.data);
+                whole
+            }
+            Codec::Vp8 => {
+                let Some(header) = vp8::header(&picture.data) else {
+                    self.break_off();
+                    return;
+                };
+                key = header.key;
+                self.parameters.size = header.size.or(self.parameters.size);
+                picture.data
+            }
+            _ => picture.data,
+        };
+        self.send(head, arrived, key, self.parameters.size, data, frames);
+    }
+
+    /// A picture made no sense, so those after it cannot be shown either.
+    fn break_off(&mut self) {
+        self.report.broken += 1;
+        self.contiguous = false;
+        self.wait_for_key();
+    }
+
+    fn emit(&mut self, packet: &Packet, data: Vec<u8>, frames: &mut dyn FnMut(Frame)) {
+        let head = Head {
+            timestamp: packet.timestamp,
+            time: packet.time,
+            codec: packet.format.codec,
+            capture_us: packet.capture_us,
+        };
+        self.send(head, packet.arrived, true, None, data, frames);
+    }
+
+    fn send(
+        &mut self,
+        head: Head,
+        arrived: Instant,
+        key: bool,
+        size: Option<VideoSize>,
+        data: Vec<u8>,
+        frames: &mut dyn FnMut(Frame),
+    ) {
+        let ticks = ticks(head.time).saturating_add(self.time_offset);
+        self.last = Some(Last {
+            ticks,
+            capture_us: head.capture_us,
+            arrived,
+        });
+        frames(Frame {
+            track: self.track,
+            codec: head.codec,
+            rid: self.layer.map(|(_, rid)| rid).unwrap_or_default(),
+            time: MediaTime::new(ticks, head.codec.clock_rate()),
+            arrived,
+            sender_time_us: head.capture_us,
+            key,
+            contiguous: std::mem::replace(&mut self.contiguous, true),
+            size,
+            data: Bytes::from(data),
+        });
+    }
+
+    /// Every layer has an RTP clock of its own. Joins the new one to the old by the publisher's wall clock, or by
+    /// arrival before the first sender reports.
+    fn joined_offset(&self, packet: &Packet) -> i64 {
+        let Some(last) = self.last else {
+            return self.time_offset;
+        };
+        let us = match (last.capture_us, packet.capture_us) {
+            (Some(before), Some(now)) => now.saturating_sub(before),
+            _ => i64::try_from(
+                packet
+                    .arrived
+                    .saturating_duration_since(last.arrived)
+                    .as_micros(),
+            )
+            .unwrap_or(i64::MAX),
+        };
+        let ahead = us.saturating_mul(i64::from(packet.format.codec.clock_rate())) / 1_000_000;
+        last.ticks
+            .saturating_add(ahead.max(1))
+            .saturating_sub(ticks(packet.time))
+    }
+}
+
+fn ticks(time: u64) -> i64 {
+    i64::try_from(time).unwrap_or(i64::MAX)
+}
+
+/// The payload does not follow its RFC.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Nonsense;
+
+impl Picture {
+    /// RFC 6184 §5.6 to §5.8: a NAL unit, several, or a piece of one. Interleaved forms are not negotiated.
+    fn add_h264(&mut self, payload: &[u8], parameters: &mut ParameterSets) -> Result<(), Nonsense> {
+        match h264::nal_type(payload).ok_or(Nonsense)? {
+            1..=23 => self.add_nal(payload, parameters),
+            STAP_A => {
+                for unit in aggregated(payload) {
+                    self.add_nal(unit.map_err(|_| Nonsense)?, parameters)?;
+                }
+                Ok(())
+            }
+            FU_A => self.add_fragment(payload),
+            _ => Err(Nonsense),
+        }
+    }
+
+    fn add_nal(&mut self, nal: &[u8], parameters: &mut ParameterSets) -> Result<(), Nonsense> {
+        if self.in_fragment || self.data.len() + nal.len() > PICTURE_BYTES_MAX {
+            return Err(Nonsense);
+        }
+        self.note(h264::nal_type(nal).ok_or(Nonsense)?);
+        match h264::nal_type(nal) {
+            Some(h264::NAL_SPS) => {
+                parameters.size = Some(h264::sps(nal).ok_or(Nonsense)?.size);
+                parameters.sps = nal.to_vec();
+            }
+            Some(h264::NAL_PPS) => parameters.pps = nal.to_vec(),
+            _ => {}
+        }
+        push_nal(&mut self.data, nal);
+        Ok(())
+    }
+
+    fn add_fragment(&mut self, payload: &[u8]) -> Result<(), Nonsense> {
+        let [indicator, header, piece @ ..] = payload else {
+            return Err(Nonsense);
+        };
+        let (begins, ends, kind) = (header & 0x80 != 0, header & 0x40 != 0, header & 0x1f);
+        if begins == self.in_fragment || self.data.len() + piece.len() > PICTURE_BYTES_MAX {
+            return Err(Nonsense);
+        }
+        // Parameter sets are smaller than any packet; in pieces they would escape being remembered.
+        if matches!(kind, h264::NAL_SPS | h264::NAL_PPS) {
+            return Err(Nonsense);
+        }
+        if begins {
+            self.note(kind);
+            push_nal(&mut self.data, &[(indicator & 0xe0) | kind]);
+        }
+        self.data.extend_from_slice(piece);
+        self.in_fragment = !ends;
+        Ok(())
+    }
+
+    /// Remembers what kinds of NAL units the picture has (H.264 table 7-1).
+    fn note(&mut self, kind: u8) {
+        self.key |= kind == h264::NAL_IDR;
+        self.shows |= (h264::NAL_SLICE..=h264::NAL_IDR).contains(&kind);
+        self.has_sps |= kind == h264::NAL_SPS;
+    }
+
+    fn add_vp8(&mut self, payload: &[u8]) -> Result<(), Nonsense> {
+        let (begins, piece) = vp8_payload(payload).ok_or(Nonsense)?;
+        if begins != self.data.is_empty() || self.data.len() + piece.len() > PICTURE_BYTES_MAX {
+            return Err(Nonsense);
+        }
+        self.data.extend_from_slice(piece);
+        self.shows = true;
+        Ok(())
+    }
+}
+
+fn push_nal(out: &mut Vec<u8>, nal: &[u8]) {
+    out.extend_from_slice(&START_CODE);
+    out.extend_from_slice(nal);
+}

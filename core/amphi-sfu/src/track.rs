@@ -1,0 +1,327 @@
+//! One published track: where it comes from, which of its layers are live, and who takes it.
+
+use std::time::{Duration, Instant};
+
+use amphi_media::{Codec, Layer, Rid, SessionId, VideoSize};
+use str0m::media::Mid;
+
+use crate::Want;
+use crate::framer::Framer;
+use crate::packet::{Packet, Parameters, Start};
+use crate::speakers::Level;
+
+/// How many layers a track can have.
+pub(crate) const LAYERS: usize = 3;
+
+/// How often one layer's publisher may be asked for a key frame, whoever needs it.
+/// Lower: a subscriber who joins sees a picture sooner. Higher: less bandwidth lost to key frames in big rooms.
+const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long a key frame that was asked for may take before it is asked for again.
+const KEY_FRAME_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A layer that sends nothing for this long, while another one of its track does, has been switched off by the
+/// publisher (its encoder gives up high layers first when the network or the CPU is short).
+const LAYER_SILENT_AFTER: Duration = Duration::from_millis(1_200);
+
+/// "While another one does": a screen that does not change sends a picture a second in all layers alike.
+const LAYER_LIVELY: Duration = Duration::from_millis(300);
+
+/// How often silence is looked for.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A subscriber's line: which session, and where it stands in that session's list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Subscriber {
+    pub(crate) session: SessionId,
+    pub(crate) line: usize,
+}
+
+/// Where a track comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Source {
+    pub(crate) session: SessionId,
+    pub(crate) mid: Mid,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Track {
+    pub(crate) source: Option<Source>,
+    pub(crate) muted: bool,
+    /// As the packets say.
+    pub(crate) codec: Option<Codec>,
+    /// Something of it came within [`crate::SILENT_AFTER`].
+    pub(crate) live: bool,
+    pub(crate) layers: [LayerState; LAYERS],
+    pub(crate) subscribers: Vec<Subscriber>,
+    pub(crate) framer: Option<Framer>,
+    pub(crate) level: Level,
+    /// When the caller's timer for this track fires.
+    pub(crate) check_at: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LayerState {
+    pub(crate) rid: Rid,
+    pub(crate) live: bool,
+    pub(crate) size: Option<VideoSize>,
+    last: Option<Instant>,
+    newest: Option<u64>,
+    /// It has sent H.264 parameter sets, so a key frame begins with them and not with the IDR after them.
+    has_parameters: bool,
+    pub(crate) request: KeyRequest,
+}
+
+/// Key-frame requests for one layer, so that many who need one cost the publisher one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct KeyRequest {
+    sent: Option<Instant>,
+    /// When one more is due, unless a key frame comes before.
+    due: Option<Instant>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Asked {
+    Send,
+    /// Another request stands for it.
+    Merged,
+    /// It will be sent when it is due.
+    Later,
+}
+
+impl KeyRequest {
+    pub(crate) fn ask(&mut self, now: Instant) -> Asked {
+        if self.due.is_some() {
+            return Asked::Merged;
+        }
+        match self.sent.map(|sent| sent + KEY_FRAME_INTERVAL) {
+            Some(next) if next > now => {
+                self.due = Some(next);
+                Asked::Later
+            }
+            _ => {
+                self.sent = Some(now);
+                Asked::Send
+            }
+        }
+    }
+
+    /// A key frame came: whoever asked is served. True when that saved a request.
+    pub(crate) fn serve(&mut self) -> bool {
+        self.due.take().is_some()
+    }
+
+    /// True when a request that had to wait is to be sent.
+    pub(crate) fn pass_time(&mut self, now: Instant) -> bool {
+        let due = self.due.is_some_and(|due| due <= now);
+        if due {
+            self.due = None;
+            self.sent = Some(now);
+        }
+        due
+    }
+
+    /// Nothing has been asked lately, so whoever still waits should.
+    pub(crate) fn is_stale(&self, now: Instant) -> bool {
+        self.due.is_none()
+            && self
+                .sent
+                .is_none_or(|sent| now.saturating_duration_since(sent) >= KEY_FRAME_PATIENCE)
+    }
+}
+
+/// What a packet changed.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Arrival {
+    /// The track was silent, or speaks another codec than before.
+    pub(crate) track_live: bool,
+    /// The live layers or their sizes changed.
+    pub(crate) layers: bool,
+    /// A decoder can start with this packet, and those before it are not needed: a place to switch.
+    pub(crate) entry: bool,
+    /// A key frame came just before a request for one was due.
+    pub(crate) served: bool,
+}
+
+impl Track {
+    /// Takes note of a packet.
+    pub(crate) fn arrive(&mut self, packet: &Packet) -> Arrival {
+        let mut arrival = Arrival::default();
+        let codec = packet.format.codec;
+        if !self.live || self.codec != Some(codec) {
+            self.live = true;
+            self.codec = Some(codec);
+            arrival.track_live = true;
+        }
+        let layer = &mut self.layers[usize::from(packet.layer)];
+        layer.last = Some(packet.arrived);
+        if !layer.live {
+            layer.live = true;
+            arrival.layers = true;
+        }
+        // A key frame whose beginning came late is no place to switch: what follows it has gone by already.
+        let newest = layer.newest.is_none_or(|newest| packet.seq > newest);
+        layer.newest = Some(
+            layer
+                .newest
+                .map_or(packet.seq, |newest| newest.max(packet.seq)),
+        );
+        if let Start::Key { size, parameters } = packet.start {
+            let here = parameters == Parameters::Here;
+            layer.has_parameters |= here;
+            arrival.entry = newest && (here || !layer.has_parameters);
+            arrival.served = layer.request.serve();
+            if size.is_some() && layer.size != size {
+                layer.size = size;
+                arrival.layers = true;
+            }
+        }
+        arrival
+    }
+
+    /// Another source or SSRC may begin to send: sequence numbers start anew.
+    pub(crate) fn forget_numbers(&mut self) {
+        for layer in &mut self.layers {
+            layer.newest = None;
+            layer.has_parameters = false;
+        }
+    }
+
+    /// Finds layers that have gone silent. True when there are any.
+    pub(crate) fn check_layers(&mut self, now: Instant) -> bool {
+        let age = |layer: &LayerState| {
+            layer
+                .last
+                .map_or(Duration::MAX, |last| now.saturating_duration_since(last))
+        };
+        let youngest = self.layers.iter().map(age).min().unwrap_or(Duration::MAX);
+        let mut changed = false;
+        for layer in self.layers.iter_mut().filter(|layer| layer.live) {
+            let silent = age(layer) >= LAYER_SILENT_AFTER && youngest <= LAYER_LIVELY;
+            if silent || age(layer) >= crate::SILENT_AFTER {
+                layer.live = false;
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    /// Nothing of it is live any more.
+    pub(crate) fn all_silent(&self) -> bool {
+        self.layers.iter().all(|layer| !layer.live)
+    }
+
+    /// Muted or without a source: whatever comes later begins anew.
+    pub(crate) fn fall_silent(&mut self) {
+        self.live = false;
+        for layer in &mut self.layers {
+            layer.live = false;
+            layer.last = None;
+        }
+        self.level.silence();
+        if let Some(framer) = &mut self.framer {
+            framer.pause();
+        }
+    }
+
+    /// The layer that somebody with this want should get: the highest live one that is not above it, else the lowest
+    /// live one (too large a picture is better than none). None when nothing is wanted or live.
+    pub(crate) fn choose(&self, want: Want) -> Option<u8> {
+        let Want::AtMost(Layer(most)) = want else {
+            return None;
+        };
+        let live = || {
+            (0u8..)
+                .zip(&self.layers)
+                .filter(|(_, layer)| layer.live)
+                .map(|(index, _)| index)
+        };
+        live()
+            .filter(|index| *index <= most)
+            .max()
+            .or_else(|| live().min())
+    }
+
+    /// The live layers, lowest first, with their sizes.
+    pub(crate) fn live_layers(&self) -> Vec<(Layer, Option<VideoSize>)> {
+        (0u8..)
+            .zip(&self.layers)
+            .filter(|(_, layer)| layer.live)
+            .map(|(index, layer)| (Layer(index), layer.size))
+            .collect()
+    }
+
+    /// When the track should be looked at again.
+    pub(crate) fn next_check(&self, now: Instant) -> Option<Instant> {
+        let silence = self.live.then(|| now + CHECK_INTERVAL);
+        let requests = self
+            .layers
+            .iter()
+            .filter_map(|layer| layer.request.due)
+            .min();
+        let frames = self.framer.as_ref().and_then(Framer::deadline);
+        [silence, requests, frames].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a first instant to count from; tests add to it"
+    )]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn live(layers: &[usize]) -> Track {
+        let mut track = Track::default();
+        for layer in layers {
+            track.layers[*layer].live = true;
+        }
+        track
+    }
+
+    #[test]
+    fn requests_within_the_interval_cost_one_more_at_its_end() {
+        let now = start();
+        let mut request = KeyRequest::default();
+        assert_eq!(request.ask(now), Asked::Send);
+        let soon = now + Duration::from_millis(100);
+        assert_eq!(request.ask(soon), Asked::Later);
+        assert_eq!(request.ask(soon), Asked::Merged);
+        assert!(!request.pass_time(soon));
+        assert!(request.pass_time(now + KEY_FRAME_INTERVAL));
+        assert_eq!(request.ask(now + KEY_FRAME_INTERVAL), Asked::Later);
+        assert!(request.serve(), "a key frame serves those who waited");
+        assert!(!request.pass_time(now + KEY_FRAME_INTERVAL * 3));
+    }
+
+    #[test]
+    fn a_want_gets_the_best_live_layer_and_never_nothing() {
+        let most = |layer| Want::AtMost(layer);
+        assert_eq!(live(&[0, 1, 2]).choose(most(Layer::MEDIUM)), Some(1));
+        assert_eq!(live(&[0, 2]).choose(most(Layer::MEDIUM)), Some(0));
+        assert_eq!(live(&[2]).choose(most(Layer::LOW)), Some(2));
+        assert_eq!(live(&[]).choose(most(Layer::HIGH)), None);
+        assert_eq!(live(&[2]).choose(Want::Paused), None);
+    }
+
+    #[test]
+    fn a_layer_is_silent_only_while_another_one_is_lively() {
+        let now = start();
+        let mut track = live(&[0, 2]);
+        track.layers[0].last = Some(now);
+        track.layers[2].last = Some(now);
+        let second = now + Duration::from_millis(1_300);
+        assert!(
+            !track.check_layers(second),
+            "a screen at rest is not silence"
+        );
+        track.layers[0].last = Some(second);
+        assert!(track.check_layers(second));
+        assert_eq!(track.live_layers(), [(Layer::LOW, None)]);
+    }
+}
