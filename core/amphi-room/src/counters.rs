@@ -12,6 +12,8 @@ amphi_media::counters! {
         /// Tracks stopped because a grant was lost.
         tracks_stopped_by_grant,
         subscribes_refused,
+        /// Named subscribers beyond the bound, who then are not let.
+        subscribers_not_kept,
         describes_refused,
         /// Broadcast and recording requests that were not done.
         switches_refused,

@@ -1,6 +1,6 @@
 //! What goes into a room and what comes out of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use amphi_media::{Codec, MediaKind, MemberId, Source, TrackId, VideoSize};
@@ -75,6 +75,22 @@ pub struct Settings {
     pub record_auto: bool,
 }
 
+/// Whom a publisher lets have its tracks.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Subscribers {
+    #[default]
+    Everybody,
+    /// By identity; of whom is not named, nobody. At most [`SUBSCRIBERS_NAMED_MAX`] are kept.
+    Only(BTreeMap<String, LetTracks>),
+}
+
+/// Which of its tracks a publisher lets somebody have.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LetTracks {
+    All,
+    These(BTreeSet<TrackId>),
+}
+
 /// Which request of a member an answer belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct RequestId(pub u64);
@@ -126,6 +142,11 @@ pub enum Input {
     AutoSubscribe {
         member: MemberId,
         on: bool,
+    },
+    /// Whom a member lets have its tracks; everybody, as long as it does not say.
+    LetSubscribe {
+        member: MemberId,
+        to: Subscribers,
     },
     /// What a subject may do has changed. An older revision than the held one is ignored.
     GrantsChanged {
@@ -224,6 +245,12 @@ pub enum Output {
         track: TrackId,
         denied: Denied,
     },
+    /// The publisher lets `member` have `track`, or no longer.
+    SubscribingLet {
+        member: MemberId,
+        track: TrackId,
+        allowed: bool,
+    },
     /// A member's own grants changed: tell it what it may do.
     GrantsChanged {
         member: MemberId,
@@ -296,6 +323,9 @@ pub const ATTRIBUTES_BYTES_MAX: usize = 32 * 1024;
 
 /// Longest `cid`, track name or stream name, in bytes.
 pub const LABEL_BYTES_MAX: usize = 256;
+
+/// Most subscribers that a publisher may name one by one.
+pub const SUBSCRIBERS_NAMED_MAX: usize = 1_000;
 
 /// Most announced simulcast layers of one track.
 pub const LAYERS_MAX: usize = 4;

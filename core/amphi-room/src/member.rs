@@ -4,7 +4,7 @@ use std::time::Instant;
 use amphi_media::{Codec, MemberId, TrackId};
 use amphi_policy::Grants;
 
-use crate::{Announced, Joining};
+use crate::{Announced, Joining, LetTracks, Subscribers};
 
 /// Somebody who is in the room.
 #[derive(Clone, PartialEq, Debug)]
@@ -25,6 +25,8 @@ pub struct Member {
     /// What it gets.
     pub subscriptions: BTreeSet<TrackId>,
     pub(crate) auto_subscribe: bool,
+    /// Whom it lets have its tracks.
+    pub(crate) lets: Subscribers,
     /// What it said about single tracks, which counts more than `auto_subscribe`.
     pub(crate) wishes: BTreeMap<TrackId, bool>,
 }
@@ -51,6 +53,7 @@ impl Member {
             tracks: Vec::new(),
             subscriptions: BTreeSet::new(),
             auto_subscribe: true,
+            lets: Subscribers::Everybody,
             wishes: BTreeMap::new(),
         }
     }
@@ -58,6 +61,18 @@ impl Member {
     /// Others are not told of it.
     pub fn hidden(&self) -> bool {
         self.grants.hidden()
+    }
+
+    /// Whether it lets this identity have this track of its own.
+    pub(crate) fn lets(&self, identity: &str, track: TrackId) -> bool {
+        match &self.lets {
+            Subscribers::Everybody => true,
+            Subscribers::Only(named) => match named.get(identity) {
+                Some(LetTracks::All) => true,
+                Some(LetTracks::These(tracks)) => tracks.contains(&track),
+                None => false,
+            },
+        }
     }
 
     /// Whether it asked for this track, or for everything.

@@ -9,7 +9,7 @@ use crate::switches::Switches;
 use crate::{
     ATTRIBUTES_BYTES_MAX, Announced, Broadcast, Counters, Denied, EMPTY_BROADCAST_GRACE, Input,
     Joining, LABEL_BYTES_MAX, LAYERS_MAX, LeaveReason, MEMBERS_MAX, METADATA_BYTES_MAX, Member,
-    Output, RequestId, Settings, TRACKS_PER_MEMBER_MAX, Track,
+    Output, RequestId, SUBSCRIBERS_NAMED_MAX, Settings, Subscribers, TRACKS_PER_MEMBER_MAX, Track,
 };
 
 /// One room.
@@ -75,6 +75,7 @@ impl Room {
                 wanted,
             } => self.subscribe(member, track, wanted),
             Input::AutoSubscribe { member, on } => self.auto_subscribe(member, on),
+            Input::LetSubscribe { member, to } => self.let_subscribe(member, to),
             Input::GrantsChanged { member, grants } => self.change_grants(now, member, grants),
             Input::TrackLive { track, codec } => self.go_live(now, track, codec),
             Input::SettingsChanged(settings) => self.change_settings(now, settings),
@@ -271,6 +272,10 @@ impl Room {
             cid,
         });
         self.change(id);
+        if known.is_none() {
+            let publisher = self.members[&id].clone();
+            self.say_who_may_have(track, |_| true, |identity| publisher.lets(identity, track));
+        }
         self.reconcile_track(track);
     }
 
@@ -470,6 +475,57 @@ impl Room {
         self.reconcile_member(id);
     }
 
+    fn let_subscribe(&mut self, id: MemberId, mut to: Subscribers) {
+        if let Subscribers::Only(named) = &mut to {
+            while named.len() > SUBSCRIBERS_NAMED_MAX {
+                named.pop_last();
+                self.counters.subscribers_not_kept += 1;
+            }
+        }
+        let Some(member) = self.members.get_mut(&id) else {
+            self.counters.unknown += 1;
+            return;
+        };
+        let before = std::mem::replace(&mut member.lets, to);
+        let after = member.clone();
+        let before = Member {
+            lets: before,
+            ..after.clone()
+        };
+        for track in &after.tracks {
+            self.say_who_may_have(
+                *track,
+                |identity| before.lets(identity, *track),
+                |identity| after.lets(identity, *track),
+            );
+            self.reconcile_track(*track);
+        }
+    }
+
+    /// Tells those for whom it differs whether the publisher lets them have the track.
+    fn say_who_may_have(
+        &mut self,
+        track: TrackId,
+        before: impl Fn(&str) -> bool,
+        after: impl Fn(&str) -> bool,
+    ) {
+        let Some(publisher) = self.tracks.get(&track).map(|known| known.member) else {
+            return;
+        };
+        let others = self.members().filter(|member| member.id != publisher);
+        let changed: Vec<_> = others
+            .map(|member| (member.id, before(&member.identity), after(&member.identity)))
+            .filter(|(_, before, after)| before != after)
+            .collect();
+        for (member, _, allowed) in changed {
+            self.output(Output::SubscribingLet {
+                member,
+                track,
+                allowed,
+            });
+        }
+    }
+
     fn change_grants(&mut self, now: Instant, id: MemberId, grants: Grants) {
         let Some(member) = self.members.get_mut(&id) else {
             self.counters.unknown += 1;
@@ -589,11 +645,11 @@ impl Room {
         let (Some(member), Some(known)) = (self.members.get(&id), self.tracks.get(&track)) else {
             return;
         };
-        let offered = known.member != id
-            && self
-                .members
-                .get(&known.member)
-                .is_some_and(|publisher| !publisher.hidden());
+        let Some(publisher) = self.members.get(&known.member) else {
+            return;
+        };
+        let offered =
+            known.member != id && !publisher.hidden() && publisher.lets(&member.identity, track);
         let gets = offered
             && member.active
             && member.wishes(track)

@@ -8,8 +8,8 @@ use amphi_policy::token::VideoGrant;
 use amphi_policy::{Action, Change, Grants, Refusal, SourceSet};
 use amphi_room::{
     ATTRIBUTES_BYTES_MAX, Announced, Denied, EMPTY_BROADCAST_GRACE, Input, Joining,
-    LABEL_BYTES_MAX, LeaveReason, MEMBERS_MAX, METADATA_BYTES_MAX, Output, ProgramKind, RequestId,
-    Room, Settings, TRACKS_PER_MEMBER_MAX,
+    LABEL_BYTES_MAX, LeaveReason, LetTracks, MEMBERS_MAX, METADATA_BYTES_MAX, Output, ProgramKind,
+    RequestId, Room, Settings, Subscribers, TRACKS_PER_MEMBER_MAX,
 };
 
 mod grants;

@@ -400,3 +400,61 @@ fn the_first_packets_tell_the_codec_and_that_is_news_once() {
     let track = world.room.track(camera).expect("published");
     assert_eq!((track.codec, track.live), (Some(Codec::Vp8), true));
 }
+
+#[test]
+fn a_publisher_says_who_may_have_its_tracks() {
+    let mut world = World::of_two();
+    world.enter(CY, "cy");
+    let camera = world.publish(ADA, Source::Camera);
+    let only_bo = BTreeMap::from([("bo".to_owned(), LetTracks::These([camera].into()))]);
+    world.check(
+        Input::LetSubscribe {
+            member: ADA,
+            to: Subscribers::Only(only_bo),
+        },
+        &[
+            Output::SubscribingLet {
+                member: CY,
+                track: camera,
+                allowed: false,
+            },
+            Output::Unsubscribed {
+                member: CY,
+                track: camera,
+            },
+        ],
+    );
+    world.check(wish(CY, camera, true), &[]);
+    let outputs = world.give(Input::Announce {
+        member: ADA,
+        track: announced(Source::Microphone),
+    });
+    let microphone = TrackId(2);
+    assert_eq!(
+        outputs[2..],
+        [BO, CY].map(|member| Output::SubscribingLet {
+            member,
+            track: microphone,
+            allowed: false
+        }),
+        "a track that is not named is nobody's"
+    );
+    let outputs = world.give(Input::LetSubscribe {
+        member: ADA,
+        to: Subscribers::Everybody,
+    });
+    for (member, track) in [(CY, camera), (BO, microphone), (CY, microphone)] {
+        assert!(
+            outputs.contains(&Output::SubscribingLet {
+                member,
+                track,
+                allowed: true
+            }),
+            "{outputs:?}"
+        );
+        assert!(
+            outputs.contains(&Output::Subscribed { member, track }),
+            "{outputs:?}"
+        );
+    }
+}
