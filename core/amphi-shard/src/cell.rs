@@ -129,7 +129,7 @@ impl Cell {
         let socket = SocketId(connection.0);
         let member = match amphi_signal::find_resumed(&join, View { room: &self.room, facts: &self.facts }) {
             Entry::Resume(member) => {
-                self.signal(now, member, &amphi_signal::Input::Resume { socket, join: &join });
+                self.signal(now, member, amphi_signal::Input::Resume { socket, join: &join });
                 member
             }
             Entry::CannotResume => {
@@ -155,7 +155,7 @@ impl Cell {
     }
 
     /// Something about a client's socket.
-    pub(crate) fn socket(&mut self, now: Instant, member: MemberId, input: &amphi_signal::Input<'_>) {
+    pub(crate) fn socket(&mut self, now: Instant, member: MemberId, input: amphi_signal::Input<'_>) {
         self.signal(now, member, input);
         self.run(now);
     }
@@ -236,7 +236,7 @@ impl Cell {
         let members: Vec<MemberId> =
             self.signals.iter().filter(|(_, signal)| due(signal.poll_timeout())).map(|(member, _)| *member).collect();
         for member in members {
-            self.signal(now, member, &amphi_signal::Input::Timeout);
+            self.signal(now, member, amphi_signal::Input::Timeout);
         }
         self.run(now);
     }
@@ -297,14 +297,14 @@ impl Cell {
                 }
                 Work::Data { to, packet } => {
                     for member in to {
-                        self.signal(now, member, &amphi_signal::Input::Data(&packet));
+                        self.signal(now, member, amphi_signal::Input::Data(&packet));
                     }
                 }
                 Work::Tell { to, from, news } => {
                     for member in self.members(to).into_iter().filter(|member| {
                         *member != from || matches!(to, amphi_signal::Audience::Everybody)
                     }) {
-                        self.signal(now, member, &amphi_signal::Input::News(&news));
+                        self.signal(now, member, amphi_signal::Input::News(&news));
                     }
                 }
             }
@@ -315,7 +315,7 @@ impl Cell {
         while let Some(output) = self.room.poll_output() {
             self.perform_room(now, &output);
             for member in self.members(amphi_signal::audience(&output, &self.room)) {
-                self.signal(now, member, &amphi_signal::Input::Room(&output));
+                self.signal(now, member, amphi_signal::Input::Room(&output));
             }
             if let amphi_room::Output::Left { member, .. } | amphi_room::Output::JoinRefused { member, .. } = output {
                 self.forget(member);
@@ -363,6 +363,7 @@ impl Cell {
             | Room::Subscribed { .. }
             | Room::Unsubscribed { .. }
             | Room::SubscribeRefused { .. }
+            | Room::SubscribingLet { .. }
             | Room::GrantsChanged { .. }
             | Room::Refused { .. }
             | Room::Described { .. }
@@ -375,12 +376,12 @@ impl Cell {
             match amphi_signal::sfu_audience(&output) {
                 SfuAudience::Session(session) => {
                     if let Some(member) = self.owners.get(&session).copied() {
-                        self.signal(now, member, &amphi_signal::Input::Sfu(&output));
+                        self.signal(now, member, amphi_signal::Input::Sfu(&output));
                     }
                 }
                 SfuAudience::Everybody => {
                     for member in self.members(amphi_signal::Audience::Everybody) {
-                        self.signal(now, member, &amphi_signal::Input::Sfu(&output));
+                        self.signal(now, member, amphi_signal::Input::Sfu(&output));
                     }
                 }
                 SfuAudience::Nobody => {}
@@ -427,7 +428,7 @@ impl Cell {
     }
 
     /// Gives one signal an input and queues what it answers.
-    fn signal(&mut self, now: Instant, member: MemberId, input: &amphi_signal::Input<'_>) {
+    fn signal(&mut self, now: Instant, member: MemberId, input: amphi_signal::Input<'_>) {
         let Some(signal) = self.signals.get_mut(&member) else { return };
         self.signals_timeout = None;
         signal.handle_input(now, View { room: &self.room, facts: &self.facts }, input);

@@ -79,15 +79,15 @@ impl Shard {
             Input::Connect { connection, join } => self.connect(now, connection, *join),
             Input::Message { connection, bytes } => {
                 let socket = SocketId(connection.0);
-                self.socket(now, connection, &amphi_signal::Input::Message { socket, bytes: &bytes });
+                self.socket(now, connection, amphi_signal::Input::Message { socket, bytes: &bytes });
             }
             Input::TextMessage { connection } => {
                 let socket = SocketId(connection.0);
-                self.socket(now, connection, &amphi_signal::Input::Text { socket });
+                self.socket(now, connection, amphi_signal::Input::Text { socket });
             }
             Input::Disconnected { connection } => {
                 let socket = SocketId(connection.0);
-                self.socket(now, connection, &amphi_signal::Input::SocketClosed { socket });
+                self.socket(now, connection, amphi_signal::Input::SocketClosed { socket });
                 self.members.remove(&connection);
             }
             Input::Command { id, room, command } => self.command(now, id, &room, command),
@@ -167,7 +167,7 @@ impl Shard {
         }
     }
 
-    fn socket(&mut self, now: Instant, connection: ConnectionId, input: &amphi_signal::Input<'_>) {
+    fn socket(&mut self, now: Instant, connection: ConnectionId, input: amphi_signal::Input<'_>) {
         let Some((key, member)) = self.members.get(&connection).copied() else {
             self.door.dropped_unknown_connection += 1;
             return;
