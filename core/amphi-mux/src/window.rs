@@ -594,6 +594,7 @@ impl Track {
         let init = self.inits.values().next_back()?;
         let last = self.segments.back()?;
         let rate = self.rendition.rate();
+        let seconds = |ticks| MediaTime::new(ticks, rate).seconds();
         let of = |bytes: usize, ticks| {
             Bitrate::of(bytes as u64, MediaTime::new(ticks, rate).to_duration()).0
         };
@@ -613,13 +614,17 @@ impl Track {
             .max()
             .unwrap_or(0);
         let ticks: i64 = lately.iter().map(|segment| segment.duration).sum();
-        let frames: u64 = lately.iter().map(|segment| segment.frames).sum();
+        // The most of any segment, which is what FRAME-RATE asks for (RFC 8216bis §4.4.6.2).
+        let frame_rate = lately
+            .iter()
+            .map(|segment| segment.frames as f64 / seconds(segment.duration.max(1)))
+            .fold(0.0, f64::max);
         Some(Measured {
             codecs: init.codecs.clone(),
             size: init.size,
             peak_bits: peak.max(1),
             average_bits: of(lately.iter().map(|segment| segment.bytes).sum(), ticks).max(1),
-            frame_rate: frames as f64 / MediaTime::new(ticks.max(1), rate).seconds(),
+            frame_rate,
         })
     }
 }

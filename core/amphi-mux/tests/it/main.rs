@@ -1,0 +1,8 @@
+//! The muxer through its public verbs, with pictures and sound of real encoders (`tests/fixtures`, see its README).
+
+mod golden;
+mod packager;
+mod program;
+mod recording;
+mod tools;
+mod window;

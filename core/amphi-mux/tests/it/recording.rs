@@ -1,0 +1,297 @@
+use amphi_media::Sample;
+use amphi_mux::recording::{HEADER_BYTES, Place, Writer, scan, vod_playlist};
+use amphi_mux::{Output, Packager, Rendition};
+use proptest::prelude::*;
+
+use crate::program::*;
+use crate::window::ZERO_UNIX_MS;
+
+/// What is on disk after all of it was written.
+pub fn write(writer: &mut Writer, outputs: &[Output]) -> Vec<u8> {
+    let mut file = Vec::new();
+    write_on(writer, &mut file, outputs);
+    file
+}
+
+fn write_on(writer: &mut Writer, file: &mut Vec<u8>, outputs: &[Output]) {
+    for output in outputs {
+        writer.push(output);
+        while let Some(chunk) = writer.poll() {
+            match chunk.place {
+                Place::Header => {
+                    assert_eq!(chunk.bytes.len(), HEADER_BYTES);
+                    file.resize(file.len().max(HEADER_BYTES), 0);
+                    file[..HEADER_BYTES].copy_from_slice(&chunk.bytes);
+                }
+                Place::Append => file.extend_from_slice(&chunk.bytes),
+            }
+            let scan = scan(&file[..]);
+            let end = if scan.fragments.is_empty() {
+                HEADER_BYTES
+            } else {
+                file.len()
+            };
+            assert_eq!(
+                scan.good_bytes, end as u64,
+                "the file is whole after every write"
+            );
+        }
+    }
+}
+
+/// A camera, a screen of another size, and a camera again.
+pub fn three_shots() -> Vec<Sample> {
+    together(&[
+        shot(CAMERA, 0.0, 30.0, 90),
+        cut(shot(SCREEN, 3.0, 30.0, 90)),
+        cut(shot(CAMERA, 6.0, 30.0, 60)),
+        sound(0.0, 8.0),
+    ])
+}
+
+#[test]
+fn what_was_written_is_found_again() {
+    let outputs = pack(&three_shots());
+    let file = write(&mut Writer::new(ZERO_UNIX_MS), &outputs);
+    let scan = scan(&file[..]);
+    assert!(scan.playable);
+    assert_eq!(scan.good_bytes, file.len() as u64);
+    assert_eq!(
+        (scan.marks.len(), scan.gaps(), scan.zero_unix_ms()),
+        (3, 0, Some(ZERO_UNIX_MS))
+    );
+    for rendition in Rendition::ALL {
+        let written: Vec<_> = parts(&outputs, rendition)
+            .iter()
+            .map(|part| {
+                (
+                    part.time.ticks as u64,
+                    part.duration.ticks as u64,
+                    part.independent,
+                    part.bytes.len() as u64,
+                )
+            })
+            .collect();
+        let found: Vec<_> = scan
+            .fragments
+            .iter()
+            .filter(|fragment| fragment.rendition == rendition)
+            .map(|fragment| {
+                (
+                    fragment.time,
+                    fragment.duration,
+                    fragment.key,
+                    fragment.bytes,
+                )
+            })
+            .collect();
+        assert_eq!(found, written);
+    }
+    assert!((scan.duration().as_secs_f64() - 8.0).abs() < 0.1);
+}
+
+#[test]
+fn a_file_that_ends_anywhere_is_good_up_to_its_last_whole_fragment() {
+    let file = write(&mut Writer::new(ZERO_UNIX_MS), &pack(&plain(2.0)));
+    let whole = scan(&file[..]);
+    let ends: Vec<u64> = whole
+        .fragments
+        .iter()
+        .map(|fragment| fragment.offset + fragment.bytes)
+        .collect();
+    let lengths = (0..file.len()).step_by(97).chain(
+        ends.iter()
+            .flat_map(|end| [*end as usize - 1, *end as usize]),
+    );
+    for length in lengths {
+        let scan = scan(&file[..length]);
+        assert!(scan.good_bytes <= length as u64);
+        let expected = ends.iter().filter(|end| **end <= length as u64).count();
+        assert_eq!(scan.fragments.len(), expected, "cut at {length}");
+        assert_eq!(scan.fragments[..], whole.fragments[..expected]);
+        if let Some(last) = scan.fragments.last() {
+            assert!(scan.good_bytes >= last.offset + last.bytes);
+            assert!(vod_playlist(&scan, "x.mp4").is_some());
+        }
+    }
+}
+
+#[test]
+fn a_recording_begun_in_mid_program_counts_from_zero_and_starts_with_a_key_frame() {
+    let mut packager = Packager::new(config());
+    let samples = plain(9.0);
+    let (before, after) = samples.split_at(samples.len() / 3);
+    pack_on(&mut packager, before);
+    let mut outputs: Vec<Output> = packager.inits().into_iter().map(Output::Init).collect();
+    outputs.extend(pack_on(&mut packager, after));
+    let mut writer = Writer::new(ZERO_UNIX_MS);
+    let file = write(&mut writer, &outputs);
+    let scan = scan(&file[..]);
+    let first = &scan.fragments[0];
+    assert_eq!(
+        (first.rendition, first.time, first.key),
+        (Rendition::Video, 0, true)
+    );
+    assert!(writer.counters().parts_left_out > 0);
+    let sound = scan
+        .fragments
+        .iter()
+        .find(|fragment| fragment.rendition == Rendition::Audio)
+        .expect("sound");
+    assert!(sound.start_us() < 350_000);
+    assert_eq!(
+        scan.zero_unix_ms(),
+        Some(ZERO_UNIX_MS + 4_000),
+        "the fixture's key frame at 4 s"
+    );
+}
+
+#[test]
+fn what_could_not_be_written_is_a_gap_and_the_rest_goes_on_at_a_key_frame() {
+    let outputs = pack(&plain(12.0));
+    let mut writer = Writer::new(ZERO_UNIX_MS);
+    let mut file = Vec::new();
+    for output in &outputs {
+        let failing =
+            matches!(output, Output::Part(part) if (3.0..6.5).contains(&part.time.seconds()));
+        if failing {
+            writer.push(output);
+            if let Some(chunk) = writer.poll() {
+                writer.lost(&chunk);
+                assert_eq!(writer.poll(), None);
+            }
+        } else {
+            write_on(&mut writer, &mut file, std::slice::from_ref(output));
+        }
+    }
+    let scan = scan(&file[..]);
+    assert_eq!((scan.gaps(), writer.counters().gaps > 0), (1, true));
+    let mark = scan.marks.iter().position(|mark| mark.gap).expect("a gap");
+    let first = scan
+        .fragments
+        .iter()
+        .find(|fragment| fragment.mark as usize == mark)
+        .expect("it goes on");
+    assert!(first.key && first.rendition == Rendition::Video && first.start_us() > 6_500_000);
+    let playlist = vod_playlist(&scan, "program.mp4").expect("it plays");
+    assert_eq!(playlist.matches("#EXT-X-DISCONTINUITY\n").count(), 1);
+    let sum: f64 = playlist
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("#EXTINF:")?
+                .strip_suffix(',')?
+                .parse::<f64>()
+                .ok()
+        })
+        .sum();
+    assert!(
+        (7.0..9.1).contains(&sum),
+        "what is missing is not counted: {sum}"
+    );
+}
+
+#[test]
+fn a_disk_that_fails_from_the_start_costs_the_start_only() {
+    let outputs = pack(&plain(6.0));
+    let mut writer = Writer::new(ZERO_UNIX_MS);
+    let mut file = Vec::new();
+    for output in &outputs {
+        if matches!(output, Output::Part(part) if part.time.seconds() < 1.0) {
+            writer.push(output);
+            while let Some(chunk) = writer.poll() {
+                writer.lost(&chunk);
+            }
+        } else {
+            write_on(&mut writer, &mut file, std::slice::from_ref(output));
+        }
+    }
+    let scan = scan(&file[..]);
+    assert!(scan.playable && scan.fragments.len() > 6);
+}
+
+#[test]
+fn a_picture_that_comes_later_is_in_the_header_from_then_on() {
+    let outputs = pack(&together(&[shot(CAMERA, 5.0, 30.0, 90), sound(0.0, 8.0)]));
+    let mut writer = Writer::new(ZERO_UNIX_MS);
+    let mut file = Vec::new();
+    let mut headers = Vec::new();
+    for output in &outputs {
+        write_on(&mut writer, &mut file, std::slice::from_ref(output));
+        if file.len() >= HEADER_BYTES && headers.last() != Some(&file[..HEADER_BYTES].to_vec()) {
+            headers.push(file[..HEADER_BYTES].to_vec());
+        }
+    }
+    let tracks = |header: &Vec<u8>| header.windows(4).filter(|word| word == b"trak").count();
+    assert_eq!(headers.iter().map(tracks).collect::<Vec<_>>(), [1, 2]);
+    let scan = scan(&file[..]);
+    assert_eq!(
+        scan.marks
+            .iter()
+            .map(|mark| mark.has_video)
+            .collect::<Vec<_>>(),
+        [false, true]
+    );
+    assert!(scan.has_video());
+}
+
+#[test]
+fn byte_ranges_of_the_playlist_are_whole_fragments() {
+    let file = write(&mut Writer::new(ZERO_UNIX_MS), &pack(&three_shots()));
+    let scan = scan(&file[..]);
+    let playlist = vod_playlist(&scan, "program.mp4").expect("it plays");
+    let mut covered = 0;
+    for line in playlist.lines() {
+        if let Some(range) = line.strip_prefix("#EXT-X-BYTERANGE:") {
+            let (length, offset) = range.split_once('@').expect("an offset is always given");
+            let (length, offset): (usize, usize) = (
+                length.parse().expect("bytes"),
+                offset.parse().expect("bytes"),
+            );
+            assert_eq!(&file[offset + 4..offset + 8], b"moof");
+            covered += scan
+                .fragments
+                .iter()
+                .filter(|fragment| (offset..offset + length).contains(&(fragment.offset as usize)))
+                .count();
+        }
+        if let Some(range) = line
+            .split_once("BYTERANGE=\"")
+            .map(|(_, rest)| rest.trim_end_matches('"'))
+        {
+            let (_, offset) = range.split_once('@').expect("an offset is always given");
+            let offset: usize = offset.parse().expect("bytes");
+            assert_eq!(&file[offset + 4..offset + 8], b"ftyp");
+        }
+    }
+    assert_eq!(
+        covered,
+        scan.fragments.len(),
+        "every fragment is in one segment"
+    );
+}
+
+#[test]
+fn nothing_and_nonsense_have_no_playlist() {
+    for bytes in [
+        &[][..],
+        &[0; 40],
+        b"\0\0\0\x08moov",
+        b"\0\0\0\x10moof\0\0\0\x08mfhd",
+    ] {
+        let scan = scan(bytes);
+        assert_eq!(vod_playlist(&scan, "program.mp4"), None);
+        assert!(scan.good_bytes <= bytes.len() as u64);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_changed_byte_is_survived(at in 0usize..60_000, value in any::<u8>()) {
+        let mut file = write(&mut Writer::new(ZERO_UNIX_MS), &pack(&plain(1.0)));
+        let at = at % file.len();
+        file[at] = value;
+        let scan = scan(&file[..]);
+        prop_assert!(scan.good_bytes <= file.len() as u64);
+        vod_playlist(&scan, "program.mp4");
+    }
+}
