@@ -1,7 +1,7 @@
 /** The pages' start: one document, one router, the page's own code loaded when it is needed. */
 import { render, type ComponentType } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
-import { place, startRouter } from './router'
+import { cameFromAnotherPage, place, startRouter } from './router'
 import { startTheme } from './ui/theme'
 import { Home } from './pages/Home'
 import { NotFound } from './pages/NotFound'
@@ -50,6 +50,9 @@ function Lazy<P extends object>({ load, props }: LazyProps<P>) {
       () => setFailed(true),
     )
   }, [load])
+  useEffect(() => {
+    if (Loaded && cameFromAnotherPage()) focusStart()
+  }, [Loaded])
   if (failed) {
     return (
       <Message title="This page could not be loaded">
@@ -61,6 +64,13 @@ function Lazy<P extends object>({ load, props }: LazyProps<P>) {
     )
   }
   return Loaded ? <Loaded {...props} /> : null
+}
+
+/** Puts the focus where a new page begins: a field that waits for an answer, or its title. */
+function focusStart(): void {
+  const start = document.querySelector<HTMLElement>('[data-focus-first]') ?? document.querySelector('h1')
+  if (start instanceof HTMLHeadingElement) start.tabIndex = -1
+  start?.focus({ preventScroll: true })
 }
 
 startTheme()

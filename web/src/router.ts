@@ -1,6 +1,6 @@
 /** Which page the address names, and going to another one without loading the document again. */
 import { signal } from '@preact/signals'
-import { decoded, roomNameProblem } from './rooms'
+import { decoded, roomNameProblem, tokenOf } from './rooms'
 
 export type Place =
   | { page: 'home' }
@@ -27,19 +27,29 @@ export function pathTo(page: 'join' | 'stage' | 'watch' | 'recording', name: str
   return `/${page}/${encodeURIComponent(name)}`
 }
 
+/** Whether the page was reached from another one, so that the focus has to be brought along. */
+let moved = false
+
+export function cameFromAnotherPage(): boolean {
+  return moved
+}
+
 export const place = signal<Place>({ page: 'home' })
 
 /** Reads the address bar and follows Back and Forward. */
 export function startRouter(): void {
   place.value = placeOf(location.pathname)
   addEventListener('popstate', () => {
-    place.value = placeOf(location.pathname)
+    // An invitation pasted over a page's address changes only the fragment: start afresh with it.
+    if (tokenOf(location.hash) !== null) location.reload()
+    else place.value = placeOf(location.pathname)
   })
 }
 
 export function go(path: string, how: 'push' | 'replace' = 'push'): void {
   if (how === 'push') history.pushState(null, '', path)
   else history.replaceState(null, '', path)
+  moved = true
   place.value = placeOf(location.pathname)
   scrollTo(0, 0)
 }

@@ -57,7 +57,7 @@ export function TopBar({ title, state, call, onKeys }: Props) {
 }
 
 function behindWords({ broadcast }: RoomState) {
-  if (broadcast.state === 'starting') return 'Starting'
+  if (broadcast.state === 'starting') return 'Going on air'
   if (broadcast.seconds_behind === null) return 'On air'
   return (
     <span>

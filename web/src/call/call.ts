@@ -15,6 +15,7 @@ import {
   RemoteAudioTrack,
   Room,
   RoomEvent,
+  setLogLevel,
   Track,
   VideoPresets,
   type LocalVideoTrack,
@@ -57,6 +58,9 @@ export interface Notice {
 }
 
 const NOTICE_SHOWN_MS = 9000
+
+// Its daily doings are of no use in a person's console.
+setLogLevel('warn')
 
 /** What LiveKit calls what we publish with: H.264, because the broadcast takes it as it is. */
 const ROOM_OPTIONS = {

@@ -1,10 +1,11 @@
 /** The stage's keys. */
 import { useEffect, useRef } from 'preact/hooks'
+import type { KeyHelp } from '../ui/KeyList'
 import { typing } from '../ui/keys'
 
 export type KeyAction = 'microphone' | 'camera' | 'screen' | 'people' | 'talk' | 'keys' | 'back'
 
-export const KEYS: { keys: string[]; does: string }[] = [
+export const KEYS: KeyHelp[] = [
   { keys: ['M', 'Ctrl+D'], does: 'Mute or unmute' },
   { keys: ['V', 'Ctrl+E'], does: 'Camera on or off' },
   { keys: ['S'], does: 'Share a screen' },

@@ -1,4 +1,4 @@
-/** The stage's dialogs: going live, the running broadcast, ending it, devices, keys. */
+/** The stage's dialogs: going live, the running broadcast, ending it, devices. */
 import { useEffect, useState } from 'preact/hooks'
 import type { Program, RoomState, ServerInfo } from '../api'
 import * as choices from '../choices'
@@ -9,7 +9,6 @@ import { Dialog } from '../ui/Dialog'
 import type { Call } from './call'
 import type { House } from './house'
 import { DeviceMenu } from './DeviceMenu'
-import { KEYS } from './keys'
 
 const PROGRAMS: { program: Program; name: string; says: string }[] = [
   { program: 'auto', name: 'Automatic', says: 'amphi chooses what suits the people on stage.' },
@@ -128,23 +127,4 @@ function useDevices(): MediaDeviceInfo[] {
     return () => devices.removeEventListener('devicechange', list)
   }, [])
   return found
-}
-
-export function KeyList({ onClose }: { onClose: () => void }) {
-  return (
-    <Dialog title="Keyboard" onClose={onClose}>
-      <dl class="key-list">
-        {KEYS.map(({ keys, does }) => (
-          <div key={does}>
-            <dt>
-              {keys.map((key) => (
-                <kbd key={key}>{key}</kbd>
-              ))}
-            </dt>
-            <dd>{does}</dd>
-          </div>
-        ))}
-      </dl>
-    </Dialog>
-  )
 }

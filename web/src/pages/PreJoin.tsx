@@ -127,6 +127,7 @@ function Form({ room, preview }: { room: string; preview: Preview | null }) {
         Your name
         <input
           data-testid="name-input"
+          {...(name === '' && matchMedia('(pointer: fine)').matches ? { 'data-focus-first': true } : {})}
           autocomplete="name"
           maxLength={NAME_CHARS_MAX}
           value={name}

@@ -5,10 +5,10 @@ import { AirFrame } from '../call/AirFrame'
 import { Call } from '../call/call'
 import { Controls, type Panel, type Question } from '../call/Controls'
 import { House } from '../call/house'
-import { useKeys } from '../call/keys'
+import { KEYS, useKeys } from '../call/keys'
 import { PeoplePanel } from '../call/PeoplePanel'
 import { Pictures } from '../call/Pictures'
-import { Devices, EndBroadcast, GoLive, KeyList, OnAir } from '../call/questions'
+import { Devices, EndBroadcast, GoLive, OnAir } from '../call/questions'
 import { Sounds } from '../call/Sounds'
 import { TopBar } from '../call/TopBar'
 import * as choices from '../choices'
@@ -16,6 +16,7 @@ import { usePolled } from '../polling'
 import { go, pathTo } from '../router'
 import { forgetToken, takeTokenFromAddress, tokenFor } from '../tokens'
 import { Icon } from '../ui/Icon'
+import { KeyList } from '../ui/KeyList'
 import { Message } from '../ui/Message'
 import './stage.css'
 
@@ -48,10 +49,13 @@ function InRoom({ room, token }: { room: string; token: string }) {
     const call = new Call()
     setSession({ call, house: new House(room, token, call) })
     void call.join(token, choices.myName.value)
-    const away = () => call.leave()
-    addEventListener('pagehide', away)
+    // A page that comes back from the browser's store of left pages has a call that was left.
+    const back = (event: PageTransitionEvent) => {
+      if (event.persisted) location.reload()
+    }
+    addEventListener('pageshow', back)
     return () => {
-      removeEventListener('pagehide', away)
+      removeEventListener('pageshow', back)
       call.leave()
     }
   }, [tries])
@@ -91,6 +95,7 @@ function OnStage({ room, call, house, vain, onRejoin }: Props) {
   const state = polled.value
   const title = state?.title || room
   const live = state !== null && state.broadcast.state !== 'off'
+  const seen = state?.broadcast.state === 'on_air'
   const close = () => setQuestion(null)
   const leave = () => {
     call.leave()
@@ -98,8 +103,8 @@ function OnStage({ room, call, house, vain, onRejoin }: Props) {
   }
 
   useEffect(() => {
-    document.title = `${live ? 'On air: ' : ''}${title} · amphi`
-  }, [title, live])
+    document.title = `${seen ? 'On air: ' : ''}${title} · amphi`
+  }, [title, seen])
 
   const held = call.state.value === 'connected'
   useEffect(() => {
@@ -131,8 +136,8 @@ function OnStage({ room, call, house, vain, onRejoin }: Props) {
   return (
     <div class={panel === null ? 'stage' : 'stage with-panel'}>
       <TopBar title={title} state={state} call={call} onKeys={() => setQuestion('keys')} />
-      <main class={live ? 'stage-main is-live' : 'stage-main'}>
-        {live && <AirFrame />}
+      <main class="stage-main">
+        {seen && <AirFrame />}
         {call.state.value === 'connecting' ? <p class="stage-wait" role="status">Joining {title}</p> : <Pictures call={call} />}
         <Sounds call={call} />
         <div class="stage-messages">
@@ -160,7 +165,7 @@ function OnStage({ room, call, house, vain, onRejoin }: Props) {
       {question === 'on-air' && live && <OnAir room={room} state={state} onClose={close} />}
       {question === 'end' && live && <EndBroadcast house={house} viewers={state.broadcast.viewers} onClose={close} />}
       {question === 'devices' && <Devices call={call} onClose={close} />}
-      {question === 'keys' && <KeyList onClose={close} />}
+      {question === 'keys' && <KeyList keys={KEYS} onClose={close} />}
     </div>
   )
 }

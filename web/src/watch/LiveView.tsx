@@ -2,6 +2,7 @@
 import { useSignalEffect } from '@preact/signals'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { typing } from '../ui/keys'
+import { KeyList, type KeyHelp } from '../ui/KeyList'
 import { Icon } from '../ui/Icon'
 import { LivePlayer } from './live'
 import { PlayerBar } from './PlayerBar'
@@ -9,6 +10,17 @@ import './player.css'
 
 /** The controls leave the picture alone after this long without a movement. */
 const CONTROLS_SHOWN_MS = 3000
+
+const KEYS: KeyHelp[] = [
+  { keys: ['K', 'Space'], does: 'Play or pause' },
+  { keys: ['M'], does: 'Mute or unmute' },
+  { keys: ['↑', '↓'], does: 'Louder, quieter' },
+  { keys: ['L'], does: 'To the live edge' },
+  { keys: ['F'], does: 'Full screen' },
+  { keys: ['T'], does: 'Theatre mode' },
+  { keys: ['I'], does: 'Picture in picture' },
+  { keys: ['?'], does: 'This list' },
+]
 
 interface Props {
   source: string
@@ -35,6 +47,7 @@ export function LiveView(props: Props) {
 function Frame({ title, theatre, onTheatre, onEnded, video, player }: Props & { video: { current: HTMLVideoElement | null }; player: LivePlayer | null }) {
   const frame = useRef<HTMLDivElement>(null)
   const [fullscreen, setFullscreen] = useState(false)
+  const [help, setHelp] = useState(false)
   const [idle, wake] = useIdle()
 
   useEffect(() => {
@@ -77,6 +90,9 @@ function Frame({ title, theatre, onTheatre, onEnded, video, player }: Props & { 
       case 'i':
         pictureInPicture()
         return true
+      case '?':
+        setHelp(true)
+        return true
       case 'arrowup':
       case 'arrowdown':
         player.setVolume(player.volume.value + (key === 'arrowup' ? 0.1 : -0.1))
@@ -113,6 +129,7 @@ function Frame({ title, theatre, onTheatre, onEnded, video, player }: Props & { 
           />
         </>
       )}
+      {help && <KeyList keys={KEYS} onClose={() => setHelp(false)} />}
     </div>
   )
 }
