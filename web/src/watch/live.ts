@@ -179,7 +179,7 @@ export class LivePlayer {
     const at = hls?.playingDate?.getTime()
     this.behind.value = at === undefined ? null : Math.max(0, (Date.now() - this.clockAheadMs - at) / 1000)
     const late = hls ? hls.latency - (hls.targetLatency ?? 0) : 0
-    this.atEdge.value = !video.paused && late < EDGE_SLACK_S
+    this.atEdge.value = !this.playing.value || (!video.paused && late < EDGE_SLACK_S)
     if (!video.paused && late > JUMP_BEYOND_S && performance.now() - this.jumpedAt > JUMP_AGAIN_AFTER_MS) {
       this.jumpedAt = performance.now()
       void this.toLive()
