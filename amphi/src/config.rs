@@ -267,7 +267,8 @@ pub struct Limits {
     pub joins_at_once: u32,
     pub joins_per_minute: u32,
     pub blocked_requests: usize,
-    pub hls_memory_mib: usize,
+    pub broadcasts: usize,
+    pub broadcast_memory_mib: usize,
 }
 
 impl Default for Limits {
@@ -281,7 +282,8 @@ impl Default for Limits {
             joins_at_once: 30,
             joins_per_minute: 60,
             blocked_requests: 20_000,
-            hls_memory_mib: 512,
+            broadcasts: 32,
+            broadcast_memory_mib: 48,
         }
     }
 }

@@ -4,9 +4,15 @@
 //! Start reading at [`serve`], which puts the parts together.
 
 pub mod cli;
+pub mod codec;
 pub mod config;
+pub mod egress;
+pub mod gzip;
 pub mod http;
 pub mod logs;
+pub mod metrics;
+pub mod net;
+pub mod program;
 pub mod serve;
 pub mod store;
 pub mod token_command;

@@ -1,43 +1,279 @@
 //! `amphi serve`: makes the parts, puts them together, opens the doors, and closes them again.
+//!
+//! ```text
+//! Store ─┬─> Programs <── RoomEvents <── House (shard threads, UDP, ICE-TCP)
+//!        │      │  └── Calls: key frames, failures ──> House
+//!        │      └─> Origin (live windows), Recorder (files)
+//!        └─> App = everything above, for the handlers in `http/`
+//! ```
 
+use std::fs::File;
 use std::future::Future;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use amphi_media::TrackId;
+use amphi_shard::{Command, Output};
 use anyhow::Context;
+use rustix::process::Resource;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use crate::http::{self, listen};
+use crate::egress::hls::{self, Origin};
+use crate::egress::record;
+use crate::http::limiter::Limiter;
+use crate::http::{self, App, Parts, listen};
+use crate::net::{self, House, RoomEvents};
+use crate::program::{self, Programs};
+use crate::store::{SqliteStore, Store};
 
+/// How long clients get to read that they should come back, before their sockets are closed.
+const GOODBYE_MAX: Duration = Duration::from_secs(2);
 /// How long running requests may take to end when the server stops.
-const DRAIN_MAX: Duration = Duration::from_secs(5);
+const DRAIN_MAX: Duration = Duration::from_secs(3);
+/// How long the shard threads may take to end.
+const STOP_MAX: Duration = Duration::from_secs(2);
+/// How often what is over is let go of.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT, then says goodbye to everybody. A second signal does not wait.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    config.keys()?;
     let stop = stop_signal()?;
-    let listener = bind_tcp(config.server.bind, config.server.http_port, "pages and API", "http_port").await?;
-    let address = listener.local_addr().context("asking for the address")?;
-    let tls = config.tls.files().map(|(cert, key)| listen::tls(cert, key)).transpose()?;
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    println!("ready {}", url(scheme, address));
-    let limits = listen::Limits { connections: config.limits.connections, head_timeout: config.limits.head_timeout.0 };
-    listen::serve(listener, tls, http::router(), limits, Arc::default(), stop, DRAIN_MAX).await;
+    let server = Server::start(config).await?;
+    // Whoever started us may have closed its end, which is no reason not to serve.
+    let _ = writeln!(std::io::stdout(), "ready {}", server.url());
+    let _ = std::io::stdout().flush();
+    stop.await;
+    tracing::info!("stopping: members are told to come back, recordings are closed");
+    server.stop().await;
     Ok(())
 }
 
-/// Done at the first SIGTERM or SIGINT.
+/// A running house.
+pub struct Server {
+    app: App,
+    address: SocketAddr,
+    scheme: &'static str,
+    doors: JoinHandle<()>,
+    close_doors: oneshot::Sender<()>,
+    sweeper: JoinHandle<()>,
+    /// Held for as long as the data folder is ours.
+    _lock: File,
+}
+
+impl Server {
+    /// Opens everything; joins are accepted when it is done.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let keys = config.keys()?;
+        let tls = config.tls.files().map(|(cert, key)| listen::tls(cert, key)).transpose()?;
+        raise_descriptor_limit();
+
+        let server = &config.server;
+        let http = bind_tcp(server.bind, server.http_port, "pages and API", "http_port").await?;
+        let media_tcp = bind_tcp(server.bind, server.tcp_port, "media over TCP", "tcp_port").await?;
+        let address = http.local_addr().context("asking for the address of the HTTP port")?;
+
+        let lock = own_data_dir(&server.data_dir)?;
+        let data_dir = server.data_dir.clone();
+        let store = tokio::task::spawn_blocking(move || -> anyhow::Result<Arc<dyn Store>> {
+            let path = data_dir.join("amphi.db");
+            let store = SqliteStore::open(&path).with_context(|| format!("opening {}", path.display()))?;
+            let recovered = record::recover(&data_dir, &store).context("looking after recordings that were left open")?;
+            if recovered > 0 {
+                tracing::info!(recovered, "recordings that a crash had left open are whole");
+            }
+            Ok(Arc::new(store))
+        })
+        .await
+        .context("opening the store")??;
+
+        let limits = &config.limits;
+        let origin = Arc::new(Origin::new(hls::Limits {
+            broadcasts: limits.broadcasts,
+            broadcast_bytes: limits.broadcast_memory_mib.saturating_mul(1024 * 1024),
+            blocked_requests: limits.blocked_requests,
+        }));
+        let programs =
+            Programs::new(program::Config { data_dir: server.data_dir.clone() }, origin.clone(), store.clone());
+        let events = Arc::new(Events {
+            programs: programs.clone(),
+            store: store.clone(),
+            config: config.clone(),
+            house: OnceLock::new(),
+            runtime: tokio::runtime::Handle::current(),
+        });
+        let media = net::Config {
+            udp: SocketAddr::new(server.bind, server.udp_port),
+            advertise: config.advertised(),
+            shards: config.shards(),
+        };
+        let house = House::start(&media, media_tcp, events.clone()).context(
+            "opening the media ports (another amphi may have them: choose others with server.udp_port or --udp-port)",
+        )?;
+        // A room can only open after somebody has come in, and the doors are still closed.
+        if events.house.set(house.clone()).is_err() {
+            unreachable!("nobody else sets it");
+        }
+        programs.connect(Arc::new(CallsOf(house.clone())));
+
+        let listen_limits = listen::Limits { connections: limits.connections, head_timeout: limits.head_timeout.0 };
+        let app = App::new(Parts {
+            joins: Limiter::new(limits.joins_at_once, limits.joins_per_minute),
+            keys,
+            house,
+            programs,
+            origin: origin.clone(),
+            store,
+            requests: Default::default(),
+            connections: Default::default(),
+            sockets: Default::default(),
+            playlists: Default::default(),
+            draining: AtomicBool::new(false),
+            config,
+        });
+        let (close_doors, doors_close) = oneshot::channel();
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let connections = app.connections.clone();
+        let closing = async move {
+            // A dropped sender closes the doors too.
+            let _ = doors_close.await;
+        };
+        let doors = tokio::spawn(listen::serve(
+            http,
+            tls,
+            http::router(app.clone()),
+            listen_limits,
+            connections,
+            closing,
+            DRAIN_MAX,
+        ));
+        let sweeper = tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(SWEEP_EVERY);
+            loop {
+                ticks.tick().await;
+                origin.sweep();
+            }
+        });
+        Ok(Self { app, address, scheme, doors, close_doors, sweeper, _lock: lock })
+    }
+
+    /// Where pages and API are, for a browser on this machine.
+    pub fn url(&self) -> String {
+        let host = match self.address.ip() {
+            ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            ip => ip,
+        };
+        format!("{}://{}", self.scheme, SocketAddr::new(host, self.address.port()))
+    }
+
+    /// The parts, for tests.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Tells members to come back, closes recordings, lets requests end, stops. Takes some ten seconds at most.
+    pub async fn stop(self) {
+        let app = self.app;
+        app.drain();
+        app.house.drain();
+        // Ends what waits for a part, too: an ended broadcast's playlist says so.
+        let programs = app.programs.clone();
+        let closed = tokio::task::spawn_blocking(move || programs.close());
+        let goodbye = async {
+            while app.sockets.closed.load(Ordering::Relaxed) < app.sockets.opened.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(GOODBYE_MAX, goodbye).await.is_err() {
+            tracing::info!("some clients did not close their sockets in time");
+        }
+        if closed.await.is_err() {
+            tracing::error!("closing the programs panicked");
+        }
+        // It is gone if the doors are closed already.
+        let _ = self.close_doors.send(());
+        if self.doors.await.is_err() {
+            tracing::error!("the task that takes connections panicked");
+        }
+        self.sweeper.abort();
+        let house = app.house.clone();
+        let stopped = tokio::task::spawn_blocking(move || house.stop());
+        if tokio::time::timeout(STOP_MAX, stopped).await.is_err() {
+            tracing::warn!("a shard thread did not stop in time");
+        }
+    }
+}
+
+/// What rooms tell the rest of the house. Called on shard threads.
+struct Events {
+    programs: Programs,
+    store: Arc<dyn Store>,
+    config: Config,
+    house: OnceLock<House>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl RoomEvents for Events {
+    fn on_output(&self, output: Output) {
+        let Some(Output::RoomOpened { room }) = self.programs.on_output(output) else { return };
+        let Some(house) = self.house.get().cloned() else { return };
+        let (store, configured) = (self.store.clone(), http::configured(&self.config, &room));
+        self.runtime.spawn_blocking(move || {
+            let settings = store.settings(&room).unwrap_or_else(|error| {
+                tracing::error!(%error, "a room opened with the configuration's settings, its own could not be read");
+                None
+            });
+            let settings = http::for_room(&settings.unwrap_or(configured));
+            if !house.tell(&room, Command::Configure(settings)) {
+                tracing::warn!("a room opened without its settings: its shard has too much to do");
+            }
+        });
+    }
+}
+
+/// What programs ask of the call.
+struct CallsOf(House);
+
+impl program::Calls for CallsOf {
+    fn request_key_frame(&self, room: &str, track: TrackId) {
+        self.0.request_key_frame(room, track);
+    }
+
+    fn program_failed(&self, room: &str, reason: &str) {
+        if !self.0.tell(room, Command::ProgramFailed { reason: reason.to_owned() }) {
+            tracing::error!(reason, "a program failed, and its room could not be told");
+        }
+    }
+}
+
+/// Done at the first SIGTERM or SIGINT; the second one ends the process at once.
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    Ok(async move {
+    let mut next = async move || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+    };
+    let (first, stop) = oneshot::channel();
+    tokio::spawn(async move {
+        next().await;
+        // Nobody waits any more if starting failed meanwhile.
+        let _ = first.send(());
+        next().await;
+        std::process::exit(1);
+    });
+    Ok(async move {
+        // The task above ends only with the process.
+        let _ = stop.await;
     })
 }
 
@@ -55,11 +291,28 @@ async fn bind_tcp(ip: IpAddr, port: u16, what: &str, setting: &str) -> anyhow::R
     })
 }
 
-/// The address for a browser on this machine.
-fn url(scheme: &str, address: SocketAddr) -> String {
-    let host = match address.ip() {
-        ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        ip => ip,
-    };
-    format!("{scheme}://{}", SocketAddr::new(host, address.port()))
+/// Makes the data folder and takes it: two servers on one folder would finish each other's recordings.
+fn own_data_dir(folder: &Path) -> anyhow::Result<File> {
+    std::fs::create_dir_all(folder).with_context(|| format!("making the data folder {}", folder.display()))?;
+    let path = folder.join("lock");
+    let file = File::create(&path).with_context(|| format!("writing into the data folder: {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => anyhow::bail!(
+            "the data folder {} is in use by another amphi: choose another with server.data_dir or --data-dir",
+            folder.display()
+        ),
+        Err(std::fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
+    }
+}
+
+/// Every connection takes a descriptor, and the usual soft limit of 1024 is meant for programs that use `select`.
+fn raise_descriptor_limit() {
+    let mut limit = rustix::process::getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum || limit.maximum.is_none() {
+        limit.current = limit.maximum;
+        if let Err(error) = rustix::process::setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+        }
+    }
 }

@@ -67,6 +67,11 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, Code::NotFound, message)
     }
 
+    /// It was here, and will not come back.
+    pub fn gone(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, Code::NotFound, message)
+    }
+
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, Code::Conflict, message)
     }

@@ -1,29 +1,203 @@
 //! Everything over HTTP: pages, the API, call signalling, HLS, recordings, numbers.
+//!
+//! The shell knows no rules: what a token may do is asked of `amphi_policy::Grants`, and what a room then does is the
+//! room's. Start reading at [`router`].
 
+mod door;
 pub mod error;
+mod hls;
+pub mod limiter;
 pub mod listen;
+mod numbers;
+mod openapi;
 mod pages;
+pub mod recordings;
+mod request;
+mod rooms;
+pub mod rtc;
+mod switches;
 
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use amphi_policy::token::Keys;
+use amphi_shard::{Command, Outcome};
 use axum::Router;
-use axum::http::Uri;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::config::Config;
+use crate::egress::hls::Origin;
+use crate::metrics::Requests;
+use crate::net::House;
+use crate::program::Programs;
+use crate::store::{RoomSettings, Store, StoreError};
 
 use error::ApiError;
+use limiter::Limiter;
+
+pub use openapi::document;
+pub use rooms::for_room;
+
+/// What every handler may reach.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+pub struct Parts {
+    pub config: Config,
+    pub keys: Keys,
+    pub house: House,
+    pub programs: Programs,
+    pub origin: Arc<Origin>,
+    pub store: Arc<dyn Store>,
+    pub joins: Limiter,
+    pub requests: Requests,
+    pub connections: Arc<listen::Counters>,
+    pub sockets: rtc::Counters,
+    pub playlists: recordings::Playlists,
+    /// The server stops: ready for nothing new.
+    pub draining: AtomicBool,
+}
+
+impl Deref for App {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks a room; a refusal of its becomes an error with its words.
+    async fn ask(&self, room: &str, command: Command) -> Result<Outcome, ApiError> {
+        match self.house.command(room, command).await {
+            Ok(Outcome::Refused(refusal)) => Err(refusal.into()),
+            Ok(outcome) => Ok(outcome),
+            Err(overloaded) => Err(ApiError::unavailable(sentence(&overloaded.to_string()))),
+        }
+    }
+
+    /// Asks the store, on a thread that may wait for a disk.
+    async fn stored<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        ask: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let store = self.store.clone();
+        let answer = tokio::task::spawn_blocking(move || ask(&*store)).await;
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(ApiError::failed(doing, &error)),
+            Err(error) => Err(ApiError::failed(doing, &error)),
+        }
+    }
+
+    /// What was set for a room: through the API, else in the configuration.
+    async fn settings(&self, room: &str) -> Result<RoomSettings, ApiError> {
+        let name = room.to_owned();
+        let set = self.stored("reading the room's settings", move |store| store.settings(&name)).await?;
+        Ok(set.unwrap_or_else(|| configured(&self.config, room)))
+    }
+}
+
+/// What the configuration says of a room.
+pub fn configured(config: &Config, room: &str) -> RoomSettings {
+    let (title, broadcast, record) = config.room(room);
+    RoomSettings { title, broadcast, record }
+}
+
+/// The documented routes: the API, and the files and sockets beside it.
+fn documented() -> OpenApiRouter<App> {
+    let api = OpenApiRouter::new()
+        .routes(routes!(door::server))
+        .routes(routes!(door::join))
+        .routes(routes!(rooms::list))
+        .routes(routes!(rooms::state))
+        .routes(routes!(rooms::settings, rooms::put_settings))
+        .routes(routes!(rooms::change_member, rooms::remove_member))
+        .routes(routes!(switches::start_broadcast, switches::stop_broadcast))
+        .routes(routes!(switches::start_recording, switches::stop_recording))
+        .routes(routes!(recordings::list))
+        .routes(routes!(recordings::one))
+        .routes(routes!(numbers::healthz))
+        .routes(routes!(numbers::readyz))
+        .routes(routes!(numbers::metrics));
+    let elsewhere = OpenApiRouter::new()
+        .routes(routes!(recordings::playlist))
+        .routes(routes!(recordings::file))
+        .routes(routes!(hls::file))
+        .routes(routes!(rtc::socket))
+        .routes(routes!(rtc::socket_v1))
+        .routes(routes!(rtc::validate))
+        .routes(routes!(rtc::validate_v1))
+        .layer(from_fn(for_every_origin));
+    OpenApiRouter::with_openapi(openapi::frame()).merge(api).merge(elsewhere)
+}
 
 /// Every route of the server.
-pub fn router() -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
+pub fn router(app: App) -> Router {
+    let (router, _) = documented().split_for_parts();
+    router
+        .route("/api/openapi.json", get(openapi::answer))
         .fallback(fallback)
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
+        .layer(DefaultBodyLimit::max(app.config.limits.body_bytes))
+        .layer(from_fn_with_state(app.clone(), count))
+        .with_state(app)
 }
 
 /// What no route takes: a page, or "not found" as JSON where programs ask.
-async fn fallback(method: axum::http::Method, uri: Uri, headers: axum::http::HeaderMap) -> Response {
+async fn fallback(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let first = uri.path().split('/').nth(1).unwrap_or("");
     if matches!(first, "api" | "rtc" | "hls" | "recordings") {
         return ApiError::not_found("There is nothing at this address.").into_response();
     }
     pages::page(method, uri, headers).await
+}
+
+/// Pages of other sites may ask: nothing here is given to a browser because of who it is, only to who has a token.
+async fn for_every_origin(request: Request, next: Next) -> Response {
+    let mut response = match request.method() {
+        &Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
+        _ => next.run(request).await,
+    };
+    for (name, value) in [
+        ("access-control-allow-origin", "*"),
+        ("access-control-allow-methods", "GET, HEAD, OPTIONS"),
+        ("access-control-allow-headers", "authorization, range"),
+        ("access-control-expose-headers", "content-length, content-range, date"),
+        ("access-control-max-age", "86400"),
+    ] {
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Counts every request by its route, and says to browsers that a type is a type.
+async fn count(axum::extract::State(app): axum::extract::State<App>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    app.requests.count(route.as_ref().map_or("pages", MatchedPath::as_str), response.status());
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// An error's text as a sentence for people.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", characters.as_str().trim_end_matches('.'))
 }

@@ -1,16 +1,15 @@
 //! The pages: embedded files of `web/dist`, with a strict content security policy.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::sync::OnceLock;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use percent_encoding::percent_decode_str;
 use rust_embed::RustEmbed;
+
+use crate::gzip;
 
 #[derive(RustEmbed)]
 #[folder = "../web/dist"]
@@ -77,25 +76,7 @@ fn packed(body: &Bytes, content_type: &str) -> Option<Bytes> {
     if body.len() < PACK_BYTES_MIN || !shrinks.iter().any(|start| content_type.starts_with(start)) {
         return None;
     }
-    gzip(body)
-}
-
-/// The bytes as a gzip stream; none if that fails.
-pub fn gzip(bytes: &[u8]) -> Option<Bytes> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(bytes).ok()?;
-    Some(encoder.finish().ok()?.into())
-}
-
-/// Whether the client takes gzip (RFC 9110 §12.5.3; a quality of zero is a no).
-pub fn takes_gzip(headers: &HeaderMap) -> bool {
-    headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(
-        |coding| {
-            let mut words = coding.split(';').map(str::trim);
-            let named = words.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
-            named && !words.any(|word| word.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0)))
-        },
-    )
+    gzip::pack(body)
 }
 
 /// Answers everything that is no other route's: a page, an asset, or "not found".
@@ -154,7 +135,7 @@ fn answer(page: &Page, status: StatusCode, cache: &'static str, headers: &Header
     }
     let typed = [(header::CONTENT_TYPE, page.content_type.clone())];
     match &page.packed {
-        Some(packed) if takes_gzip(headers) => {
+        Some(packed) if gzip::is_taken(headers) => {
             (status, common, typed, [(header::CONTENT_ENCODING, "gzip")], packed.clone()).into_response()
         }
         _ => (status, common, typed, page.body.clone()).into_response(),
@@ -173,12 +154,5 @@ mod tests {
         for other in ["/join", "/join/", "/stage/a/b", "/watch/<b>", "/watch/..", "/recording/", "/index.html", "//", "/admin"] {
             assert!(!is_page(other), "{other}");
         }
-    }
-
-    #[test]
-    fn gzip_is_sent_to_who_takes_it() {
-        let headers = |value: &'static str| HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(value))]);
-        assert!(takes_gzip(&headers("br, GZIP;q=0.5")) && takes_gzip(&headers("gzip")));
-        assert!(!takes_gzip(&headers("gzip;q=0")) && !takes_gzip(&headers("br")) && !takes_gzip(&HeaderMap::new()));
     }
 }

@@ -1,0 +1,720 @@
+//! HLS, low-latency and plain: the live windows of all broadcasts, requests that wait for what is not there yet, and
+//! how many people watch.
+//!
+//! What a playlist says is `amphi_mux`'s business ([`Window`]); how a request looks is `http/hls.rs`'s. Here is the
+//! waiting in between. Everything is bounded: broadcasts, memory per broadcast, waiting requests, remembered viewers.
+//!
+//! Start reading at [`Origin`].
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use amphi_media::Codec;
+use amphi_mux::{Found, Output, Presence, Rendition, Window, WindowConfig, WindowCounters};
+use bytes::Bytes;
+use rand::Rng;
+use tokio::sync::watch;
+
+use super::{Kind, Live, Setting};
+use crate::gzip;
+
+pub const KIND: Kind = Kind {
+    name: "hls",
+    summary: "Live playlists for everybody with a browser: low-latency and plain HLS from the same segments.",
+    codecs: &[Codec::H264, Codec::Aac],
+    options: &[
+        Setting { key: "limits.broadcasts", summary: "Broadcasts at once.", default: "32" },
+        Setting { key: "limits.broadcast_memory_mib", summary: "Memory for the live parts of one broadcast.", default: "48" },
+        Setting { key: "limits.blocked_requests", summary: "Requests that wait for a part at once.", default: "20000" },
+    ],
+};
+
+/// How long the playlist of an ended broadcast says that it is over.
+const ENDED_KEPT: Duration = Duration::from_secs(60);
+/// Who has not asked for a playlist for that long no longer watches. Players ask every part or every segment (4 s).
+const VIEWER_MEMORY: Duration = Duration::from_secs(10);
+/// Viewers of one broadcast that are told apart; more are watched by, and not counted.
+const VIEWERS_MAX: usize = 100_000;
+/// Longest ticket that is looked at, in bytes; ours have 10.
+const TICKET_BYTES_MAX: usize = 32;
+/// A request waits for at most this many target durations (RFC 8216bis §6.2.5.2).
+const WAIT_TARGETS: u32 = 3;
+
+/// What the origin may use.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub broadcasts: usize,
+    pub broadcast_bytes: usize,
+    pub blocked_requests: usize,
+}
+
+/// What was done, and what the bounds cost. Counters only grow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    pub broadcasts: usize,
+    pub viewers: usize,
+    /// Waiting at present.
+    pub blocked: usize,
+    pub parts: u64,
+    pub part_bytes: u64,
+    /// Held at present.
+    pub bytes_held: u64,
+    pub segments_evicted: u64,
+    pub segments_missing: u64,
+    pub playlists_rendered: u64,
+    /// Requests that had to wait.
+    pub blocked_total: u64,
+    /// Refused because `limits.blocked_requests` waited already.
+    pub blocked_refused: u64,
+    /// Waited in vain.
+    pub blocked_late: u64,
+    /// Asked for what is too far ahead.
+    pub too_far: u64,
+    /// Broadcasts that got no window because `limits.broadcasts` had one.
+    pub broadcasts_refused: u64,
+    pub viewers_uncounted: u64,
+}
+
+/// Why there is nothing to answer with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Missing {
+    NotOnAir,
+    /// It was here, and is no more.
+    Gone,
+    /// It never was, nor will be.
+    Unknown,
+    /// Beyond what a player may wait for.
+    TooFar,
+    /// Too many are waiting.
+    Busy,
+    /// It did not come in time.
+    Late,
+}
+
+/// A playlist, and how it may be sent.
+#[derive(Clone, Debug)]
+pub struct Playlist {
+    pub body: Bytes,
+    /// The same, packed with gzip.
+    pub packed: Option<Bytes>,
+}
+
+/// A file that never changes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Media(pub Bytes);
+
+/// The live windows of all rooms on air. Filled by the programs' threads, read by HTTP.
+pub struct Origin {
+    limits: Limits,
+    channels: Mutex<BTreeMap<String, Arc<Channel>>>,
+    blocked: AtomicUsize,
+    hasher: RandomState,
+    counters: Counters,
+}
+
+#[derive(Default)]
+struct Counters {
+    blocked_total: AtomicU64,
+    blocked_refused: AtomicU64,
+    blocked_late: AtomicU64,
+    too_far: AtomicU64,
+    broadcasts_refused: AtomicU64,
+    viewers_uncounted: AtomicU64,
+    /// Of windows that are gone.
+    past: Mutex<WindowCounters>,
+}
+
+/// One broadcast of one room.
+struct Channel {
+    zero_unix_ms: i64,
+    hold_back: Duration,
+    wait_max: Duration,
+    window: Mutex<Window>,
+    /// Sent to when that rendition has something new: video, audio.
+    changed: [watch::Sender<()>; 2],
+    ended: Mutex<Option<Instant>>,
+    viewers: Mutex<HashMap<u64, Instant>>,
+    /// The newest playlist of each rendition and its packed form: packed once, by who asks first.
+    packed: Mutex<[Option<(Bytes, Bytes)>; 2]>,
+}
+
+enum Look<T> {
+    Found(T),
+    Wait,
+    Missing(Missing),
+}
+
+impl Origin {
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            channels: Mutex::default(),
+            blocked: AtomicUsize::new(0),
+            hasher: RandomState::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// `index.m3u8`, with a ticket of its own in the addresses that it names: the ticket tells viewers apart, and
+    /// nothing else (no cookie, no memory of who it was).
+    pub async fn multivariant(&self, room: &str) -> Result<Playlist, Missing> {
+        let ticket: String = (0..10).map(|_| char::from(rand::rng().sample(rand::distr::Alphanumeric))).collect();
+        let query = format!("v={ticket}");
+        self.wait(room, Rendition::Audio, |channel| match channel.window().multivariant_for(&query) {
+            Some(body) => Look::Found(Playlist { body, packed: None }),
+            None => Look::Wait,
+        })
+        .await
+    }
+
+    /// A media playlist: at once, or when it has part `at` (media sequence number, part of it).
+    pub async fn playlist(
+        &self,
+        room: &str,
+        rendition: Rendition,
+        at: Option<(u64, Option<u32>)>,
+    ) -> Result<Playlist, Missing> {
+        let channel_playlist = |channel: &Arc<Channel>| {
+            let window = channel.window();
+            let presence = at.map_or(Presence::Ready, |(msn, part)| window.contains(rendition, msn, part));
+            match (presence, window.playlist(rendition)) {
+                (Presence::TooFar, _) => Look::Missing(Missing::TooFar),
+                (Presence::Ready, Some(body)) => Look::Found((body, channel.clone())),
+                // A program of sound alone never has one of pictures.
+                (Presence::Ready, None) if window.ended() => Look::Missing(Missing::Unknown),
+                (Presence::Ready, None) | (Presence::NotYet, _) => Look::Wait,
+            }
+        };
+        let (body, channel) = self.wait(room, rendition, channel_playlist).await?;
+        let packed = channel.packed(rendition, &body);
+        Ok(Playlist { body, packed })
+    }
+
+    /// An initialization section, a segment or a part, by the name it has in a playlist. The part that a playlist
+    /// hints at is waited for.
+    pub async fn media(&self, room: &str, name: &str) -> Result<Media, Missing> {
+        let rendition = if name.starts_with('v') { Rendition::Video } else { Rendition::Audio };
+        self.wait(room, rendition, |channel| match channel.window().resource(name) {
+            Found::Init(bytes) | Found::Media(bytes) => Look::Found(Media(bytes)),
+            Found::NotYet => Look::Wait,
+            Found::Gone => Look::Missing(Missing::Gone),
+            Found::Unknown => Look::Missing(Missing::Unknown),
+        })
+        .await
+    }
+
+    /// Somebody asked for a playlist: by its ticket, or, for players that drop it, by address and program.
+    pub fn saw_viewer(&self, room: &str, ticket: Option<&str>, address: Option<IpAddr>, agent: &str) {
+        let Some(channel) = self.channel(room) else { return };
+        let viewer = match ticket.filter(|ticket| !ticket.is_empty() && ticket.len() <= TICKET_BYTES_MAX) {
+            Some(ticket) => self.hasher.hash_one(ticket),
+            None => self.hasher.hash_one((address, agent)),
+        };
+        let now = Instant::now();
+        let mut viewers = lock(&channel.viewers);
+        if viewers.len() >= VIEWERS_MAX && !viewers.contains_key(&viewer) {
+            viewers.retain(|_, seen| now.duration_since(*seen) < VIEWER_MEMORY);
+            if viewers.len() >= VIEWERS_MAX {
+                self.counters.viewers_uncounted.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        }
+        viewers.insert(viewer, now);
+    }
+
+    /// How many watch: distinct viewers that asked for a playlist in the last ten seconds.
+    pub fn viewers(&self, room: &str) -> usize {
+        self.channel(room).map_or(0, |channel| channel.viewers(Instant::now()))
+    }
+
+    /// How far a viewer who keeps to PART-HOLD-BACK is behind the programme; none when the room is not on air, or
+    /// nothing can be played yet.
+    pub fn seconds_behind(&self, room: &str) -> Option<f64> {
+        let channel = self.channel(room)?;
+        let newest = {
+            let window = channel.window();
+            if window.ended() {
+                return None;
+            }
+            window.newest()?
+        };
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
+        let age_ms = now_ms - channel.zero_unix_ms - newest.micros() / 1_000;
+        Some((age_ms as f64 / 1_000.0 + channel.hold_back.as_secs_f64()).max(0.0))
+    }
+
+    /// Lets go of what ended a minute ago. Call it now and then.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        lock(&self.channels).retain(|_, channel| {
+            let keep = lock(&channel.ended).is_none_or(|ended| now.duration_since(ended) < ENDED_KEPT);
+            if !keep {
+                self.remember(channel);
+            }
+            keep
+        });
+    }
+
+    pub fn stats(&self) -> Stats {
+        let now = Instant::now();
+        let channels: Vec<Arc<Channel>> = lock(&self.channels).values().cloned().collect();
+        let mut windows = *lock(&self.counters.past);
+        for channel in &channels {
+            let counters = *channel.window().counters();
+            add(&mut windows, &counters);
+            windows.bytes_held += counters.bytes_held;
+        }
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            broadcasts: channels.iter().filter(|channel| lock(&channel.ended).is_none()).count(),
+            viewers: channels.iter().map(|channel| channel.viewers(now)).sum(),
+            blocked: self.blocked.load(Ordering::Relaxed),
+            parts: windows.parts,
+            part_bytes: windows.bytes,
+            bytes_held: windows.bytes_held,
+            segments_evicted: windows.segments_evicted,
+            segments_missing: windows.segments_missing,
+            playlists_rendered: windows.playlists_rendered,
+            blocked_total: count(&self.counters.blocked_total),
+            blocked_refused: count(&self.counters.blocked_refused),
+            blocked_late: count(&self.counters.blocked_late),
+            too_far: count(&self.counters.too_far),
+            broadcasts_refused: count(&self.counters.broadcasts_refused),
+            viewers_uncounted: count(&self.counters.viewers_uncounted),
+        }
+    }
+
+    /// Looks until there is something, something is known to be missing, or the time is over.
+    async fn wait<T>(
+        &self,
+        room: &str,
+        rendition: Rendition,
+        look: impl Fn(&Arc<Channel>) -> Look<T>,
+    ) -> Result<T, Missing> {
+        let mut waiting: Option<(Blocked<'_>, tokio::time::Instant)> = None;
+        loop {
+            // Each time anew: the room may have begun another broadcast.
+            let channel = self.channel(room).ok_or(Missing::NotOnAir)?;
+            // Before looking, so that what comes between the look and the wait is not missed.
+            let mut changed = channel.changed[index(rendition)].subscribe();
+            match look(&channel) {
+                Look::Found(found) => return Ok(found),
+                Look::Missing(missing) => {
+                    if missing == Missing::TooFar {
+                        self.counters.too_far.fetch_add(1, Ordering::Relaxed);
+                    }
+                    return Err(missing);
+                }
+                Look::Wait => {}
+            }
+            let deadline = match &waiting {
+                Some((_, deadline)) => *deadline,
+                None => {
+                    let deadline = tokio::time::Instant::now() + channel.wait_max;
+                    waiting = Some((self.block()?, deadline));
+                    deadline
+                }
+            };
+            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
+                self.counters.blocked_late.fetch_add(1, Ordering::Relaxed);
+                return Err(Missing::Late);
+            }
+        }
+    }
+
+    fn block(&self) -> Result<Blocked<'_>, Missing> {
+        let before = self.blocked.fetch_add(1, Ordering::Relaxed);
+        let blocked = Blocked(&self.blocked);
+        if before >= self.limits.blocked_requests {
+            self.counters.blocked_refused.fetch_add(1, Ordering::Relaxed);
+            return Err(Missing::Busy);
+        }
+        self.counters.blocked_total.fetch_add(1, Ordering::Relaxed);
+        Ok(blocked)
+    }
+
+    fn channel(&self, room: &str) -> Option<Arc<Channel>> {
+        lock(&self.channels).get(room).cloned()
+    }
+
+    /// Keeps the counters of a window that goes.
+    fn remember(&self, channel: &Channel) {
+        add(&mut lock(&self.counters.past), channel.window().counters());
+    }
+}
+
+impl Live for Origin {
+    fn begin(&self, room: &str, window: WindowConfig) {
+        self.sweep();
+        let mut channels = lock(&self.channels);
+        if !channels.contains_key(room) && channels.len() >= self.limits.broadcasts {
+            // One that is over makes room before its minute is.
+            let over = channels.iter().find(|(_, channel)| lock(&channel.ended).is_some()).map(|(room, _)| room.clone());
+            match over.and_then(|over| channels.remove(&over)) {
+                Some(channel) => self.remember(&channel),
+                None => {
+                    drop(channels);
+                    self.counters.broadcasts_refused.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!("a broadcast is not served: limits.broadcasts are on air already");
+                    return;
+                }
+            }
+        }
+        let bytes_max = window.bytes_max.min(self.limits.broadcast_bytes);
+        let channel = Arc::new(Channel::new(WindowConfig { bytes_max, ..window }));
+        let before = channels.insert(room.to_owned(), channel);
+        drop(channels);
+        if let Some(before) = before {
+            self.remember(&before);
+            before.wake(None);
+        }
+    }
+
+    fn push(&self, room: &str, output: &Output) {
+        let Some(channel) = self.channel(room) else { return };
+        channel.window().push(output);
+        match output {
+            Output::Part(part) => channel.wake(Some(part.rendition)),
+            Output::End => channel.wake(None),
+            Output::Init(_) => {}
+        }
+    }
+
+    fn end(&self, room: &str) {
+        let Some(channel) = self.channel(room) else { return };
+        {
+            let mut window = channel.window();
+            if !window.ended() {
+                window.push(&Output::End);
+            }
+        }
+        *lock(&channel.ended) = Some(Instant::now());
+        channel.wake(None);
+    }
+}
+
+impl Channel {
+    fn new(config: WindowConfig) -> Self {
+        Self {
+            zero_unix_ms: config.zero_unix_ms,
+            // What amphi-mux writes as PART-HOLD-BACK: three parts.
+            hold_back: config.part_target * 3,
+            wait_max: config.segment_max * WAIT_TARGETS,
+            window: Mutex::new(Window::new(config)),
+            changed: [watch::Sender::new(()), watch::Sender::new(())],
+            ended: Mutex::default(),
+            viewers: Mutex::default(),
+            packed: Mutex::default(),
+        }
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        lock(&self.window)
+    }
+
+    /// Wakes who waits for this rendition, or everybody.
+    fn wake(&self, rendition: Option<Rendition>) {
+        for one in Rendition::ALL {
+            if rendition.is_none_or(|rendition| rendition == one) {
+                self.changed[index(one)].send_replace(());
+            }
+        }
+    }
+
+    fn viewers(&self, now: Instant) -> usize {
+        let mut viewers = lock(&self.viewers);
+        viewers.retain(|_, seen| now.duration_since(*seen) < VIEWER_MEMORY);
+        viewers.len()
+    }
+
+    fn packed(&self, rendition: Rendition, body: &Bytes) -> Option<Bytes> {
+        let mut packed = lock(&self.packed);
+        let place = &mut packed[index(rendition)];
+        // The held clone keeps its memory in place, so the same address is the same playlist.
+        let is_this = |(of, _): &&(Bytes, Bytes)| of.as_ptr() == body.as_ptr() && of.len() == body.len();
+        if let Some((_, bytes)) = place.as_ref().filter(is_this) {
+            return Some(bytes.clone());
+        }
+        let bytes = gzip::pack(body)?;
+        *place = Some((body.clone(), bytes.clone()));
+        Some(bytes)
+    }
+}
+
+/// One waiting request.
+struct Blocked<'a>(&'a AtomicUsize);
+
+impl Drop for Blocked<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn index(rendition: Rendition) -> usize {
+    match rendition {
+        Rendition::Video => 0,
+        Rendition::Audio => 1,
+    }
+}
+
+/// Adds what only grows.
+fn add(to: &mut WindowCounters, more: &WindowCounters) {
+    to.parts += more.parts;
+    to.bytes += more.bytes;
+    to.segments_left += more.segments_left;
+    to.segments_evicted += more.segments_evicted;
+    to.segments_missing += more.segments_missing;
+    to.playlists_rendered += more.playlists_rendered;
+}
+
+/// A window whose program panicked is still readable, and is replaced by the room's next broadcast.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amphi_media::{MediaKind, MediaTime, Sample};
+    use amphi_mux::{Packager, PackagerConfig};
+
+    const LIMITS: Limits = Limits { broadcasts: 2, broadcast_bytes: 1 << 20, blocked_requests: 3 };
+
+    fn config(epoch: u64) -> WindowConfig {
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
+        WindowConfig::new(epoch, i64::try_from(now_ms).expect("before the year 292 million"))
+    }
+
+    /// A broadcast of sound alone, made by the real packager.
+    struct Show {
+        origin: Arc<Origin>,
+        packager: Packager,
+        ticks: i64,
+    }
+
+    impl Show {
+        fn begin(config: WindowConfig) -> Self {
+            let origin = Arc::new(Origin::new(LIMITS));
+            origin.begin("hall", config);
+            // AAC-LC, 48 kHz, stereo (ISO/IEC 14496-3 §1.6.2.1).
+            let mut packing = PackagerConfig::new(vec![0x11, 0x90]);
+            packing.video_wait = Duration::ZERO;
+            Self { origin, packager: Packager::new(packing), ticks: 0 }
+        }
+
+        fn play_parts(&mut self, parts: usize) {
+            let mut out = 0;
+            while out < parts {
+                self.packager.push(&Sample {
+                    kind: MediaKind::Audio,
+                    time: MediaTime::new(self.ticks, 48_000),
+                    key: true,
+                    cut: false,
+                    data: Bytes::from_static(&[0x21; 64]),
+                });
+                self.ticks += 1_024;
+                assert!(self.ticks < 100_000_000, "the packager puts parts out");
+                while let Some(output) = self.packager.poll() {
+                    out += usize::from(matches!(output, Output::Part(_)));
+                    self.origin.push("hall", &output);
+                }
+            }
+        }
+    }
+
+    fn on_air() -> Show {
+        Show::begin(config(7))
+    }
+
+    fn text(playlist: Result<Playlist, Missing>) -> String {
+        String::from_utf8(playlist.expect("a playlist").body.to_vec()).expect("text")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_room_that_is_not_on_air_has_nothing() {
+        let origin = Origin::new(LIMITS);
+        assert_eq!(origin.multivariant("hall").await.err(), Some(Missing::NotOnAir));
+        assert_eq!(origin.media("hall", "v7-0-init.mp4").await.err(), Some(Missing::NotOnAir));
+        assert_eq!((origin.viewers("hall"), origin.seconds_behind("hall")), (0, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_multivariant_playlist_has_its_own_ticket() {
+        let mut show = on_air();
+        show.play_parts(1);
+        let origin = show.origin.clone();
+        let (first, second) = (text(origin.multivariant("hall").await), text(origin.multivariant("hall").await));
+        assert!(first.contains("audio.m3u8?v="), "{first}");
+        assert_ne!(first, second);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_for_the_next_part_is_answered_when_it_comes() {
+        let mut show = on_air();
+        show.play_parts(2);
+        let origin = show.origin.clone();
+        let waiting = {
+            let origin = origin.clone();
+            tokio::spawn(async move { origin.playlist("hall", Rendition::Audio, Some((0, Some(2)))).await })
+        };
+        let hinted = {
+            let origin = origin.clone();
+            tokio::spawn(async move { origin.media("hall", "a7-0.2.m4s").await })
+        };
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(origin.stats().blocked, 2);
+        assert!(!waiting.is_finished() && !hinted.is_finished());
+        show.play_parts(1);
+        let playlist = text(waiting.await.expect("no panic"));
+        assert!(playlist.contains("a7-0.2.m4s\""), "{playlist}");
+        let media = hinted.await.expect("no panic").expect("a part");
+        assert_eq!(media.0.get(4..8), Some(&b"moof"[..]));
+        assert_eq!((origin.stats().blocked, origin.stats().blocked_total), (0, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_never_comes_is_refused_within_three_target_durations() {
+        let mut show = on_air();
+        show.play_parts(2);
+        let origin = show.origin.clone();
+        let start = tokio::time::Instant::now();
+        let late = origin.playlist("hall", Rendition::Audio, Some((0, Some(2)))).await;
+        assert_eq!(late.err(), Some(Missing::Late));
+        assert_eq!(start.elapsed(), Duration::from_secs(12));
+        assert_eq!(origin.media("hall", "a7-0.2.m4s").await, Err(Missing::Late));
+        assert_eq!((origin.stats().blocked, origin.stats().blocked_late), (0, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_too_far_ahead_is_refused_at_once() {
+        let mut show = on_air();
+        show.play_parts(2);
+        let origin = show.origin.clone();
+        let start = tokio::time::Instant::now();
+        assert_eq!(origin.playlist("hall", Rendition::Audio, Some((9, None))).await.err(), Some(Missing::TooFar));
+        assert_eq!(origin.media("hall", "a7-9.0.m4s").await, Err(Missing::Unknown));
+        assert_eq!(origin.media("hall", "a6-0.0.m4s").await, Err(Missing::Gone));
+        assert_eq!(origin.media("hall", "../amphi.db").await, Err(Missing::Unknown));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert_eq!(origin.stats().too_far, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_so_many_requests_wait() {
+        let mut show = on_air();
+        show.play_parts(2);
+        let origin = show.origin.clone();
+        let ask = || {
+            let origin = origin.clone();
+            tokio::spawn(async move { origin.playlist("hall", Rendition::Audio, Some((0, Some(2)))).await.err() })
+        };
+        let waiting = [ask(), ask(), ask()];
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(ask().await.expect("no panic"), Some(Missing::Busy));
+        assert_eq!(origin.stats().blocked_refused, 1);
+        show.play_parts(1);
+        for request in waiting {
+            assert_eq!(request.await.expect("no panic"), None);
+        }
+        assert_eq!(ask().await.expect("no panic"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_given_up_no_longer_counts_as_waiting() {
+        let mut show = on_air();
+        show.play_parts(2);
+        let origin = show.origin.clone();
+        let given_up = tokio::time::timeout(
+            Duration::from_secs(1),
+            origin.playlist("hall", Rendition::Audio, Some((0, Some(2)))),
+        );
+        assert!(given_up.await.is_err());
+        assert_eq!(origin.stats().blocked, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ended_broadcast_says_so_to_who_waits_and_to_who_comes() {
+        let mut show = on_air();
+        show.play_parts(2);
+        let origin = show.origin.clone();
+        let waiting = {
+            let origin = origin.clone();
+            tokio::spawn(async move { origin.playlist("hall", Rendition::Audio, Some((0, Some(2)))).await })
+        };
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        origin.end("hall");
+        assert!(text(waiting.await.expect("no panic")).contains("#EXT-X-ENDLIST"));
+        assert!(text(origin.playlist("hall", Rendition::Audio, None).await).contains("#EXT-X-ENDLIST"));
+        assert_eq!(origin.seconds_behind("hall"), None);
+        origin.sweep();
+        assert!(origin.playlist("hall", Rendition::Audio, None).await.is_ok(), "within the minute");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_goes_on_with_the_next_broadcast() {
+        let mut show = on_air();
+        show.play_parts(2);
+        let origin = show.origin.clone();
+        let waiting = {
+            let origin = origin.clone();
+            tokio::spawn(async move { origin.media("hall", "a7-0.2.m4s").await })
+        };
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        origin.begin("hall", config(8));
+        assert_eq!(waiting.await.expect("no panic"), Err(Missing::Gone));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_origin_makes_room_by_what_is_over_and_refuses_else() {
+        let origin = on_air().origin;
+        origin.begin("cellar", config(8));
+        origin.begin("attic", config(9));
+        assert_eq!(origin.stats().broadcasts_refused, 1);
+        assert_eq!(origin.multivariant("attic").await.err(), Some(Missing::NotOnAir));
+        origin.end("hall");
+        origin.begin("attic", config(10));
+        assert_eq!(origin.multivariant("hall").await.err(), Some(Missing::NotOnAir));
+        assert_eq!(origin.multivariant("attic").await.err(), Some(Missing::Late));
+    }
+
+    #[test]
+    fn viewers_are_told_apart_by_ticket_and_else_by_address_and_program() {
+        let origin = on_air().origin;
+        let home = Some(IpAddr::from([192, 0, 2, 1]));
+        for _ in 0..3 {
+            origin.saw_viewer("hall", Some("a"), home, "x");
+            origin.saw_viewer("hall", Some("b"), home, "x");
+            origin.saw_viewer("hall", None, home, "x");
+            origin.saw_viewer("hall", Some(&"a".repeat(99)), home, "x");
+            origin.saw_viewer("hall", None, home, "y");
+        }
+        assert_eq!((origin.viewers("hall"), origin.stats().viewers), (4, 4));
+    }
+
+    #[test]
+    fn a_viewer_is_behind_by_the_age_of_the_newest_part_and_the_hold_back() {
+        let now_ms = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis()).expect("fits");
+        let mut show = Show::begin(WindowConfig::new(7, now_ms - 2_000));
+        assert_eq!(show.origin.seconds_behind("hall"), None);
+        show.play_parts(3);
+        // The third part ends at 1.024 s, 0.976 s ago; the hold-back is three parts of 334 ms.
+        let behind = show.origin.seconds_behind("hall").expect("on air");
+        assert!((1.9..2.9).contains(&behind), "{behind}");
+    }
+
+    #[test]
+    fn a_playlist_is_packed_once_for_all() {
+        let mut show = on_air();
+        show.play_parts(1);
+        let origin = show.origin.clone();
+        let channel = origin.channel("hall").expect("on air");
+        let body = channel.window().playlist(Rendition::Audio).expect("a playlist");
+        let (first, second) = (channel.packed(Rendition::Audio, &body), channel.packed(Rendition::Audio, &body));
+        assert_eq!(first.expect("packed").as_ptr(), second.expect("packed").as_ptr());
+    }
+}

@@ -1,0 +1,437 @@
+//! Rooms over the API: who is in, what is on air, how a room behaves, and a moderator's hand.
+
+use std::time::SystemTime;
+
+use amphi_policy::name::TITLE_BYTES_MAX;
+use amphi_policy::{Action, Change, SourceSet};
+use amphi_room::{ProgramKind, Settings};
+use amphi_shard::{Command, MemberSnapshot, Outcome, RoomSnapshot};
+use axum::Json;
+use axum::extract::State;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::App;
+use super::error::{ApiError, ErrorBody};
+use super::request::{Bearer, Identity, JsonBody, Room};
+use crate::config::Switch;
+use crate::program::ProgramState;
+use crate::store::RoomSettings;
+
+/// What stays as it is in an address (RFC 3986 §2.3).
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct RoomList {
+    rooms: Vec<RoomSummary>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct RoomSummary {
+    room: String,
+    title: String,
+    /// Hidden members are not counted.
+    members: usize,
+    on_air: bool,
+    viewers: usize,
+    /// When it went on air (RFC 3339).
+    #[schema(required)]
+    started: Option<String>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct RoomState {
+    room: String,
+    title: String,
+    members: Vec<Member>,
+    pub broadcast: Broadcast,
+    recording: Recording,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Member {
+    identity: String,
+    name: String,
+    /// Published and not muted.
+    camera: bool,
+    microphone: bool,
+    screen: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BroadcastState {
+    Off,
+    /// Asked for; nothing can be played yet.
+    Starting,
+    OnAir,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Broadcast {
+    pub state: BroadcastState,
+    /// What makes the program: "cut".
+    #[schema(required)]
+    pub program: Option<&'static str>,
+    /// What was asked for: "auto", "cut" or "compose".
+    #[schema(required)]
+    pub requested: Option<&'static str>,
+    /// Path of the multivariant playlist.
+    #[schema(required)]
+    pub hls: Option<String>,
+    #[schema(required)]
+    on_air_member: Option<Name>,
+    /// RFC 3339.
+    #[schema(required)]
+    started: Option<String>,
+    /// What a viewer sees is that old.
+    #[schema(required)]
+    seconds_behind: Option<f64>,
+    viewers: usize,
+    /// Something about the program that people should know.
+    #[schema(required)]
+    note: Option<String>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Name {
+    identity: String,
+    name: String,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Recording {
+    /// "off" or "recording".
+    state: &'static str,
+    #[schema(required)]
+    id: Option<String>,
+    /// RFC 3339.
+    #[schema(required)]
+    started: Option<String>,
+    gaps: u64,
+}
+
+/// Rooms that somebody is in or that are on air.
+#[utoipa::path(get, path = "/api/rooms", responses((status = 200, body = RoomList), (status = 503, body = ErrorBody)))]
+pub async fn list(State(app): State<App>) -> Result<Json<RoomList>, ApiError> {
+    let open = app.house.rooms().await.map_err(|error| ApiError::unavailable(super::sentence(&error.to_string())))?;
+    let rooms = open.into_iter().map(|snapshot| summary(&app, snapshot)).collect();
+    Ok(Json(RoomList { rooms }))
+}
+
+fn summary(app: &App, snapshot: RoomSnapshot) -> RoomSummary {
+    let program = app.programs.state(&snapshot.room);
+    let broadcasting = program.and_then(|program| program.broadcasting).filter(|_| snapshot.broadcast.is_some());
+    RoomSummary {
+        viewers: app.origin.viewers(&snapshot.room),
+        members: snapshot.members.len(),
+        on_air: broadcasting.as_ref().is_some_and(|broadcasting| broadcasting.on_air),
+        started: broadcasting.map(|broadcasting| rfc3339(broadcasting.started)),
+        room: snapshot.room,
+        title: snapshot.title,
+    }
+}
+
+/// One room as it is now. A room that nobody is in is an empty one.
+#[utoipa::path(
+    get,
+    path = "/api/rooms/{room}",
+    params(("room" = String, Path)),
+    responses((status = 200, body = RoomState), (status = 400, body = ErrorBody), (status = 503, body = ErrorBody))
+)]
+pub async fn state(State(app): State<App>, Room(room): Room) -> Result<Json<RoomState>, ApiError> {
+    Ok(Json(state_of(&app, &room).await?))
+}
+
+pub async fn state_of(app: &App, room: &str) -> Result<RoomState, ApiError> {
+    let snapshot = match app.ask(room, Command::Snapshot).await? {
+        Outcome::Snapshot(snapshot) => *snapshot,
+        Outcome::Done | Outcome::NotFound | Outcome::Refused(_) | Outcome::Unavailable(_) => {
+            let title = app.settings(room).await?.title;
+            RoomSnapshot { room: room.to_owned(), title, ..RoomSnapshot::default() }
+        }
+    };
+    let program = app.programs.state(room);
+    Ok(RoomState {
+        broadcast: broadcast(app, &snapshot, program.as_ref()),
+        recording: recording(&snapshot, program.as_ref()),
+        members: snapshot.members.into_iter().map(Member::from).collect(),
+        room: snapshot.room,
+        title: snapshot.title,
+    })
+}
+
+fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>) -> Broadcast {
+    let viewers = app.origin.viewers(&snapshot.room);
+    let Some(requested) = snapshot.broadcast else {
+        return Broadcast {
+            state: BroadcastState::Off,
+            program: None,
+            requested: None,
+            hls: None,
+            on_air_member: None,
+            started: None,
+            seconds_behind: None,
+            viewers,
+            note: None,
+        };
+    };
+    let broadcasting = program.and_then(|program| program.broadcasting.as_ref());
+    let on_air = broadcasting.is_some_and(|broadcasting| broadcasting.on_air);
+    let shown = program.and_then(|program| program.on_air_member);
+    Broadcast {
+        state: if on_air { BroadcastState::OnAir } else { BroadcastState::Starting },
+        program: program.map(|program| program.program),
+        requested: Some(program_word(requested)),
+        hls: Some(hls_path(&snapshot.room)),
+        // A hidden member is not in the snapshot, and so is not named.
+        on_air_member: snapshot.members.iter().find(|member| Some(member.member) == shown).map(Name::from),
+        started: broadcasting.map(|broadcasting| rfc3339(broadcasting.started)),
+        seconds_behind: app.origin.seconds_behind(&snapshot.room).map(|seconds| (seconds * 10.0).round() / 10.0),
+        viewers,
+        note: program.and_then(|program| program.note.clone()),
+    }
+}
+
+fn recording(snapshot: &RoomSnapshot, program: Option<&ProgramState>) -> Recording {
+    if !snapshot.recording {
+        return Recording { state: "off", id: None, started: None, gaps: 0 };
+    }
+    let running = program.and_then(|program| program.recording.as_ref());
+    Recording {
+        state: "recording",
+        id: running.map(|running| running.id.clone()),
+        started: running.map(|running| rfc3339(running.started)),
+        gaps: running.map_or(0, |running| running.gauge.gaps()),
+    }
+}
+
+impl From<MemberSnapshot> for Member {
+    fn from(member: MemberSnapshot) -> Self {
+        Self {
+            identity: member.identity,
+            name: member.name,
+            camera: member.camera,
+            microphone: member.microphone,
+            screen: member.screen,
+        }
+    }
+}
+
+impl From<&MemberSnapshot> for Name {
+    fn from(member: &MemberSnapshot) -> Self {
+        Self { identity: member.identity.clone(), name: member.name.clone() }
+    }
+}
+
+pub fn hls_path(room: &str) -> String {
+    format!("/hls/{}/index.m3u8", utf8_percent_encode(room, PLAIN))
+}
+
+pub fn program_word(program: ProgramKind) -> &'static str {
+    match program {
+        ProgramKind::Auto => "auto",
+        ProgramKind::Cut => "cut",
+        ProgramKind::Compose => "compose",
+    }
+}
+
+pub fn rfc3339(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
+/// How a room behaves.
+#[derive(Clone, Serialize, utoipa::ToSchema)]
+pub struct SettingsBody {
+    title: String,
+    /// "auto": on air as soon as somebody publishes.
+    broadcast: Switch,
+    /// "auto": recording as soon as somebody publishes.
+    record: Switch,
+}
+
+impl From<RoomSettings> for SettingsBody {
+    fn from(settings: RoomSettings) -> Self {
+        Self { title: settings.title, broadcast: settings.broadcast, record: settings.record }
+    }
+}
+
+/// What is left out stays as it is.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsChange {
+    title: Option<String>,
+    broadcast: Option<Switch>,
+    record: Option<Switch>,
+}
+
+/// How a room behaves.
+#[utoipa::path(
+    get,
+    path = "/api/rooms/{room}/settings",
+    params(("room" = String, Path)),
+    responses((status = 200, body = SettingsBody), (status = 400, body = ErrorBody))
+)]
+pub async fn settings(State(app): State<App>, Room(room): Room) -> Result<Json<SettingsBody>, ApiError> {
+    Ok(Json(app.settings(&room).await?.into()))
+}
+
+/// Set how a room behaves; kept over restarts. Needs roomAdmin, or roomCreate.
+#[utoipa::path(
+    put,
+    path = "/api/rooms/{room}/settings",
+    params(("room" = String, Path)),
+    request_body = SettingsChange,
+    security(("token" = [])),
+    responses(
+        (status = 200, body = SettingsBody),
+        (status = 400, body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+    )
+)]
+pub async fn put_settings(
+    State(app): State<App>,
+    Room(room): Room,
+    bearer: Bearer,
+    JsonBody(change): JsonBody<SettingsChange>,
+) -> Result<Json<SettingsBody>, ApiError> {
+    bearer.grants(&room).allows(Action::Configure)?;
+    if change.title.as_ref().is_some_and(|title| title.len() > TITLE_BYTES_MAX || title.chars().any(char::is_control)) {
+        return Err(ApiError::bad_request(format!("A title has at most {TITLE_BYTES_MAX} bytes and no control characters.")));
+    }
+    let before = app.settings(&room).await?;
+    let settings = RoomSettings {
+        title: change.title.unwrap_or(before.title),
+        broadcast: change.broadcast.unwrap_or(before.broadcast),
+        record: change.record.unwrap_or(before.record),
+    };
+    let (name, value) = (room.clone(), settings.clone());
+    app.stored("writing the room's settings", move |store| store.put_settings(&name, &value)).await?;
+    // If the room is open it behaves so from now on; else it will when it opens.
+    app.ask(&room, Command::Configure(for_room(&settings))).await?;
+    Ok(Json(settings.into()))
+}
+
+/// The settings in the room's words.
+pub fn for_room(settings: &RoomSettings) -> Settings {
+    Settings {
+        title: settings.title.clone(),
+        broadcast_auto: settings.broadcast == Switch::Auto,
+        record_auto: settings.record == Switch::Auto,
+    }
+}
+
+/// What a moderator changes about a member; what is left out stays as it is.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MemberChange {
+    /// Sources that may be published: camera, microphone, screen_share, screen_share_audio; null: every source.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Vec<String>>)]
+    can_publish_sources: Option<Option<Vec<String>>>,
+    can_publish: Option<bool>,
+    can_subscribe: Option<bool>,
+    can_publish_data: Option<bool>,
+}
+
+/// Tells `null` from "not given".
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Vec<String>>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct MemberDone {
+    identity: String,
+}
+
+/// Change what a member may do, while the call runs. Needs roomAdmin.
+#[utoipa::path(
+    patch,
+    path = "/api/rooms/{room}/members/{identity}",
+    params(("room" = String, Path), ("identity" = String, Path)),
+    request_body = MemberChange,
+    security(("token" = [])),
+    responses(
+        (status = 200, body = MemberDone),
+        (status = 400, body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody, description = "No such member"),
+    )
+)]
+pub async fn change_member(
+    State(app): State<App>,
+    Room(room): Room,
+    Identity(identity): Identity,
+    bearer: Bearer,
+    JsonBody(change): JsonBody<MemberChange>,
+) -> Result<Json<MemberDone>, ApiError> {
+    let by = bearer.grants(&room);
+    by.allows(Action::Moderate)?;
+    let known = SourceSet::ALL.names();
+    let named = change.can_publish_sources.iter().flatten().flatten();
+    if let Some(strange) = named.into_iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(ApiError::bad_request(format!("There is no source {strange:?}; there are {}.", known.join(", "))));
+    }
+    let sources = |names: Vec<String>| SourceSet::from_names(names.iter().map(String::as_str));
+    let change = Change {
+        can_publish: change.can_publish,
+        can_subscribe: change.can_subscribe,
+        can_publish_data: change.can_publish_data,
+        sources: change.can_publish_sources.map(|names| names.map(sources)),
+    };
+    member_done(app.ask(&room, Command::ChangeGrants { by, identity: identity.clone(), change }).await?, identity)
+}
+
+/// Remove a member from the room. Needs roomAdmin.
+#[utoipa::path(
+    delete,
+    path = "/api/rooms/{room}/members/{identity}",
+    params(("room" = String, Path), ("identity" = String, Path)),
+    security(("token" = [])),
+    responses(
+        (status = 200, body = MemberDone),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody, description = "No such member"),
+    )
+)]
+pub async fn remove_member(
+    State(app): State<App>,
+    Room(room): Room,
+    Identity(identity): Identity,
+    bearer: Bearer,
+) -> Result<Json<MemberDone>, ApiError> {
+    let by = bearer.grants(&room);
+    by.allows(Action::Moderate)?;
+    member_done(app.ask(&room, Command::RemoveMember { by, identity: identity.clone() }).await?, identity)
+}
+
+fn member_done(outcome: Outcome, identity: String) -> Result<Json<MemberDone>, ApiError> {
+    match outcome {
+        Outcome::Done | Outcome::Snapshot(_) => Ok(Json(MemberDone { identity })),
+        Outcome::NotFound => Err(ApiError::not_found("Nobody of that identity is in this room.")),
+        Outcome::Unavailable(words) => Err(ApiError::unavailable(words)),
+        Outcome::Refused(refusal) => Err(refusal.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_playlist_path_is_a_path_whatever_the_room_is_called() {
+        assert_eq!(hls_path("town-hall"), "/hls/town-hall/index.m3u8");
+        assert_eq!(hls_path("Å 2"), "/hls/%C3%85%202/index.m3u8");
+    }
+
+    #[test]
+    fn null_sources_mean_every_source_and_none_given_means_no_change() {
+        let read = |text: &str| serde_json::from_str::<MemberChange>(text).expect("right").can_publish_sources;
+        assert_eq!(read("{}"), None);
+        assert_eq!(read(r#"{"canPublishSources":null}"#), Some(None));
+        assert_eq!(read(r#"{"canPublishSources":[]}"#), Some(Some(vec![])));
+    }
+}

@@ -1,0 +1,188 @@
+//! The two switches of a room: on air, and recording.
+
+use std::time::Duration;
+
+use amphi_policy::Action;
+use amphi_room::ProgramKind;
+use amphi_shard::{Command, Outcome};
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+
+use super::App;
+use super::error::{ApiError, ErrorBody};
+use super::request::{Bearer, JsonBody, Room};
+use super::rooms::{BroadcastState, state_of};
+
+/// A recording gets its id on the program's thread, a moment after the room said yes; that long it is waited for.
+const ID_WAIT_MAX: Duration = Duration::from_secs(2);
+const ID_WAIT_STEP: Duration = Duration::from_millis(20);
+
+#[derive(Clone, Copy, Default, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProgramWord {
+    /// What this machine can carry best.
+    #[default]
+    Auto,
+    /// Who speaks, cut at key frames.
+    Cut,
+    /// One picture of everybody.
+    Compose,
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartBody {
+    #[serde(default)]
+    program: ProgramWord,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct BroadcastAnswer {
+    state: BroadcastState,
+    /// What makes the program: "cut".
+    #[schema(required)]
+    program: Option<&'static str>,
+    /// Path of the multivariant playlist.
+    #[schema(required)]
+    hls: Option<String>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct RecordingAnswer {
+    /// "off" or "recording".
+    state: &'static str,
+    #[schema(required)]
+    id: Option<String>,
+}
+
+/// Go on air. Needs roomBroadcast, or roomAdmin.
+#[utoipa::path(
+    post,
+    path = "/api/rooms/{room}/broadcast",
+    params(("room" = String, Path)),
+    request_body(content = StartBody, description = "May be empty"),
+    security(("token" = [])),
+    responses(
+        (status = 200, body = BroadcastAnswer),
+        (status = 400, body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 409, body = ErrorBody, description = "Nobody is in this room"),
+        (status = 501, body = ErrorBody, description = "No such program here; the message says what would work"),
+    )
+)]
+pub async fn start_broadcast(
+    State(app): State<App>,
+    Room(room): Room,
+    bearer: Bearer,
+    JsonBody(body): JsonBody<StartBody>,
+) -> Result<Json<BroadcastAnswer>, ApiError> {
+    let by = bearer.grants(&room);
+    by.allows(Action::Broadcast)?;
+    let program = match body.program {
+        ProgramWord::Auto => ProgramKind::Auto,
+        ProgramWord::Cut => ProgramKind::Cut,
+        ProgramWord::Compose => ProgramKind::Compose,
+    };
+    match app.ask(&room, Command::StartBroadcast { by, program }).await? {
+        Outcome::Done | Outcome::Snapshot(_) => broadcast_answer(&app, &room).await,
+        Outcome::NotFound => Err(nobody_here()),
+        Outcome::Unavailable(words) => Err(ApiError::not_implemented(words)),
+        Outcome::Refused(refusal) => Err(refusal.into()),
+    }
+}
+
+/// End the broadcast. Needs roomBroadcast, or roomAdmin. Ending what is not on air is fine.
+#[utoipa::path(
+    delete,
+    path = "/api/rooms/{room}/broadcast",
+    params(("room" = String, Path)),
+    security(("token" = [])),
+    responses((status = 200, body = BroadcastAnswer), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody))
+)]
+pub async fn stop_broadcast(
+    State(app): State<App>,
+    Room(room): Room,
+    bearer: Bearer,
+) -> Result<Json<BroadcastAnswer>, ApiError> {
+    let by = bearer.grants(&room);
+    by.allows(Action::Broadcast)?;
+    match app.ask(&room, Command::StopBroadcast { by }).await? {
+        Outcome::Done | Outcome::Snapshot(_) | Outcome::NotFound => {
+            Ok(Json(BroadcastAnswer { state: BroadcastState::Off, program: None, hls: None }))
+        }
+        Outcome::Unavailable(words) => Err(ApiError::unavailable(words)),
+        Outcome::Refused(refusal) => Err(refusal.into()),
+    }
+}
+
+async fn broadcast_answer(app: &App, room: &str) -> Result<Json<BroadcastAnswer>, ApiError> {
+    let broadcast = state_of(app, room).await?.broadcast;
+    Ok(Json(BroadcastAnswer { state: broadcast.state, program: broadcast.program, hls: broadcast.hls }))
+}
+
+/// Record the program. Needs roomRecord, or roomAdmin. The room need not be on air.
+#[utoipa::path(
+    post,
+    path = "/api/rooms/{room}/recording",
+    params(("room" = String, Path)),
+    security(("token" = [])),
+    responses(
+        (status = 200, body = RecordingAnswer),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 409, body = ErrorBody, description = "Nobody is in this room"),
+    )
+)]
+pub async fn start_recording(
+    State(app): State<App>,
+    Room(room): Room,
+    bearer: Bearer,
+) -> Result<Json<RecordingAnswer>, ApiError> {
+    let by = bearer.grants(&room);
+    by.allows(Action::Record)?;
+    match app.ask(&room, Command::StartRecording { by }).await? {
+        Outcome::Done | Outcome::Snapshot(_) => {}
+        Outcome::NotFound => return Err(nobody_here()),
+        Outcome::Unavailable(words) => return Err(ApiError::unavailable(words)),
+        Outcome::Refused(refusal) => return Err(refusal.into()),
+    }
+    let mut waited = Duration::ZERO;
+    let id = loop {
+        let running = app.programs.state(&room).and_then(|program| program.recording);
+        if running.is_some() || waited >= ID_WAIT_MAX {
+            break running.map(|running| running.id);
+        }
+        tokio::time::sleep(ID_WAIT_STEP).await;
+        waited += ID_WAIT_STEP;
+    };
+    Ok(Json(RecordingAnswer { state: "recording", id }))
+}
+
+/// End the recording. Needs roomRecord, or roomAdmin. Ending what is not recorded is fine.
+#[utoipa::path(
+    delete,
+    path = "/api/rooms/{room}/recording",
+    params(("room" = String, Path)),
+    security(("token" = [])),
+    responses((status = 200, body = RecordingAnswer), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody))
+)]
+pub async fn stop_recording(
+    State(app): State<App>,
+    Room(room): Room,
+    bearer: Bearer,
+) -> Result<Json<RecordingAnswer>, ApiError> {
+    let by = bearer.grants(&room);
+    by.allows(Action::Record)?;
+    let id = app.programs.state(&room).and_then(|program| program.recording).map(|running| running.id);
+    match app.ask(&room, Command::StopRecording { by }).await? {
+        Outcome::Done | Outcome::Snapshot(_) | Outcome::NotFound => Ok(Json(RecordingAnswer { state: "off", id })),
+        Outcome::Unavailable(words) => Err(ApiError::unavailable(words)),
+        Outcome::Refused(refusal) => Err(refusal.into()),
+    }
+}
+
+fn nobody_here() -> ApiError {
+    ApiError::conflict("Nobody is in this room: join it first.")
+}

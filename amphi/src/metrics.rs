@@ -1,0 +1,325 @@
+//! Numbers for Prometheus, as text.
+
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::http::StatusCode;
+
+use crate::http::App;
+
+/// Answers by route and status. Both are few: routes are patterns, not addresses.
+#[derive(Default)]
+pub struct Requests(Mutex<BTreeMap<(String, u16), u64>>);
+
+impl Requests {
+    pub fn count(&self, route: &str, status: StatusCode) {
+        let mut counts = self.0.lock().expect("nobody panics while holding it");
+        match counts.iter_mut().find(|((known, of), _)| known == route && *of == status.as_u16()) {
+            Some((_, count)) => *count += 1,
+            None => {
+                counts.insert((route.to_owned(), status.as_u16()), 1);
+            }
+        }
+    }
+}
+
+/// The whole page.
+pub fn page(app: &App) -> String {
+    let mut page = Page(String::with_capacity(16 * 1024));
+    page.gauge("amphi_build_info", "Always 1.", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    shards(&mut page, app);
+    programs(&mut page, app);
+    origin(&mut page, app);
+    http(&mut page, app);
+    process(&mut page);
+    page.0
+}
+
+fn shards(page: &mut Page, app: &App) {
+    let stats = app.house.stats();
+    let mut sum = amphi_shard::Counters::default();
+    for shard in &stats.shards {
+        sum.rooms += shard.shard.rooms;
+        sum.members += shard.shard.members;
+        sum.tracks += shard.shard.tracks;
+        sum.sessions += shard.shard.sessions;
+        sum.door.add(&shard.shard.door);
+        sum.room.add(&shard.shard.room);
+        sum.signal.add(&shard.shard.signal);
+        sum.sfu.add(&shard.shard.sfu);
+    }
+    page.gauge("amphi_rooms", "Rooms that are open.", &[], sum.rooms);
+    page.gauge("amphi_members", "Members in all rooms, hidden ones too.", &[], sum.members);
+    page.gauge("amphi_tracks", "Published tracks.", &[], sum.tracks);
+    page.gauge("amphi_sessions", "WebRTC connections.", &[], sum.sessions);
+
+    page.counter("amphi_packets_in_total", "RTP packets taken from publishers.", &[], sum.sfu.packets_in);
+    page.counter("amphi_packets_out_total", "RTP packets sent to subscribers.", &[], sum.sfu.packets_out);
+    page.family("amphi_packets_dropped_total", "counter", "Packets that went no further, by reason.");
+    let all = [
+        ("door", sum.door.list().collect::<Vec<_>>()),
+        ("sfu", sum.sfu.list().collect()),
+        ("room", sum.room.list().collect()),
+        ("signal", sum.signal.list().collect()),
+    ];
+    for (part, counters) in &all {
+        for (name, value) in counters {
+            if let Some(reason) = name.strip_prefix("dropped_") {
+                page.sample("amphi_packets_dropped_total", &[("part", part), ("reason", reason)], value);
+            }
+        }
+    }
+    page.family(
+        "amphi_key_frame_requests_total",
+        "counter",
+        "Key-frame requests: asked by subscribers, merged into one, sent to publishers.",
+    );
+    for (name, value) in sum.sfu.list() {
+        if let Some(what) = name.strip_prefix("key_frames_") {
+            page.sample("amphi_key_frame_requests_total", &[("what", what)], value);
+        }
+    }
+    page.family("amphi_events_total", "counter", "Everything else that rooms, sessions and clients did, by part and event.");
+    for (part, counters) in &all {
+        for (name, value) in counters {
+            let elsewhere = name.starts_with("dropped_")
+                || *part == "sfu" && (name.starts_with("key_frames_") || matches!(*name, "packets_in" | "packets_out"));
+            if !elsewhere {
+                page.sample("amphi_events_total", &[("part", part), ("event", name)], value);
+            }
+        }
+    }
+
+    for (name, help) in [
+        ("datagrams_in", "UDP datagrams read."),
+        ("datagrams_out", "UDP datagrams sent."),
+        ("bytes_in", "Bytes read by UDP."),
+        ("bytes_out", "Bytes sent by UDP."),
+        ("sends", "System calls that sent; one sends a run of datagrams."),
+        ("dropped_full", "Datagrams dropped because the kernel's buffer was full."),
+        ("dropped_error", "Datagrams that could not be sent."),
+    ] {
+        page.family(&format!("amphi_udp_{name}_total"), "counter", help);
+        for (index, shard) in stats.shards.iter().enumerate() {
+            let udp = &shard.udp;
+            let value = match name {
+                "datagrams_in" => udp.datagrams_in,
+                "datagrams_out" => udp.datagrams_out,
+                "bytes_in" => udp.bytes_in,
+                "bytes_out" => udp.bytes_out,
+                "sends" => udp.sends,
+                "dropped_full" => udp.dropped_full,
+                _ => udp.dropped_error,
+            };
+            page.sample(&format!("amphi_udp_{name}_total"), &[("shard", &index.to_string())], value);
+        }
+    }
+    page.counter("amphi_tcp_accepted_total", "ICE-TCP connections taken.", &[], stats.tcp_accepted);
+
+    page.family("amphi_bound_hit_total", "counter", "How often something was refused or dropped because a queue or table was full.");
+    let programs = app.programs.stats();
+    let origin = app.origin.stats();
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    for (bound, value) in [
+        ("shard_queue", stats.shards.iter().map(|shard| shard.queue_refused).sum()),
+        ("client_queue", stats.shards.iter().map(|shard| shard.slow_clients).sum()),
+        ("socket_stall", count(&app.sockets.stalled)),
+        ("socket_message", count(&app.sockets.broken)),
+        ("tcp_connections", stats.tcp_refused_full),
+        ("tcp_unclaimed", stats.tcp_closed_unclaimed),
+        ("tcp_queue", stats.tcp_dropped_full),
+        ("program_frames", programs.frames_dropped),
+        ("program_inputs", programs.inputs_dropped),
+        ("recorder_queue", programs.recording_outputs_missed),
+        ("hls_blocked_requests", origin.blocked_refused),
+        ("hls_broadcasts", origin.broadcasts_refused),
+        ("hls_memory", origin.segments_evicted),
+        ("hls_viewers", origin.viewers_uncounted),
+        ("http_connections", count(&app.connections.waited_full)),
+        ("joins_per_address", app.joins.refused()),
+        ("join_addresses", app.joins.full()),
+    ] {
+        page.sample("amphi_bound_hit_total", &[("bound", bound)], value);
+    }
+}
+
+fn programs(page: &mut Page, app: &App) {
+    let stats = app.programs.stats();
+    page.gauge("amphi_programs", "Programs that run.", &[], stats.running);
+    page.counter("amphi_programs_started_total", "Programs started.", &[], stats.started);
+    page.counter("amphi_programs_failed_total", "Programs ended by an error.", &[], stats.failed);
+    page.counter("amphi_program_frames_total", "Frames given to programs.", &[], stats.frames);
+    page.counter("amphi_parts_total", "Parts that programs made.", &[], stats.parts);
+    page.counter("amphi_recordings_total", "Recordings begun.", &[], stats.recordings);
+    page.counter("amphi_recording_gaps_total", "Places where a recording misses something.", &[], stats.recording_gaps);
+    page.counter("amphi_recording_io_errors_total", "Writes to recordings that failed.", &[], stats.recording_io_errors);
+    page.family("amphi_studio_total", "counter", "What programs did, by event.");
+    let studio = &stats.studio;
+    for (event, value) in [
+        ("pictures", studio.pictures),
+        ("access_units", studio.access_units),
+        ("cuts", studio.cuts),
+        ("key_frame_requests", studio.key_frame_requests),
+        ("frames_unknown", studio.frames_unknown),
+        ("pictures_broken", studio.pictures_broken),
+        ("pictures_nudged", studio.pictures_nudged),
+        ("pictures_late", studio.pictures_late),
+        ("keys_unusable", studio.keys_unusable),
+        ("packets_late", studio.packets_late),
+        ("packets_overflow", studio.packets_overflow),
+        ("packets_bad", studio.packets_bad),
+        ("concealed", studio.concealed),
+        ("resyncs", studio.resyncs),
+        ("tracks_refused", studio.tracks_refused),
+        ("limited", studio.limited),
+        ("encoder_errors", studio.encoder_errors),
+    ] {
+        page.sample("amphi_studio_total", &[("event", event)], value);
+    }
+}
+
+fn origin(page: &mut Page, app: &App) {
+    let stats = app.origin.stats();
+    page.gauge("amphi_broadcasts", "Broadcasts on air.", &[], stats.broadcasts);
+    page.gauge("amphi_viewers", "Distinct viewers that asked for a playlist in the last ten seconds.", &[], stats.viewers);
+    page.gauge("amphi_hls_blocked_requests", "Requests that wait for a part.", &[], stats.blocked);
+    page.counter("amphi_hls_blocked_requests_total", "Requests that had to wait.", &[], stats.blocked_total);
+    page.counter("amphi_hls_late_total", "Requests that waited in vain.", &[], stats.blocked_late);
+    page.counter("amphi_hls_too_far_total", "Requests for what is too far ahead.", &[], stats.too_far);
+    page.counter("amphi_hls_parts_total", "Parts taken into live windows.", &[], stats.parts);
+    page.counter("amphi_hls_part_bytes_total", "Bytes of these parts.", &[], stats.part_bytes);
+    page.gauge("amphi_hls_bytes_held", "Bytes of parts in memory.", &[], stats.bytes_held);
+    page.counter("amphi_hls_segments_missing_total", "Segments that never came.", &[], stats.segments_missing);
+    page.counter("amphi_hls_playlists_rendered_total", "Playlists written.", &[], stats.playlists_rendered);
+}
+
+fn http(page: &mut Page, app: &App) {
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    page.family("amphi_http_requests_total", "counter", "Answers, by route and status.");
+    for ((route, status), value) in app.requests.0.lock().expect("nobody panics while holding it").iter() {
+        page.sample("amphi_http_requests_total", &[("route", route), ("status", &status.to_string())], value);
+    }
+    let connections = &app.connections;
+    // Read the one that is smaller first, or a connection that closes in between makes it negative.
+    let closed = count(&connections.closed);
+    page.gauge("amphi_http_connections", "HTTP connections.", &[], count(&connections.accepted).saturating_sub(closed));
+    page.counter("amphi_http_connections_total", "HTTP connections taken.", &[], count(&connections.accepted));
+    page.counter("amphi_http_accept_failed_total", "Connections that could not be taken.", &[], count(&connections.accept_failed));
+    page.counter("amphi_http_tls_failed_total", "TLS handshakes that failed.", &[], count(&connections.tls_failed));
+    page.counter("amphi_http_timed_out_total", "Connections on which nothing moved.", &[], count(&connections.timed_out));
+    let closed = count(&app.sockets.closed);
+    page.gauge("amphi_sockets", "Call sockets.", &[], count(&app.sockets.opened).saturating_sub(closed));
+    page.counter("amphi_sockets_total", "Call sockets opened.", &[], count(&app.sockets.opened));
+    page.counter("amphi_sockets_refused_total", "Clients refused at the door of a call.", &[], count(&app.sockets.refused));
+    page.counter("amphi_sockets_overloaded_total", "Call sockets closed because a shard had too much to do.", &[], count(&app.sockets.overloaded));
+}
+
+fn process(page: &mut Page) {
+    if let Some(bytes) = resident_bytes() {
+        page.gauge("process_resident_memory_bytes", "Memory in use.", &[], bytes);
+    }
+    page.family("amphi_thread_cpu_seconds_total", "counter", "CPU time by thread name; threads that ended are not in it.");
+    for (name, seconds) in thread_cpu_seconds() {
+        page.sample("amphi_thread_cpu_seconds_total", &[("thread", &name)], format!("{seconds:.2}"));
+    }
+}
+
+/// Second field of `/proc/self/statm`, in pages (proc_pid_statm(5)).
+fn resident_bytes() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * u64::try_from(rustix::param::page_size()).ok()?)
+}
+
+/// User and system time of all threads of a name (proc_pid_stat(5): fields 14 and 15, after the name in brackets).
+fn thread_cpu_seconds() -> BTreeMap<String, f64> {
+    let ticks_per_second = rustix::param::clock_ticks_per_second() as f64;
+    let mut seconds = BTreeMap::new();
+    for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let Ok(stat) = std::fs::read_to_string(task.path().join("stat")) else { continue };
+        let Some((name, ticks)) = cpu_ticks(&stat) else { continue };
+        *seconds.entry(name.to_owned()).or_default() += ticks as f64 / ticks_per_second;
+    }
+    seconds
+}
+
+fn cpu_ticks(stat: &str) -> Option<(&str, u64)> {
+    // A name may hold spaces and brackets: it ends at the last bracket.
+    let (start, end) = (stat.find('(')?, stat.rfind(')')?);
+    let mut fields = stat.get(end + 2..)?.split(' ');
+    let user: u64 = fields.nth(11)?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some((stat.get(start + 1..end)?, user + system))
+}
+
+/// Text in the exposition format 0.0.4.
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}").expect("a String takes all that is written to it");
+    }
+
+    fn counter(&mut self, name: &str, help: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.family(name, "counter", help);
+        self.sample(name, labels, value);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.family(name, "gauge", help);
+        self.sample(name, labels, value);
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.0.push_str(name);
+        for (index, (label, text)) in labels.iter().enumerate() {
+            let before = if index == 0 { '{' } else { ',' };
+            let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            write!(self.0, "{before}{label}=\"{escaped}\"").expect("a String takes all that is written to it");
+        }
+        let after = if labels.is_empty() { "" } else { "}" };
+        writeln!(self.0, "{after} {value}").expect("a String takes all that is written to it");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_a_line_with_its_labels() {
+        let mut page = Page(String::new());
+        page.counter("a_total", "Help.", &[], 1);
+        page.sample("b", &[("x", "1\"\n"), ("y", "\\")], 2.5);
+        assert_eq!(page.0, "# HELP a_total Help.\n# TYPE a_total counter\na_total 1\nb{x=\"1\\\"\\n\",y=\"\\\\\"} 2.5\n");
+    }
+
+    #[test]
+    fn cpu_time_is_read_behind_a_name_with_brackets() {
+        let stat = "7 (a) (b) S 1 2 3 4 5 6 7 8 9 10 120 34 0 0 20 0 9 0 1";
+        assert_eq!(cpu_ticks(stat), Some(("a) (b", 154)));
+        assert_eq!(cpu_ticks("7 (a"), None);
+    }
+
+    #[test]
+    fn this_process_uses_memory_and_time() {
+        assert!(resident_bytes().expect("there is /proc here") > 100_000);
+        let start = std::time::Instant::now();
+        while start.elapsed() < std::time::Duration::from_millis(60) {
+            std::hint::black_box(std::fs::read_dir("/proc").map(Iterator::count).ok());
+        }
+        assert!(thread_cpu_seconds().values().sum::<f64>() > 0.0);
+    }
+
+    #[test]
+    fn requests_are_counted_by_route_and_status() {
+        let requests = Requests::default();
+        for status in [StatusCode::OK, StatusCode::OK, StatusCode::NOT_FOUND] {
+            requests.count("/a", status);
+        }
+        let counts = requests.0.into_inner().expect("not poisoned");
+        assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(("/a".into(), 200), 2), (("/a".into(), 404), 1)]);
+    }
+}
