@@ -300,6 +300,7 @@ impl World {
             session,
             sdp: &answer,
         });
+        self.tick_client(index);
     }
 
     pub fn input(&mut self, input: Input<'_>) {
