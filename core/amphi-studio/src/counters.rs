@@ -35,3 +35,45 @@ pub struct Counters {
     /// Errors of the encoder.
     pub encoder_errors: u64,
 }
+
+impl std::ops::AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        // Without `..`, so that a new counter is not forgotten here.
+        let Self {
+            pictures,
+            access_units,
+            cuts,
+            key_frame_requests,
+            frames_unknown,
+            pictures_broken,
+            pictures_nudged,
+            pictures_late,
+            keys_unusable,
+            packets_late,
+            packets_overflow,
+            packets_bad,
+            concealed,
+            resyncs,
+            tracks_refused,
+            limited,
+            encoder_errors,
+        } = other;
+        self.pictures += pictures;
+        self.access_units += access_units;
+        self.cuts += cuts;
+        self.key_frame_requests += key_frame_requests;
+        self.frames_unknown += frames_unknown;
+        self.pictures_broken += pictures_broken;
+        self.pictures_nudged += pictures_nudged;
+        self.pictures_late += pictures_late;
+        self.keys_unusable += keys_unusable;
+        self.packets_late += packets_late;
+        self.packets_overflow += packets_overflow;
+        self.packets_bad += packets_bad;
+        self.concealed += concealed;
+        self.resyncs += resyncs;
+        self.tracks_refused += tracks_refused;
+        self.limited += limited;
+        self.encoder_errors += encoder_errors;
+    }
+}

@@ -1,0 +1,483 @@
+//! Recording: a program's parts appended to one file that is whole after every append.
+//!
+//! [`Recorder`] is what the program's thread holds: it never blocks. A thread of its own feeds a `Tape`, which knows
+//! what to do when the disk does not; [`recover`] finishes at start-up what a crash has left open.
+
+mod disk;
+mod tape;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use amphi_media::Codec;
+use amphi_mux::{Init, Output, recording};
+use anyhow::Context;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use tracing::{info, warn};
+
+use super::Kind;
+use crate::store::{Recording, RecordingState, Store};
+use disk::FileDisk;
+use tape::{Open, Tape};
+
+pub use disk::RecordingFile;
+
+pub const KIND: Kind = Kind {
+    name: "record",
+    summary: "Records the program into a crash-safe MP4 file in the data folder.",
+    codecs: &[Codec::H264, Codec::Aac],
+    options: &[],
+};
+
+/// What waits for the disk at most: some ten seconds of program, and never more bytes than this. Beyond it there is a
+/// gap in the recording.
+const QUEUE_MAX: usize = 64;
+const QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How often the store is told how long the recording is by now.
+const ROW_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The longest part of a room's name that goes into an id.
+const SLUG_MAX: usize = 40;
+
+/// What a recorder is to do.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// See [`new_id`].
+    pub id: String,
+    pub room: String,
+    pub data_dir: PathBuf,
+    pub started: SystemTime,
+    /// Unix time of the programme clock's zero, in milliseconds.
+    pub zero_unix_ms: i64,
+    pub gauge: Arc<Gauge>,
+}
+
+/// How a recording is doing, to be read by anybody.
+#[derive(Debug, Default)]
+pub struct Gauge {
+    gaps: AtomicU64,
+    bytes: AtomicU64,
+    io_errors: AtomicU64,
+    outputs_missed: AtomicU64,
+    queued_bytes: AtomicUsize,
+    failing: AtomicBool,
+}
+
+impl Gauge {
+    /// Places where something is missing.
+    pub fn gaps(&self) -> u64 {
+        self.gaps.load(Ordering::Relaxed)
+    }
+
+    /// Length of the file.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub fn io_errors(&self) -> u64 {
+        self.io_errors.load(Ordering::Relaxed)
+    }
+
+    /// Outputs of the program that were not recorded, because the disk was too slow.
+    pub fn outputs_missed(&self) -> u64 {
+        self.outputs_missed.load(Ordering::Relaxed)
+    }
+
+    /// Nothing can be written at present.
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+}
+
+enum Message {
+    Output(Output),
+    /// Outputs before this are missing; these initialization sections are in force.
+    Missed(Vec<Init>),
+}
+
+/// The program's end of a recording. Dropping it closes the recording.
+pub struct Recorder {
+    queue: Sender<Message>,
+    gauge: Arc<Gauge>,
+    /// The queue was full; nothing goes in until half of it is free.
+    full: bool,
+    /// What the recorder has not been told while it was full.
+    owed_inits: Vec<Init>,
+}
+
+impl Recorder {
+    /// Starts the recorder's thread, which holds `alive` until the recording is closed.
+    pub fn start<A: Send + 'static>(
+        order: Order,
+        store: Arc<dyn Store>,
+        alive: A,
+    ) -> std::io::Result<Self> {
+        let path = file_path(&order.data_dir, &order.id);
+        let open =
+            move || FileDisk::create(&path).map(|disk| Box::new(disk) as Box<dyn disk::Disk>);
+        Self::start_on(Box::new(open), order, store, alive)
+    }
+
+    fn start_on<A: Send + 'static>(
+        open: Open,
+        order: Order,
+        store: Arc<dyn Store>,
+        alive: A,
+    ) -> std::io::Result<Self> {
+        let (queue, messages) = crossbeam_channel::bounded(QUEUE_MAX);
+        let gauge = order.gauge.clone();
+        std::thread::Builder::new()
+            .name("recorder".to_owned())
+            .spawn(move || {
+                record(open, order, &messages, &*store);
+                drop(alive);
+            })?;
+        Ok(Self {
+            queue,
+            gauge,
+            full: false,
+            owed_inits: Vec::new(),
+        })
+    }
+
+    /// Takes what the packager put out. Never blocks.
+    pub fn push(&mut self, output: &Output) {
+        if self.full {
+            self.owe(output);
+            let has_room = self.queue.len() <= QUEUE_MAX / 2
+                && self.gauge.queued_bytes.load(Ordering::Relaxed) <= QUEUE_BYTES_MAX / 2;
+            if has_room {
+                self.full = self
+                    .queue
+                    .try_send(Message::Missed(std::mem::take(&mut self.owed_inits)))
+                    .is_err();
+            }
+            return;
+        }
+        let bytes = size(output);
+        let queued = self.gauge.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let sent = queued + bytes <= QUEUE_BYTES_MAX
+            && match self.queue.try_send(Message::Output(output.clone())) {
+                Ok(()) => true,
+                Err(TrySendError::Full(_)) => false,
+                // The recorder's thread is gone, which it has said itself.
+                Err(TrySendError::Disconnected(_)) => false,
+            };
+        if !sent {
+            self.gauge.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.full = true;
+            self.owe(output);
+        }
+    }
+
+    fn owe(&mut self, output: &Output) {
+        self.gauge.outputs_missed.fetch_add(1, Ordering::Relaxed);
+        if let Output::Init(init) = output {
+            self.owed_inits
+                .retain(|owed| owed.rendition != init.rendition);
+            self.owed_inits.push(init.clone());
+        }
+    }
+}
+
+fn size(output: &Output) -> usize {
+    match output {
+        Output::Init(init) => init.bytes.len(),
+        Output::Part(part) => part.bytes.len(),
+        Output::End => 0,
+    }
+}
+
+/// The recorder's thread.
+fn record(open: Open, order: Order, messages: &Receiver<Message>, store: &dyn Store) {
+    let gauge = order.gauge.clone();
+    let id = order.id.clone();
+    let tape = Tape::new(order.zero_unix_ms, open);
+    let mut row = Row {
+        order,
+        store,
+        written: None,
+    };
+    let recorded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        run(tape, &mut row, messages, &gauge)
+    }));
+    if recorded.is_err() {
+        tracing::error!(recording = id, "the recorder broke; what it wrote is kept");
+        match finish_left_open(
+            &row.order.data_dir,
+            &row.recording(RecordingState::Recording, Duration::ZERO),
+        ) {
+            Ok(recording) => row.put(recording),
+            Err(error) => warn!(recording = id, "cannot be read back: {error:#}"),
+        }
+    }
+}
+
+fn run(mut tape: Tape, row: &mut Row<'_>, messages: &Receiver<Message>, gauge: &Gauge) {
+    loop {
+        let message = match tape.sync_due() {
+            Some(due) => messages.recv_deadline(due),
+            None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let now = Instant::now();
+        match message {
+            Ok(Message::Output(output)) => {
+                gauge
+                    .queued_bytes
+                    .fetch_sub(size(&output), Ordering::Relaxed);
+                tape.push(now, &output);
+            }
+            Ok(Message::Missed(inits)) => {
+                tape.miss();
+                for init in inits {
+                    tape.push(now, &Output::Init(init));
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        tape.sync_if_due(now);
+        read_off(&tape, gauge);
+        row.put_if_due(now, &tape);
+    }
+    tape.finish(Instant::now());
+    read_off(&tape, gauge);
+    if tape.bytes() == 0 {
+        info!(
+            recording = row.order.id,
+            "nothing to record came, so there is no recording"
+        );
+        return;
+    }
+    row.finish(&tape);
+}
+
+fn read_off(tape: &Tape, gauge: &Gauge) {
+    gauge.gaps.store(tape.gaps(), Ordering::Relaxed);
+    gauge.bytes.store(tape.bytes(), Ordering::Relaxed);
+    gauge.io_errors.store(tape.io_errors(), Ordering::Relaxed);
+    let was_failing = gauge.failing.swap(tape.is_failing(), Ordering::Relaxed);
+    if tape.is_failing() && !was_failing {
+        warn!(
+            "the recording cannot be written, trying again: {}",
+            tape.last_error()
+        );
+    } else if was_failing && !tape.is_failing() {
+        info!("the recording is written again");
+    }
+}
+
+/// The recording's row in the store. It appears once something is in the file.
+struct Row<'a> {
+    order: Order,
+    store: &'a dyn Store,
+    written: Option<Instant>,
+}
+
+impl Row<'_> {
+    fn put_if_due(&mut self, now: Instant, tape: &Tape) {
+        let due = self
+            .written
+            .is_none_or(|written| now - written >= ROW_INTERVAL);
+        if due && tape.is_begun() {
+            self.written = Some(now);
+            self.put(self.recording(RecordingState::Recording, tape.duration()));
+        }
+    }
+
+    fn finish(&mut self, tape: &Tape) {
+        self.put(self.recording(RecordingState::Ready, tape.duration()));
+        info!(
+            recording = self.order.id,
+            bytes = tape.bytes(),
+            gaps = tape.gaps(),
+            "recording closed"
+        );
+    }
+
+    fn recording(&self, state: RecordingState, duration: Duration) -> Recording {
+        let title = match self.store.settings(&self.order.room) {
+            Ok(settings) => settings.map(|settings| settings.title).unwrap_or_default(),
+            Err(_) => String::new(),
+        };
+        Recording {
+            id: self.order.id.clone(),
+            room: self.order.room.clone(),
+            title,
+            started: self.order.started,
+            duration,
+            state,
+            size_bytes: self.order.gauge.bytes(),
+            gaps: self.order.gauge.gaps(),
+        }
+    }
+
+    /// What the store does not take is found in the file at the next start.
+    fn put(&self, recording: Recording) {
+        if let Err(error) = self.store.put_recording(&recording) {
+            warn!(
+                recording = self.order.id,
+                "not written into the store: {error}"
+            );
+        }
+    }
+}
+
+/// An id for a recording that begins at `started`: `20261122-103000-town-hall-x7k2`. Lower case letters, digits and
+/// hyphens only, since it is a folder's name and a part of addresses.
+pub fn new_id(room: &str, started: SystemTime) -> String {
+    let stamp = humantime::format_rfc3339_seconds(started)
+        .to_string()
+        .replace(['-', ':', 'Z'], "")
+        .replace('T', "-");
+    let mut slug = String::new();
+    for c in room.chars() {
+        match c.to_ascii_lowercase() {
+            c if c.is_ascii_alphanumeric() => slug.push(c),
+            _ if slug.is_empty() || slug.ends_with('-') => {}
+            _ => slug.push('-'),
+        }
+        if slug.len() >= SLUG_MAX {
+            break;
+        }
+    }
+    let slug = match slug.trim_end_matches('-') {
+        "" => "room",
+        slug => slug,
+    };
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let tail: String = (0..4)
+        .map(|_| char::from(LETTERS[usize::from(rand::random::<u8>()) % LETTERS.len()]))
+        .collect();
+    format!("{stamp}-{slug}-{tail}")
+}
+
+/// Where the file of a recording is. None for what cannot be an id, so that no address leads out of the folder.
+pub fn file_of(data_dir: &Path, id: &str) -> Option<PathBuf> {
+    let is_id = !id.is_empty()
+        && id.len() <= 100
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    is_id.then(|| file_path(data_dir, id))
+}
+
+fn file_path(data_dir: &Path, id: &str) -> PathBuf {
+    data_dir.join("recordings").join(id).join("program.mp4")
+}
+
+/// Finishes what a crash has left open: a torn end is cut off, and the store is told what is there. Once, at start-up,
+/// before anything is recorded. How many there were.
+pub fn recover(data_dir: &Path, store: &dyn Store) -> anyhow::Result<usize> {
+    let unfinished = store
+        .unfinished_recordings()
+        .context("asking for recordings that were left open")?;
+    for left in &unfinished {
+        match finish_left_open(data_dir, left) {
+            Ok(recording) => {
+                info!(
+                    recording = recording.id,
+                    bytes = recording.size_bytes,
+                    "recording recovered"
+                );
+                store
+                    .put_recording(&recording)
+                    .context("writing down a recovered recording")?;
+            }
+            Err(error) => warn!(recording = left.id, "cannot be recovered: {error:#}"),
+        }
+    }
+    Ok(unfinished.len())
+}
+
+fn finish_left_open(data_dir: &Path, left: &Recording) -> anyhow::Result<Recording> {
+    let ready = |duration, size_bytes, gaps| Recording {
+        state: RecordingState::Ready,
+        duration,
+        size_bytes,
+        gaps,
+        ..left.clone()
+    };
+    let path = file_of(data_dir, &left.id).context("this is no id of a recording")?;
+    let file = match std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+    {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(ready(Duration::ZERO, 0, left.gaps));
+        }
+        Err(error) => return Err(error).context("opening the file"),
+    };
+    let file = RecordingFile::new(file).context("asking for the file's length")?;
+    let scan = recording::scan(&file);
+    let file = file.into_inner();
+    if file
+        .metadata()
+        .context("asking for the file's length")?
+        .len()
+        > scan.good_bytes
+    {
+        file.set_len(scan.good_bytes)
+            .context("cutting off a torn end")?;
+    }
+    file.sync_all().context("syncing the file")?;
+    Ok(ready(
+        scan.duration(),
+        scan.good_bytes,
+        u64::from(scan.gaps()),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_a_safe_name_whatever_the_room_is_called() {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_343_400);
+        let id = new_id("Town Hall", at);
+        assert!(id.starts_with("20261122-103000-town-hall-"), "{id}");
+        for room in [
+            "",
+            "../../etc",
+            "été 2026",
+            "会議",
+            "a~b_c.d",
+            &"x".repeat(128),
+            "<script>",
+        ] {
+            let id = new_id(room, at);
+            assert!(file_of(Path::new("/data"), &id).is_some(), "{id}");
+            assert!(id.len() <= 16 + SLUG_MAX + 6 && !id.contains("--"), "{id}");
+        }
+        assert_ne!(new_id("a", at), new_id("a", at));
+    }
+
+    #[test]
+    fn what_is_no_id_has_no_file() {
+        for id in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "../x",
+            "A",
+            "a\0",
+            "a b",
+            "é",
+            &"a".repeat(101),
+        ] {
+            assert_eq!(file_of(Path::new("/data"), id), None, "{id:?}");
+        }
+        let file = file_of(Path::new("/data"), "20261122-a");
+        assert_eq!(
+            file,
+            Some(PathBuf::from("/data/recordings/20261122-a/program.mp4"))
+        );
+    }
+}

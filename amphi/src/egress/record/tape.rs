@@ -1,0 +1,501 @@
+use std::io;
+use std::time::{Duration, Instant};
+
+use amphi_media::MediaTime;
+use amphi_mux::Output;
+use amphi_mux::recording::{Chunk, HEADER_BYTES, Place, Writer};
+use bytes::Bytes;
+
+use super::disk::Disk;
+
+/// How long something written may wait for its sync. With what is written in between, a power cut costs half a second
+/// at most.
+const SYNC_AFTER: Duration = Duration::from_millis(200);
+
+/// How long a disk that failed is left alone.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Opens the disk, anew after every failure to do so.
+pub type Open = Box<dyn FnMut() -> io::Result<Box<dyn Disk>> + Send>;
+
+/// One recording on one disk that may fail at any time.
+///
+/// Whatever fails, the file is cut back to the last whole part (if that fails too, before the next write), and the
+/// recording goes on at a key frame, no sooner than [`RETRY_AFTER`]. Only the disk takes time here; nothing is kept
+/// that could not be written.
+pub struct Tape {
+    writer: Writer,
+    open: Open,
+    disk: Option<Box<dyn Disk>>,
+    /// All whole; beyond it there may be torn bytes.
+    length: u64,
+    torn: bool,
+    /// What of it was synced.
+    synced: u64,
+    header_synced: bool,
+    unsynced_since: Option<Instant>,
+    /// The disk failed, and is not tried again before this.
+    retry_at: Option<Instant>,
+    last_error: String,
+    io_errors: u64,
+    gaps: u64,
+    begin: Option<MediaTime>,
+    duration: Duration,
+}
+
+impl Tape {
+    pub fn new(zero_unix_ms: i64, open: Open) -> Self {
+        Self {
+            writer: Writer::new(zero_unix_ms),
+            open,
+            disk: None,
+            length: 0,
+            torn: false,
+            synced: 0,
+            header_synced: false,
+            unsynced_since: None,
+            retry_at: None,
+            last_error: String::new(),
+            io_errors: 0,
+            gaps: 0,
+            begin: None,
+            duration: Duration::ZERO,
+        }
+    }
+
+    pub fn push(&mut self, now: Instant, output: &Output) {
+        if let Output::Part(_) = output
+            && self.retry_at.is_some_and(|at| now < at)
+        {
+            return;
+        }
+        self.writer.push(output);
+        while let Some(chunk) = self.writer.poll() {
+            if let Err(error) = self.write(&chunk) {
+                return self.fail(now, &error, &chunk);
+            }
+            self.unsynced_since.get_or_insert(now);
+            if let (Place::Append, Output::Part(part)) = (chunk.place, output) {
+                self.retry_at = None;
+                let begin = *self.begin.get_or_insert(part.time);
+                let end = MediaTime::new(part.time.ticks + part.duration.ticks, part.time.rate);
+                let lasted = end.to_duration().saturating_sub(begin.to_duration());
+                self.duration = self.duration.max(lasted);
+            }
+        }
+    }
+
+    /// Something of the program did not come.
+    pub fn miss(&mut self) {
+        self.gaps += u64::from(self.length > 0 && self.retry_at.is_none());
+        self.writer.lost(&nothing(Place::Append));
+    }
+
+    pub fn sync_due(&self) -> Option<Instant> {
+        self.unsynced_since.map(|since| since + SYNC_AFTER)
+    }
+
+    pub fn sync_if_due(&mut self, now: Instant) {
+        if self.sync_due().is_some_and(|due| due <= now) {
+            self.sync(now);
+        }
+    }
+
+    /// Nothing comes any more.
+    pub fn finish(&mut self, now: Instant) {
+        self.sync(now);
+        if self.torn {
+            // Who reads the file does not mind a torn end.
+            let _ = self.cut_back();
+        }
+    }
+
+    /// Length of the file, torn end not counted.
+    pub fn bytes(&self) -> u64 {
+        self.length
+    }
+
+    /// Something is safely in the file.
+    pub fn is_begun(&self) -> bool {
+        self.synced > 0
+    }
+
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    pub fn gaps(&self) -> u64 {
+        self.gaps
+    }
+
+    pub fn io_errors(&self) -> u64 {
+        self.io_errors
+    }
+
+    pub fn is_failing(&self) -> bool {
+        self.retry_at.is_some()
+    }
+
+    pub fn last_error(&self) -> &str {
+        &self.last_error
+    }
+
+    fn write(&mut self, chunk: &Chunk) -> io::Result<()> {
+        if self.disk.is_none() {
+            self.disk = Some((self.open)()?);
+        }
+        if self.torn {
+            self.cut_back()?;
+        }
+        let disk = self.disk.as_mut().expect("it was just opened");
+        match chunk.place {
+            Place::Header => {
+                disk.write_at(0, &chunk.bytes)?;
+                self.header_synced = false;
+                self.length = self.length.max(HEADER_BYTES as u64);
+            }
+            Place::Append => {
+                disk.write_at(self.length, &chunk.bytes)?;
+                self.length += chunk.bytes.len() as u64;
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self, now: Instant) {
+        if self.unsynced_since.take().is_none() {
+            return;
+        }
+        let synced = self.disk.as_mut().map_or(Ok(()), |disk| disk.sync());
+        match synced {
+            Ok(()) => {
+                self.synced = self.length;
+                self.header_synced = true;
+            }
+            // The system may have thrown away what it could not write (fsync(2)), so nothing since the last sync counts.
+            Err(error) => {
+                self.length = self.synced;
+                let lost = if self.header_synced {
+                    Place::Append
+                } else {
+                    Place::Header
+                };
+                self.fail(now, &error, &nothing(lost));
+            }
+        }
+    }
+
+    fn fail(&mut self, now: Instant, error: &io::Error, chunk: &Chunk) {
+        self.io_errors += 1;
+        self.last_error = error.to_string();
+        // A retry that fails is still the same gap.
+        self.gaps += u64::from(self.retry_at.is_none());
+        self.writer.lost(chunk);
+        self.retry_at = Some(now + RETRY_AFTER);
+        if self.disk.is_some() {
+            self.torn = true;
+            // Now if possible: a full disk can be cut. Else before the next write.
+            let _ = self.cut_back();
+        }
+    }
+
+    fn cut_back(&mut self) -> io::Result<()> {
+        if let Some(disk) = &mut self.disk {
+            disk.truncate(self.length)?;
+        }
+        self.torn = false;
+        Ok(())
+    }
+}
+
+/// For the writer, when what is lost has no bytes any more.
+fn nothing(place: Place) -> Chunk {
+    Chunk {
+        place,
+        bytes: Bytes::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use amphi_mux::recording::{Scan, scan};
+
+    use super::*;
+    use crate::codec::film;
+
+    /// What is on a disk, and which of the next operations fail.
+    #[derive(Default)]
+    struct Platter {
+        bytes: Vec<u8>,
+        synced: Vec<u8>,
+        operations: u32,
+        failing: std::ops::Range<u32>,
+        /// Space; writes beyond it are cut short.
+        room: Option<usize>,
+        opened: u32,
+    }
+
+    impl Platter {
+        fn operate(&mut self) -> io::Result<()> {
+            self.operations += 1;
+            match self.failing.contains(&(self.operations - 1)) {
+                true => Err(io::Error::other("made to fail")),
+                false => Ok(()),
+            }
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct FaultyDisk(Arc<Mutex<Platter>>);
+
+    impl FaultyDisk {
+        fn platter(&self) -> std::sync::MutexGuard<'_, Platter> {
+            self.0.lock().expect("no panic while held")
+        }
+
+        fn opener(&self) -> Open {
+            let disk = self.clone();
+            Box::new(move || {
+                disk.platter().operate()?;
+                disk.platter().opened += 1;
+                Ok(Box::new(disk.clone()))
+            })
+        }
+
+        fn scan(&self) -> Scan {
+            scan(self.platter().bytes.as_slice())
+        }
+    }
+
+    impl Disk for FaultyDisk {
+        fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+            let mut platter = self.platter();
+            let failed = platter.operate();
+            let room = platter
+                .room
+                .map_or(usize::MAX, |room| room.saturating_sub(offset as usize));
+            let whole = if failed.is_err() {
+                bytes.len() / 2
+            } else {
+                bytes.len()
+            };
+            let taken = whole.min(room);
+            let end = offset as usize + taken;
+            if platter.bytes.len() < end {
+                platter.bytes.resize(end, 0);
+            }
+            platter.bytes[offset as usize..end].copy_from_slice(&bytes[..taken]);
+            failed?;
+            match taken == bytes.len() {
+                true => Ok(()),
+                false => Err(io::ErrorKind::StorageFull.into()),
+            }
+        }
+
+        fn truncate(&mut self, length: u64) -> io::Result<()> {
+            let mut platter = self.platter();
+            platter.operate()?;
+            platter.bytes.truncate(length as usize);
+            Ok(())
+        }
+
+        /// A sync that fails loses what was not synced, as Linux may.
+        fn sync(&mut self) -> io::Result<()> {
+            let mut platter = self.platter();
+            match platter.operate() {
+                Ok(()) => platter.synced = platter.bytes.clone(),
+                Err(error) => {
+                    platter.bytes = platter.synced.clone();
+                    return Err(error);
+                }
+            }
+            Ok(())
+        }
+    }
+
+    /// Records what happens three times a second.
+    fn feed(
+        tape: &mut Tape,
+        start: Instant,
+        outputs: &[Output],
+        mut at_part: impl FnMut(usize),
+    ) -> Instant {
+        let mut now = start;
+        for (index, output) in outputs.iter().enumerate() {
+            at_part(index);
+            if let Output::Part(part) = output {
+                let at = start + part.time.to_duration();
+                while now < at {
+                    now += Duration::from_millis(50);
+                    tape.sync_if_due(now);
+                }
+            }
+            tape.push(now, output);
+        }
+        now
+    }
+
+    fn parts(outputs: &[Output]) -> usize {
+        outputs
+            .iter()
+            .filter(|output| matches!(output, Output::Part(_)))
+            .count()
+    }
+
+    #[test]
+    fn all_parts_are_in_the_file_and_synced_in_time() {
+        let outputs = film::packaged(6);
+        let disk = FaultyDisk::default();
+        let mut tape = Tape::new(0, disk.opener());
+        let start = Instant::now();
+        let mut worst = Duration::ZERO;
+        let mut written = 0;
+        let mut oldest = None;
+        let mut now = start;
+        for output in &outputs {
+            if let Output::Part(part) = output {
+                while now < start + part.time.to_duration() {
+                    now += Duration::from_millis(10);
+                    tape.sync_if_due(now);
+                    let platter = disk.platter();
+                    if platter.synced.len() == platter.bytes.len() {
+                        oldest = None;
+                    }
+                    worst = worst.max(oldest.map_or(Duration::ZERO, |since| now - since));
+                }
+            }
+            tape.push(now, output);
+            let length = disk.platter().bytes.len();
+            if length > written {
+                written = length;
+                oldest = oldest.or(Some(now));
+            }
+        }
+        tape.finish(now);
+        assert!(
+            worst > Duration::ZERO && worst <= Duration::from_millis(210),
+            "{worst:?} unsynced"
+        );
+        let scan = disk.scan();
+        assert_eq!(scan.fragments.len(), parts(&outputs));
+        assert_eq!((scan.gaps(), tape.gaps(), tape.io_errors()), (0, 0, 0));
+        assert!(scan.duration().abs_diff(tape.duration()) < Duration::from_millis(2));
+        assert_eq!(disk.platter().synced.len() as u64, tape.bytes());
+    }
+
+    /// Every operation on the disk fails once, alone and with the two after it: opening, each write, sync, cut.
+    #[test]
+    fn whichever_operation_fails_the_file_stays_whole_and_goes_on_at_a_key_frame() {
+        let outputs = film::packaged(10);
+        let start = Instant::now();
+        let mut gaps_seen = 0;
+        for length in [1, 3] {
+            for first in 0..45 {
+                let disk = FaultyDisk::default();
+                disk.platter().failing = first..first + length;
+                let mut tape = Tape::new(0, disk.opener());
+                let end = feed(&mut tape, start, &outputs, |_| {});
+                tape.finish(end);
+                let scan = disk.scan();
+                let context = format!("operations {first}..{} fail", first + length);
+                assert!(
+                    disk.platter().operations > first,
+                    "{context}: it did happen"
+                );
+                assert!(tape.io_errors() >= 1, "{context}");
+                assert!(scan.playable, "{context}");
+                assert_eq!(
+                    scan.good_bytes,
+                    disk.platter().bytes.len() as u64,
+                    "{context}: nothing torn is left"
+                );
+                assert_eq!(scan.good_bytes, tape.bytes(), "{context}");
+                assert!(
+                    scan.fragments.len() * 3 > parts(&outputs),
+                    "{context}: it went on"
+                );
+                assert!(
+                    u64::from(scan.gaps()) <= tape.gaps() && tape.gaps() <= 2,
+                    "{context}"
+                );
+                gaps_seen += scan.gaps();
+                for (index, fragment) in scan.fragments.iter().enumerate().skip(1) {
+                    if fragment.mark != scan.fragments[index - 1].mark {
+                        assert!(fragment.key, "{context}: it goes on at a key frame");
+                    }
+                }
+            }
+        }
+        assert!(gaps_seen > 40, "{gaps_seen} gaps were marked");
+    }
+
+    #[test]
+    fn a_full_disk_is_one_gap_and_is_tried_about_once_a_second() {
+        let outputs = film::packaged(12);
+        let disk = FaultyDisk::default();
+        let mut tape = Tape::new(0, disk.opener());
+        let start = Instant::now();
+        let (full_from, full_to) = (outputs.len() / 4, outputs.len() * 3 / 4);
+        let full = disk.clone();
+        let operations = std::cell::Cell::new((0, 0));
+        let end = feed(&mut tape, start, &outputs, |index| {
+            let mut platter = full.platter();
+            if index == full_from {
+                platter.room = Some(platter.bytes.len() + 100);
+                operations.set((platter.operations, 0));
+            } else if index == full_to {
+                platter.room = None;
+                operations.set((operations.get().0, platter.operations));
+            }
+        });
+        tape.finish(end);
+        let scan = disk.scan();
+        assert_eq!((scan.gaps(), tape.gaps()), (1, 1));
+        assert_eq!(scan.good_bytes, disk.platter().bytes.len() as u64);
+        let (from, to) = operations.get();
+        // Half of 12 s: at most one write and one cut a second, and the syncs before.
+        assert!(to - from <= 16, "{} operations", to - from);
+        assert!(!tape.is_failing());
+        assert!(
+            scan.duration() > Duration::from_secs(11),
+            "the time of the gap is kept"
+        );
+        assert!(scan.fragments.len() < parts(&outputs) * 3 / 4);
+    }
+
+    #[test]
+    fn a_disk_that_never_works_costs_nothing_but_the_recording() {
+        let outputs = film::packaged(4);
+        let disk = FaultyDisk::default();
+        disk.platter().failing = 0..u32::MAX;
+        let mut tape = Tape::new(0, disk.opener());
+        let end = feed(&mut tape, Instant::now(), &outputs, |_| {});
+        tape.finish(end);
+        assert_eq!(
+            (tape.bytes(), tape.gaps(), disk.platter().opened),
+            (0, 1, 0)
+        );
+        assert!(
+            (2..=4).contains(&tape.io_errors()),
+            "{} tries",
+            tape.io_errors()
+        );
+        assert!(!tape.is_begun());
+    }
+
+    #[test]
+    fn what_the_program_did_not_wait_for_is_a_gap() {
+        let outputs = film::packaged(6);
+        let disk = FaultyDisk::default();
+        let mut tape = Tape::new(0, disk.opener());
+        let start = Instant::now();
+        let (before, after) = outputs.split_at(outputs.len() / 2);
+        feed(&mut tape, start, before, |_| {});
+        tape.miss();
+        let end = feed(&mut tape, start, after, |_| {});
+        tape.finish(end);
+        assert_eq!((disk.scan().gaps(), tape.gaps()), (1, 1));
+    }
+}

@@ -1,0 +1,439 @@
+//! Programs: one per room that is on air or recorded, each on a thread of its own.
+//!
+//! Shard threads hand in what happens on stage ([`Programs::on_output`], which never waits); the program's thread
+//! runs `amphi_studio::Program`, packs what comes of it, and gives the pieces to whoever takes them: the live origin
+//! and the recorder. A broken program ends with a reason, and the call goes on.
+
+mod worker;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use amphi_media::{Frame, MediaKind, MemberId, TrackId};
+use amphi_shard::Output;
+use amphi_studio::Input;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use tracing::{error, info, warn};
+
+use crate::egress::Live;
+use crate::egress::record::{self, Gauge, Order};
+use crate::store::Store;
+use worker::{Control, Worker};
+
+/// Frames that wait for a program: some two seconds of a full stage. Beyond it, frames are dropped up to the next key
+/// frame of their track.
+const FRAMES_MAX: usize = 1_024;
+
+/// Everything else that waits for a program. More than that is not a busy program but a dead one.
+const CONTROLS_MAX: usize = 1_024;
+
+/// How long [`Programs::close`] waits for recordings to be closed.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+
+/// Where programs keep things.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub data_dir: PathBuf,
+}
+
+/// What a program asks of the call. Called on the program's thread; must not block.
+pub trait Calls: Send + Sync + 'static {
+    fn request_key_frame(&self, room: &str, track: TrackId);
+    /// The program cannot go on; the reason is for people.
+    fn program_failed(&self, room: &str, reason: &str);
+}
+
+/// What a room's program is doing.
+#[derive(Clone, Debug)]
+pub struct ProgramState {
+    /// Which kind runs.
+    pub program: &'static str,
+    pub on_air_member: Option<MemberId>,
+    /// Something about the program in words for people.
+    pub note: Option<String>,
+    /// When the programme clock was zero.
+    pub started: SystemTime,
+    pub broadcasting: Option<Broadcasting>,
+    pub recording: Option<RecordingState>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Broadcasting {
+    /// In the names of everything that this broadcast hands out; never used before.
+    pub epoch: u64,
+    pub started: SystemTime,
+    /// The first piece is out.
+    pub on_air: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct RecordingState {
+    pub id: String,
+    pub started: SystemTime,
+    pub gauge: Arc<Gauge>,
+}
+
+/// What programs have done so far. All but `running` only grow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    pub running: u64,
+    pub started: u64,
+    /// Ended because of an error of ours or of an encoder.
+    pub failed: u64,
+    pub frames: u64,
+    /// Frames that a program had no room for, and those after them up to a key frame.
+    pub frames_dropped: u64,
+    /// What happened on stage that a program had no room for.
+    pub inputs_dropped: u64,
+    pub parts: u64,
+    pub recordings: u64,
+    pub recording_gaps: u64,
+    pub recording_io_errors: u64,
+    pub recording_outputs_missed: u64,
+    pub studio: amphi_studio::Counters,
+}
+
+/// All programs of the process.
+#[derive(Clone)]
+pub struct Programs(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    live: Arc<dyn Live>,
+    store: Arc<dyn Store>,
+    calls: OnceLock<Arc<dyn Calls>>,
+    rooms: Mutex<Rooms>,
+    totals: Mutex<Stats>,
+    newest_epoch: AtomicU64,
+    /// Every thread holds a sender, so that the receiver tells when all are gone.
+    done: Receiver<Infallible>,
+}
+
+#[derive(Default)]
+struct Rooms {
+    running: BTreeMap<String, Running>,
+    /// Threads of programs that were stopped and may not have ended yet; the next program of the room waits for them.
+    ending: BTreeMap<String, JoinHandle<()>>,
+    /// None after `close`.
+    alive: Option<Sender<Infallible>>,
+}
+
+/// The shard's end of a program. Dropping it ends the program.
+struct Running {
+    control: Sender<Control>,
+    frames: Sender<Frame>,
+    /// Tracks whose frames are dropped up to their next key frame.
+    dropping: BTreeSet<TrackId>,
+    state: Arc<Mutex<State>>,
+    thread: JoinHandle<()>,
+}
+
+/// What the program's thread tells, and what is told about it.
+struct State {
+    program: ProgramState,
+    counters: amphi_studio::Counters,
+    parts: u64,
+}
+
+impl Programs {
+    pub fn new(config: Config, live: Arc<dyn Live>, store: Arc<dyn Store>) -> Self {
+        let (alive, done) = crossbeam_channel::bounded(0);
+        Self(Arc::new(Inner {
+            config,
+            live,
+            store,
+            calls: OnceLock::new(),
+            rooms: Mutex::new(Rooms {
+                alive: Some(alive),
+                ..Rooms::default()
+            }),
+            totals: Mutex::new(Stats::default()),
+            newest_epoch: AtomicU64::new(0),
+            done,
+        }))
+    }
+
+    /// Whom programs ask for key frames. Once; what is asked for before is not asked for.
+    pub fn connect(&self, calls: Arc<dyn Calls>) {
+        if self.0.calls.set(calls).is_err() {
+            warn!("programs were connected to the call twice");
+        }
+    }
+
+    /// Takes the outputs of a shard that concern programs, and gives back any other. Never blocks.
+    pub fn on_output(&self, output: Output) -> Option<Output> {
+        match output {
+            Output::StartProgram { room, program: _ } => self.start(room),
+            Output::Program { room, input } => self.input(&room, input),
+            Output::StopProgram { room } => self.stop(&room),
+            Output::Broadcast { room, on } => self.broadcast(&room, on),
+            Output::Recording { room, on } => self.record(&room, on),
+            other => return Some(other),
+        }
+        None
+    }
+
+    /// None when the room has no program.
+    pub fn state(&self, room: &str) -> Option<ProgramState> {
+        let state = self.rooms().running.get(room)?.state.clone();
+        let state = held(&state);
+        Some(state.program.clone())
+    }
+
+    pub fn stats(&self) -> Stats {
+        let states: Vec<_> = self
+            .rooms()
+            .running
+            .values()
+            .map(|running| running.state.clone())
+            .collect();
+        let mut stats = *held(&self.0.totals);
+        stats.running = states.len() as u64;
+        for state in states {
+            add_up(&mut stats, &held(&state));
+        }
+        stats
+    }
+
+    /// Ends every program and closes every recording, and takes no new ones. Waits for at most five seconds.
+    pub fn close(&self) {
+        let (running, ending) = {
+            let mut rooms = self.rooms();
+            rooms.alive = None;
+            (
+                std::mem::take(&mut rooms.running),
+                std::mem::take(&mut rooms.ending),
+            )
+        };
+        drop((running, ending));
+        if self.0.done.recv_timeout(CLOSE_MAX) == Err(RecvTimeoutError::Timeout) {
+            warn!("a recording could not be closed in time; it is finished at the next start");
+        }
+    }
+
+    fn start(&self, room: String) {
+        self.stop(&room);
+        let mut rooms = self.rooms();
+        let Some(alive) = rooms.alive.clone() else {
+            return;
+        };
+        let (control, controls) = crossbeam_channel::bounded(CONTROLS_MAX);
+        let (frames, frame_queue) = crossbeam_channel::bounded(FRAMES_MAX);
+        let state = Arc::new(Mutex::new(State {
+            program: ProgramState {
+                program: "cut",
+                on_air_member: None,
+                note: None,
+                started: SystemTime::now(),
+                broadcasting: None,
+                recording: None,
+            },
+            counters: amphi_studio::Counters::default(),
+            parts: 0,
+        }));
+        let worker = Worker {
+            room: room.clone(),
+            controls,
+            frames: frame_queue,
+            state: state.clone(),
+            programs: self.clone(),
+            alive,
+        };
+        let before = rooms.ending.remove(&room);
+        let spawned = std::thread::Builder::new()
+            .name("program".to_owned())
+            .spawn(move || {
+                if let Some(before) = before {
+                    // It says itself when it has panicked.
+                    let _ = before.join();
+                }
+                worker.run();
+            });
+        match spawned {
+            Ok(thread) => {
+                info!("program started");
+                held(&self.0.totals).started += 1;
+                let dropping = BTreeSet::new();
+                rooms.running.insert(
+                    room,
+                    Running {
+                        control,
+                        frames,
+                        dropping,
+                        state,
+                        thread,
+                    },
+                );
+            }
+            Err(error) => {
+                drop(rooms);
+                error!("no thread for a program: {error}");
+                self.failed(&room, "The server has no thread left for the program.");
+            }
+        }
+    }
+
+    fn stop(&self, room: &str) {
+        let mut rooms = self.rooms();
+        rooms.ending.retain(|_, thread| !thread.is_finished());
+        if let Some(running) = rooms.running.remove(room) {
+            info!("program stops");
+            let mut totals = held(&self.0.totals);
+            add_up(&mut totals, &held(&running.state));
+            // The counters of what it still does until it ends are not worth waiting for.
+            rooms.ending.insert(room.to_owned(), running.thread);
+        }
+    }
+
+    fn input(&self, room: &str, input: Input) {
+        let mut rooms = self.rooms();
+        let Some(running) = rooms.running.get_mut(room) else {
+            return;
+        };
+        let dropped = match input {
+            Input::Frame(frame) => running.take_frame(frame),
+            other => match running.control.try_send(Control::Input(other)) {
+                Ok(()) | Err(TrySendError::Disconnected(_)) => return,
+                Err(TrySendError::Full(_)) => {
+                    held(&self.0.totals).inputs_dropped += 1;
+                    return;
+                }
+            },
+        };
+        drop(rooms);
+        let mut totals = held(&self.0.totals);
+        totals.frames += 1;
+        totals.frames_dropped += u64::from(dropped);
+    }
+
+    fn broadcast(&self, room: &str, on: bool) {
+        let epoch = self.next_epoch();
+        let rooms = self.rooms();
+        let Some(running) = rooms.running.get(room) else {
+            return;
+        };
+        let mut state = held(&running.state);
+        if on == state.program.broadcasting.is_some() {
+            return;
+        }
+        state.program.broadcasting = on.then(|| Broadcasting {
+            epoch,
+            started: SystemTime::now(),
+            on_air: false,
+        });
+        drop(state);
+        self.control(running, Control::Broadcast(on.then_some(epoch)));
+    }
+
+    fn record(&self, room: &str, on: bool) {
+        let rooms = self.rooms();
+        let Some(running) = rooms.running.get(room) else {
+            return;
+        };
+        let mut state = held(&running.state);
+        if on == state.program.recording.is_some() {
+            return;
+        }
+        let before = state.program.recording.take();
+        if let Some(before) = before {
+            add_recording(&mut held(&self.0.totals), &before.gauge);
+        }
+        let order = on.then(|| {
+            let started = SystemTime::now();
+            Order {
+                id: record::new_id(room, started),
+                room: room.to_owned(),
+                data_dir: self.0.config.data_dir.clone(),
+                started,
+                zero_unix_ms: unix_ms(state.program.started),
+                gauge: Arc::default(),
+            }
+        });
+        state.program.recording = order.as_ref().map(|order| RecordingState {
+            id: order.id.clone(),
+            started: order.started,
+            gauge: order.gauge.clone(),
+        });
+        drop(state);
+        held(&self.0.totals).recordings += u64::from(on);
+        self.control(running, Control::Record(order.map(Box::new)));
+    }
+
+    fn control(&self, running: &Running, control: Control) {
+        if let Err(TrySendError::Full(_)) = running.control.try_send(control) {
+            held(&self.0.totals).inputs_dropped += 1;
+        }
+    }
+
+    fn failed(&self, room: &str, reason: &str) {
+        held(&self.0.totals).failed += 1;
+        if let Some(calls) = self.0.calls.get() {
+            calls.program_failed(room, reason);
+        }
+    }
+
+    /// The time in unix milliseconds, but never twice the same.
+    fn next_epoch(&self) -> u64 {
+        let now = u64::try_from(unix_ms(SystemTime::now())).unwrap_or(0);
+        let newest = &self.0.newest_epoch;
+        let before = newest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |newest| {
+            Some(now.max(newest + 1))
+        });
+        now.max(before.unwrap_or(0) + 1)
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, Rooms> {
+        held(&self.0.rooms)
+    }
+}
+
+impl Running {
+    /// True when the frame was dropped.
+    fn take_frame(&mut self, frame: Frame) -> bool {
+        let track = frame.track;
+        let is_key = frame.key || frame.codec.kind() == MediaKind::Audio;
+        if self.dropping.contains(&track) && !is_key {
+            return true;
+        }
+        match self.frames.try_send(frame) {
+            Ok(()) => {
+                self.dropping.remove(&track);
+                false
+            }
+            Err(TrySendError::Full(_)) => {
+                self.dropping.insert(track);
+                true
+            }
+            Err(TrySendError::Disconnected(_)) => true,
+        }
+    }
+}
+
+fn add_up(stats: &mut Stats, state: &State) {
+    stats.studio += state.counters;
+    stats.parts += state.parts;
+    if let Some(recording) = &state.program.recording {
+        add_recording(stats, &recording.gauge);
+    }
+}
+
+fn add_recording(stats: &mut Stats, gauge: &Gauge) {
+    stats.recording_gaps += gauge.gaps();
+    stats.recording_io_errors += gauge.io_errors();
+    stats.recording_outputs_missed += gauge.outputs_missed();
+}
+
+/// The value behind a lock. What a panic has left behind is still read: states here are whole after every statement.
+fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unix_ms(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

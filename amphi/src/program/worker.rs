@@ -1,0 +1,259 @@
+//! The thread of one program.
+
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use amphi_media::Frame;
+use amphi_mux::{Output as Packaged, Packager, PackagerConfig, Rendition, WindowConfig};
+use amphi_studio::{Input, Output, Program};
+use crossbeam_channel::{Receiver, Sender, select_biased};
+use tracing::{error, warn};
+
+use super::{Programs, State, held, unix_ms};
+use crate::codec;
+use crate::egress::Live;
+use crate::egress::record::{Order, Recorder};
+
+/// How much lower the priority of programs is than that of the call.
+const NICE: i32 = 5;
+
+/// What a program is told, other than frames; it comes before frames that wait.
+pub enum Control {
+    Input(Input),
+    /// On air under this epoch, or off air.
+    Broadcast(Option<u64>),
+    Record(Option<Box<Order>>),
+}
+
+/// One program, before it has its codecs.
+pub struct Worker {
+    pub room: String,
+    pub controls: Receiver<Control>,
+    pub frames: Receiver<Frame>,
+    pub state: Arc<Mutex<State>>,
+    pub programs: Programs,
+    /// Held until the program and its recordings have ended.
+    pub alive: Sender<Infallible>,
+}
+
+/// Who takes the program.
+struct Takers<'a> {
+    room: &'a str,
+    live: &'a dyn Live,
+    gate: Option<Gate>,
+    recorder: Option<Recorder>,
+}
+
+/// Lets a broadcast that begins in mid-program begin with a segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Gate {
+    Closed,
+    OpenFrom { sequence: u64 },
+}
+
+enum Event {
+    Control(Control),
+    Frame(Frame),
+    Timeout,
+    /// Nobody holds the other end any more.
+    Stop,
+}
+
+impl Worker {
+    pub fn run(self) {
+        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+            warn!("the program runs at the priority of the call: {error}");
+        }
+        let live = self.programs.0.live.clone();
+        let mut takers = Takers {
+            room: &self.room,
+            live: &*live,
+            gate: None,
+            recorder: None,
+        };
+        let ended = catch_unwind(AssertUnwindSafe(|| self.work(&mut takers)));
+        // Also after a panic: whoever watches or records gets an end.
+        takers.go_off_air();
+        drop(takers.recorder.take());
+        let reason = match ended {
+            Ok(Ok(())) => return,
+            Ok(Err(reason)) => reason,
+            Err(_) => "The program broke by an error of the server.".to_owned(),
+        };
+        error!("program failed: {reason}");
+        let mut state = held(&self.state);
+        state.program.on_air_member = None;
+        state.program.note = Some(reason.clone());
+        drop(state);
+        self.programs.failed(&self.room, &reason);
+    }
+
+    /// Until the program is stopped, or cannot go on: then a reason for people.
+    fn work(&self, takers: &mut Takers<'_>) -> Result<(), String> {
+        let (codecs, sound) = codec::program_codecs().map_err(|error| error.to_string())?;
+        let mut program = Program::new(Instant::now(), amphi_studio::Config::default(), codecs);
+        held(&self.state).program.started = std::time::SystemTime::now();
+        let mut packager = Packager::new(PackagerConfig::new(sound));
+        loop {
+            let event = self.next_event(&program);
+            let now = Instant::now();
+            match event {
+                Event::Control(Control::Input(input)) => program.handle_input(now, input),
+                Event::Control(Control::Broadcast(Some(epoch))) => {
+                    let zero_unix_ms = unix_ms(held(&self.state).program.started);
+                    takers.go_on_air(WindowConfig::new(epoch, zero_unix_ms), &packager);
+                }
+                Event::Control(Control::Broadcast(None)) => takers.go_off_air(),
+                Event::Control(Control::Record(Some(order))) => {
+                    self.begin_recording(*order, takers, &packager)
+                }
+                Event::Control(Control::Record(None)) => takers.recorder = None,
+                Event::Frame(frame) => program.handle_input(now, Input::Frame(frame)),
+                Event::Timeout => program.handle_input(now, Input::Timeout),
+                Event::Stop => break,
+            }
+            self.perform(&mut program, &mut packager, takers)?;
+        }
+        packager.end();
+        self.hand_out(&mut packager, takers);
+        Ok(())
+    }
+
+    fn next_event(&self, program: &Program) -> Event {
+        let wait = program.poll_timeout().map_or(Duration::MAX, |at| {
+            at.saturating_duration_since(Instant::now())
+        });
+        select_biased! {
+            recv(self.controls) -> control => control.map_or(Event::Stop, Event::Control),
+            recv(self.frames) -> frame => frame.map_or(Event::Stop, Event::Frame),
+            default(wait) => Event::Timeout,
+        }
+    }
+
+    fn perform(
+        &self,
+        program: &mut Program,
+        packager: &mut Packager,
+        takers: &mut Takers<'_>,
+    ) -> Result<(), String> {
+        while let Some(output) = program.poll_output() {
+            match output {
+                Output::Sample(sample) => {
+                    packager.push(&sample);
+                    self.hand_out(packager, takers);
+                }
+                Output::NeedKeyFrame { track } => {
+                    if let Some(calls) = self.programs.0.calls.get() {
+                        calls.request_key_frame(&self.room, track);
+                    }
+                }
+                Output::OnAir { member, .. } => held(&self.state).program.on_air_member = member,
+                Output::Note(note) => held(&self.state).program.note = note,
+                Output::Failed { reason } => return Err(reason),
+            }
+        }
+        held(&self.state).counters = *program.counters();
+        Ok(())
+    }
+
+    fn hand_out(&self, packager: &mut Packager, takers: &mut Takers<'_>) {
+        while let Some(packaged) = packager.poll() {
+            let is_live = takers.push(&packaged, packager.has_video());
+            if let Packaged::Part(_) = packaged {
+                let mut state = held(&self.state);
+                state.parts += 1;
+                if let Some(broadcasting) = state.program.broadcasting.as_mut().filter(|_| is_live)
+                {
+                    broadcasting.on_air = true;
+                }
+            }
+        }
+    }
+
+    fn begin_recording(&self, order: Order, takers: &mut Takers<'_>, packager: &Packager) {
+        let started = Recorder::start(
+            Order {
+                zero_unix_ms: unix_ms(held(&self.state).program.started),
+                ..order
+            },
+            self.programs.0.store.clone(),
+            self.alive.clone(),
+        );
+        match started {
+            Ok(mut recorder) => {
+                for init in packager.inits() {
+                    recorder.push(&Packaged::Init(init));
+                }
+                takers.recorder = Some(recorder);
+            }
+            Err(error) => {
+                error!("no thread for a recording: {error}");
+                held(&self.state).program.recording = None;
+            }
+        }
+    }
+}
+
+impl Takers<'_> {
+    fn go_on_air(&mut self, window: WindowConfig, packager: &Packager) {
+        self.go_off_air();
+        self.live.begin(self.room, window);
+        let inits = packager.inits();
+        // Without initialization sections nothing has come out of the packager yet.
+        self.gate = Some(if inits.is_empty() {
+            Gate::OpenFrom { sequence: 0 }
+        } else {
+            Gate::Closed
+        });
+        for init in inits {
+            self.live.push(self.room, &Packaged::Init(init));
+        }
+    }
+
+    fn go_off_air(&mut self) {
+        if self.gate.take().is_some() {
+            self.live.push(self.room, &Packaged::End);
+            self.live.end(self.room);
+        }
+    }
+
+    /// True when it went on air.
+    fn push(&mut self, packaged: &Packaged, has_video: bool) -> bool {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.push(packaged);
+        }
+        let passes = self
+            .gate
+            .as_mut()
+            .is_some_and(|gate| gate.passes(packaged, has_video));
+        if passes {
+            self.live.push(self.room, packaged);
+        }
+        passes
+    }
+}
+
+impl Gate {
+    fn passes(&mut self, packaged: &Packaged, has_video: bool) -> bool {
+        let part = match packaged {
+            Packaged::Init(_) => return true,
+            // The end is told when the room goes off air.
+            Packaged::End => return false,
+            Packaged::Part(part) => part,
+        };
+        if *self == Gate::Closed {
+            let begins = match part.rendition {
+                Rendition::Video => part.index == 0 && part.independent,
+                Rendition::Audio => part.index == 0 && !has_video,
+            };
+            if begins {
+                *self = Gate::OpenFrom {
+                    sequence: part.sequence,
+                };
+            }
+        }
+        matches!(*self, Gate::OpenFrom { sequence } if part.sequence >= sequence)
+    }
+}
