@@ -1,7 +1,7 @@
 //! Runs a peer over real sockets: a WebSocket to the server and UDP on loopback. For the bench and the shell's tests.
 
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -23,6 +23,8 @@ const DATAGRAMS_AT_ONCE: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Options {
     pub form: Form,
+    /// Where our media comes from.
+    pub address: IpAddr,
     pub auto_subscribe: bool,
     /// Shared between peers, since making one takes time.
     pub certificate: Certificate,
@@ -32,6 +34,7 @@ impl Options {
     pub fn new(form: Form) -> Self {
         Self {
             form,
+            address: Ipv4Addr::LOCALHOST.into(),
             auto_subscribe: true,
             certificate: Certificate::new(),
         }
@@ -65,10 +68,10 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Joins: `server` is `ws://127.0.0.1:7880`. Fails when the socket is refused, with the status and what the server said.
 pub async fn connect(server: &str, token: &str, options: &Options) -> anyhow::Result<Handle> {
-    let publisher = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
+    let publisher = UdpSocket::bind((options.address, 0))
         .await
         .context("binding a UDP socket")?;
-    let subscriber = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
+    let subscriber = UdpSocket::bind((options.address, 0))
         .await
         .context("binding a UDP socket")?;
     let address = publisher

@@ -1,0 +1,224 @@
+//! What is published: real coded pictures and sound, made once with ffmpeg and looped.
+
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
+
+/// Pictures per second of the fixture.
+pub const FRAME_RATE: u32 = 30;
+/// One key frame in so many pictures: two seconds.
+pub const KEY_INTERVAL: usize = 60;
+/// Long enough that the newest picture in a part is not taken for one of the loop before.
+const SECONDS: usize = 10;
+
+/// One loop of a camera and of a microphone.
+pub struct Media {
+    /// H.264 constrained baseline, 1280×720, 1.5 Mbit/s, no B-frames, one slice each; Annex B.
+    pub pictures: Vec<Bytes>,
+    /// Opus, 20 ms each, 32 kbit/s.
+    pub sounds: Vec<Bytes>,
+}
+
+impl Media {
+    pub fn make() -> anyhow::Result<Self> {
+        let seconds = SECONDS.to_string();
+        let settings = format!(
+            "keyint={KEY_INTERVAL}:min-keyint={KEY_INTERVAL}:scenecut=0:bframes=0:sliced-threads=0:threads=1:\
+             repeat-headers=1:aud=0"
+        );
+        let coded = ffmpeg(&[
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=size=1280x720:rate=30",
+            "-t",
+            &seconds,
+            "-pix_fmt",
+            "yuv420p",
+            "-c:v",
+            "libx264",
+            "-profile:v",
+            "baseline",
+            "-preset",
+            "veryfast",
+            "-tune",
+            "zerolatency",
+            "-b:v",
+            "1500k",
+            "-maxrate",
+            "1500k",
+            "-bufsize",
+            "750k",
+            "-x264-params",
+            &settings,
+            "-f",
+            "h264",
+            "-",
+        ])?;
+        let pictures = pictures(&coded);
+        let expected = SECONDS * FRAME_RATE as usize;
+        ensure!(
+            pictures.len() == expected,
+            "ffmpeg made {} pictures, not {expected}",
+            pictures.len()
+        );
+
+        let ogg = ffmpeg(&[
+            "-f",
+            "lavfi",
+            "-i",
+            "sine=frequency=440:sample_rate=48000",
+            "-t",
+            &seconds,
+            "-c:a",
+            "libopus",
+            "-b:a",
+            "32k",
+            "-vbr",
+            "off",
+            "-frame_duration",
+            "20",
+            "-f",
+            "ogg",
+            "-",
+        ])?;
+        // The first two packets are headers (RFC 7845 §3).
+        let sounds: Vec<Bytes> = ogg_packets(&ogg)?.into_iter().skip(2).collect();
+        ensure!(
+            sounds.len() >= SECONDS * 50,
+            "ffmpeg made {} packets of sound",
+            sounds.len()
+        );
+        Ok(Self { pictures, sounds })
+    }
+
+    /// Mean, in bits per second.
+    pub fn video_bitrate(&self) -> u64 {
+        let bytes: usize = self.pictures.iter().map(Bytes::len).sum();
+        bytes as u64 * 8 * u64::from(FRAME_RATE) / self.pictures.len() as u64
+    }
+}
+
+fn ffmpeg(arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin"])
+        .args(arguments)
+        .output()
+        .context(
+            "starting ffmpeg (Debian: apt install ffmpeg): the bench publishes real coded pictures",
+        )?;
+    ensure!(
+        output.status.success(),
+        "ffmpeg: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(output.stdout)
+}
+
+/// Where NAL units start in an Annex B stream: (start code, unit).
+fn unit_starts(stream: &[u8]) -> Vec<(usize, usize)> {
+    let mut starts = Vec::new();
+    let mut at = 0;
+    while at + 3 < stream.len() {
+        if stream[at..at + 3] == [0, 0, 1] {
+            let code = if at > 0 && stream[at - 1] == 0 {
+                at - 1
+            } else {
+                at
+            };
+            starts.push((code, at + 3));
+            at += 3;
+        } else {
+            at += 1;
+        }
+    }
+    starts
+}
+
+/// Splits a stream of one slice per picture into pictures; parameter sets go with the picture that follows.
+fn pictures(stream: &[u8]) -> Vec<Bytes> {
+    let starts = unit_starts(stream);
+    let mut pictures = Vec::new();
+    let mut begin = 0;
+    for (index, (_, unit)) in starts.iter().enumerate() {
+        if matches!(stream[*unit] & 0x1f, 1 | 5) {
+            let end = starts
+                .get(index + 1)
+                .map_or(stream.len(), |(code, _)| *code);
+            pictures.push(Bytes::copy_from_slice(&stream[begin..end]));
+            begin = end;
+        }
+    }
+    pictures
+}
+
+/// The last NAL unit of a picture: its slice, by which it is known again.
+pub fn slice_of(picture: &[u8]) -> &[u8] {
+    let start = unit_starts(picture).last().map_or(0, |(_, unit)| *unit);
+    let slice = &picture[start..];
+    let end = slice
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1);
+    &slice[..end]
+}
+
+/// The packets of an Ogg stream (RFC 3533 §6).
+fn ogg_packets(mut stream: &[u8]) -> anyhow::Result<Vec<Bytes>> {
+    let mut packets = Vec::new();
+    let mut open: Vec<u8> = Vec::new();
+    while !stream.is_empty() {
+        ensure!(
+            stream.len() >= 27 && stream.starts_with(b"OggS"),
+            "not an Ogg page"
+        );
+        let segments = usize::from(stream[26]);
+        let table = stream.get(27..27 + segments).context("a cut Ogg page")?;
+        let mut at = 27 + segments;
+        for size in table {
+            let size = usize::from(*size);
+            open.extend_from_slice(stream.get(at..at + size).context("a cut Ogg page")?);
+            at += size;
+            if size < 255 {
+                packets.push(Bytes::from(std::mem::take(&mut open)));
+            }
+        }
+        stream = &stream[at..];
+    }
+    Ok(packets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_split_into_pictures_with_their_parameter_sets() {
+        let stream = [
+            0, 0, 0, 1, 0x67, 1, 0, 0, 0, 1, 0x68, 2, 0, 0, 1, 0x65, 3, 0, 0, 0, 1, 0x61, 4, 5,
+        ];
+        let split = pictures(&stream);
+        assert_eq!(
+            split,
+            [
+                Bytes::copy_from_slice(&stream[..17]),
+                Bytes::copy_from_slice(&stream[17..])
+            ]
+        );
+        assert_eq!(slice_of(&split[0]), [0x65, 3]);
+        assert_eq!(slice_of(&split[1]), [0x61, 4, 5]);
+    }
+
+    #[test]
+    fn ogg_packets_go_over_segments() {
+        let mut page = b"OggS".to_vec();
+        page.extend([0; 22]);
+        page.extend([3, 255, 1, 2]);
+        page.extend([7; 256]);
+        page.extend([8; 2]);
+        let packets = ogg_packets(&page).expect("a page");
+        assert_eq!(packets.iter().map(Bytes::len).collect::<Vec<_>>(), [256, 2]);
+        assert!(ogg_packets(b"OggX").is_err());
+    }
+}

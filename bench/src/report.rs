@@ -1,0 +1,183 @@
+//! The figures of one run, as a table for people and as JSON.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+
+use crate::media::Media;
+use crate::process::Machine;
+use crate::{call, floor, hls, janus};
+
+#[derive(Serialize)]
+pub struct Report {
+    command: String,
+    commit: String,
+    machine: Machine,
+    janus: Option<String>,
+    media: String,
+    floor: Vec<floor::Floor>,
+    calls: Vec<call::Figures>,
+    hls: Option<hls::Figures>,
+    failures: Vec<String>,
+}
+
+impl Report {
+    pub async fn new() -> Self {
+        let commit = tokio::process::Command::new("git")
+            .args(["rev-parse", "--short", "HEAD"])
+            .output()
+            .await;
+        let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        let arguments = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+        Self {
+            command: format!("cargo run --release -p bench -- {arguments}")
+                .trim_end()
+                .trim_end_matches(" --")
+                .into(),
+            commit: commit.unwrap_or_default(),
+            machine: Machine::read(),
+            janus: if janus::is_installed() {
+                janus::version().await
+            } else {
+                None
+            },
+            media: String::new(),
+            floor: Vec::new(),
+            calls: Vec::new(),
+            hls: None,
+            failures: Vec::new(),
+        }
+    }
+
+    pub fn note_media(&mut self, media: &Media) {
+        let kbps = media.video_bitrate() / 1_000;
+        self.media = format!(
+            "H.264 1280x720 30/s {kbps} kbit/s, key frame every 2 s; Opus 32 kbit/s, 20 ms; paced"
+        );
+    }
+
+    pub fn floor(&mut self, figures: floor::Floor) {
+        self.floor.push(figures);
+    }
+
+    pub fn call(&mut self, figures: anyhow::Result<call::Figures>) {
+        match figures {
+            Ok(figures) => self.calls.push(figures),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    pub fn hls(&mut self, figures: anyhow::Result<hls::Figures>) {
+        match figures {
+            Ok(figures) => self.hls = Some(figures),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    fn fail(&mut self, error: &anyhow::Error) {
+        let text = format!("{error:#}");
+        eprintln!("failed: {text}");
+        self.failures.push(text);
+    }
+
+    pub fn print(&self) {
+        let machine = &self.machine;
+        println!(
+            "{} · {} cores · Linux {}",
+            machine.processor, machine.cores, machine.kernel
+        );
+        println!(
+            "load before {} · commit {}",
+            machine.load_before, self.commit
+        );
+        println!("{}", self.media);
+        if let Some(janus) = &self.janus {
+            println!("{janus}");
+        }
+        println!();
+        println!(
+            "| system | shape | packets out/s | CPU µs/packet | delay p50 ms | p99 ms | kB/viewer | lost % | clients busy % |"
+        );
+        println!("|---|---|--:|--:|--:|--:|--:|--:|--:|");
+        for floor in &self.floor {
+            println!(
+                "| floor | to {} | | {:.1} | | | | | |",
+                floor.destinations, floor.us_per_packet
+            );
+        }
+        for row in &self.calls {
+            let memory = row
+                .memory_kb_per_viewer
+                .map_or(String::new(), |kb| format!("{kb:.0}"));
+            println!(
+                "| {} | {} | {:.0} | {:.1} | {:.2} | {:.2} | {memory} | {:.3} | {:.0} |{}",
+                row.system,
+                row.shape,
+                row.packets_out_per_s,
+                row.us_per_packet_out,
+                row.delay_ms_p50,
+                row.delay_ms_p99,
+                row.lost_percent,
+                row.client_busy_percent,
+                row.invalid
+                    .as_ref()
+                    .map_or(String::new(), |why| format!(" invalid: {why}")),
+            );
+        }
+        if let Some(hls) = &self.hls {
+            println!();
+            println!("| LL-HLS | |");
+            println!("|---|--:|");
+            println!(
+                "| first packet → first playable part | {:.2} s ({}) |",
+                hls.first_part_s, hls.first_part
+            );
+            println!(
+                "| age of the newest picture when its part is there (part {:.2} s, {} parts) | p50 {:.3} s, p99 {:.3} s |",
+                hls.part_target_s, hls.parts, hls.age_s_p50, hls.age_s_p99
+            );
+            println!(
+                "| CPU per viewer-minute ({} viewers, {} requests, {:.0} kB/s each) | {:.3} CPU-s |",
+                hls.viewers,
+                hls.requests,
+                hls.bytes_per_viewer_s / 1_000.0,
+                hls.cpu_s_per_viewer_minute
+            );
+            println!(
+                "| server without viewers | {:.1} % of a core |",
+                hls.server_cpu_percent_without_viewers
+            );
+            println!("| clients busy | {:.0} % |", hls.client_busy_percent);
+            if let Some(why) = &hls.invalid {
+                println!("| invalid | {why} |");
+            }
+        }
+    }
+
+    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("making {}", folder.display()))?;
+        }
+        let text = serde_json::to_string_pretty(self).context("writing JSON")?;
+        std::fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))?;
+        println!("\n{}", path.display());
+        Ok(())
+    }
+
+    /// Fails when something could not be measured, or does not count.
+    pub fn verdict(&self) -> anyhow::Result<()> {
+        let invalid = self.calls.iter().filter_map(|row| {
+            row.invalid
+                .as_ref()
+                .map(|why| format!("{} {}: {why}", row.system, row.shape))
+        });
+        let invalid = invalid.chain(self.hls.iter().filter_map(|hls| hls.invalid.clone()));
+        let problems: Vec<String> = self.failures.iter().cloned().chain(invalid).collect();
+        if problems.is_empty() {
+            return Ok(());
+        }
+        bail!("{}", problems.join("; "))
+    }
+}
