@@ -28,6 +28,12 @@ const PATIENCE_TICKS_MAX: i64 = 2 * VIDEO_RATE as i64;
 /// A picture this much after the one before it, without sound in between to hold it, is a break in time.
 const JUMP_TICKS: i64 = 10 * VIDEO_RATE as i64;
 
+/// Pictures since the last key frame that are sent again at the start of a segment for which no key frame came: two seconds of a
+/// camera that then fell silent, or all that a screen says in a minute. A source that moves on without key frames has more, and
+/// showing them again would cost those who watch a hiccup; its segments are not independent.
+const GROUP_PICTURES_MAX: usize = 64;
+const GROUP_BYTES_MAX: usize = 1024 * 1024;
+
 /// Sound that waits for the picture's segments to be decided: 10 s. It is a second when all is well.
 const AUDIO_HELD_MAX: usize = 480;
 
@@ -149,6 +155,8 @@ pub struct PackagerCounters {
     pub cuts: u64,
     /// Pictures that repeat the one before because none came in time.
     pub pictures_held: u64,
+    /// Segments that begin with the pictures since the last key frame, sent again.
+    pub groups_repeated: u64,
     /// Pictures that came after their time had been packed; they are shown at once.
     pub pictures_late: u64,
     /// Pictures before the first key frame, or after one that was lost to us.
@@ -170,8 +178,10 @@ pub struct PackagerCounters {
 /// - A video sample lasts until the next one, so one is held back. *Sound is the clock*: it never stops, and when it is past
 ///   the end of a part for which no picture came, the picture before is repeated (see `picture.rs`). Parts therefore come three
 ///   a second whatever the source does, and none is longer than the target.
-/// - Segments start at key frames, when a quarter before the target or more has gone by; at `segment_max` in any case (such a
-///   segment's first part is not `independent`, and the next key frame starts a segment at once).
+/// - Segments start at key frames, when three quarters of the target or more have gone by; at `segment_max` in any case. Such a
+///   segment begins with all pictures since the last key frame once more, for an instant each, so that somebody who comes now
+///   sees what the others see; when those are too many its first part is not `independent`, and the next key frame starts a
+///   segment at once.
 /// - A sample with `cut`, or a key frame with other parameter sets, starts a new generation. Decoding times go on.
 /// - Sound follows the segments that the picture decided, and waits for that. Without a picture segments are cut by time; a picture
 ///   that comes later starts a generation.
@@ -230,6 +240,35 @@ struct Video {
     part_start: i64,
     part_index: u32,
     part_frames: u32,
+    group: Group,
+}
+
+/// The source's pictures since its last key frame, that one included, as long as they may be sent again.
+#[derive(Default)]
+struct Group {
+    pictures: Vec<Bytes>,
+    bytes: usize,
+    whole: bool,
+}
+
+impl Group {
+    fn add(&mut self, pending: &Pending) {
+        if pending.key {
+            *self = Self {
+                whole: true,
+                ..Self::default()
+            };
+        }
+        let data = &pending.picture.data;
+        self.whole &=
+            self.pictures.len() < GROUP_PICTURES_MAX && self.bytes + data.len() <= GROUP_BYTES_MAX;
+        if self.whole {
+            self.bytes += data.len();
+            self.pictures.push(data.clone());
+        } else {
+            *self = Self::default();
+        }
+    }
 }
 
 struct Pending {
@@ -463,6 +502,7 @@ impl Packager {
             part: Vec::new(),
             part_index: 0,
             part_frames: 0,
+            group: Group::default(),
         });
     }
 
@@ -549,7 +589,7 @@ impl Packager {
             self.fill_part();
         }
         if let Some(video) = &mut self.video {
-            video.take_pending(end);
+            self.counters.groups_repeated += u64::from(video.take_pending(end));
         }
     }
 
@@ -564,7 +604,7 @@ impl Packager {
         }
         let end = video.part_start + self.part_target;
         let repeat = video.pending.picture.repeat.clone();
-        video.take_pending(end);
+        self.counters.groups_repeated += u64::from(video.take_pending(end));
         let picture = Picture {
             data: repeat.clone(),
             repeat,
@@ -850,10 +890,26 @@ struct Closing {
 }
 
 impl Video {
-    /// Puts the held-back picture into the part, up to `end`.
-    fn take_pending(&mut self, end: i64) {
+    /// Puts the held-back picture into the part, up to `end`; at the start of a segment, what it builds on before it.
+    /// Says whether that was so.
+    fn take_pending(&mut self, end: i64) -> bool {
+        let mut repeated = false;
         if self.part_index == 0 && self.part.is_empty() {
             self.independent = self.pending.key;
+            let instants =
+                i64::try_from(self.group.pictures.len()).expect("bounded by GROUP_PICTURES_MAX");
+            if !self.pending.key && self.group.whole && end - self.pending.time > instants {
+                for (index, data) in self.group.pictures.iter().enumerate() {
+                    self.part.push(PartSample {
+                        data: data.clone(),
+                        duration: 1,
+                        key: index == 0,
+                    });
+                }
+                self.pending.time += instants;
+                self.independent = true;
+                repeated = true;
+            }
         }
         let duration = u32::try_from(end - self.pending.time)
             .expect("a picture lasts a part at most, and is never later than the next");
@@ -862,7 +918,11 @@ impl Video {
             duration,
             key: self.pending.key,
         });
-        self.part_frames += u32::from(self.pending.own);
+        if self.pending.own {
+            self.part_frames += 1;
+            self.group.add(&self.pending);
+        }
+        repeated
     }
 }
 

@@ -375,6 +375,24 @@ fn a_segment_ends_at_the_target_duration_and_the_next_key_frame_begins_another_a
 }
 
 #[test]
+fn a_segment_of_a_slow_source_begins_with_all_that_somebody_who_comes_now_needs() {
+    let samples = together(&[shot(SCREEN, 0.0, 1.0, 20), sound(0.0, 20.0)]);
+    let mut packager = Packager::new(config());
+    let outputs = pack_on(&mut packager, &samples);
+    assert_eq!(
+        packager.counters().groups_repeated,
+        4,
+        "one key frame, five segments"
+    );
+    check(&pack(&samples));
+    let starts: Vec<_> = parts(&outputs, Rendition::Video)
+        .into_iter()
+        .filter(|part| part.index == 0)
+        .collect();
+    assert!(starts.len() >= 5 && starts.iter().all(|part| part.independent));
+}
+
+#[test]
 fn without_a_picture_sound_is_a_program_of_two_second_segments() {
     let outputs = pack(&sound(0.0, 7.0));
     let audio = parts(&outputs, Rendition::Audio);
