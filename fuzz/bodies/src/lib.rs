@@ -9,22 +9,29 @@
 //! **To add a target:** a function here, a line in [`TARGETS`], a file and a `[[bin]]` in fuzz/, a folder of seeds in
 //! fuzz/corpus/, and its source file in PARSERS of xtask/src/tidy/fuzz.rs. `xtask tidy` says which of them is missing.
 
+mod call;
 mod media;
+mod mux;
 mod policy;
 mod sfu;
 
-/// A target's name and body.
-pub type Target = (&'static str, fn(&[u8]));
+/// A target's name and body, and how many changed copies of each seed the replay tries: fewer where one run costs more,
+/// so that all of them together take some seconds.
+pub type Target = (&'static str, fn(&[u8]), u32);
 
 /// Every fuzz target.
 pub const TARGETS: &[Target] = &[
-    ("h264", media::h264),
-    ("opus", media::opus),
-    ("room_name", policy::room_name),
-    ("sdp", sfu::sdp),
-    ("stun", sfu::stun),
-    ("token", policy::token),
-    ("vp8", media::vp8),
+    ("call", call::call, 100),
+    ("data_packet", call::data_packet, 1_000),
+    ("h264", media::h264, 4_000),
+    ("join_request", call::join_request, 100),
+    ("opus", media::opus, 4_000),
+    ("recording", mux::recording, 4_000),
+    ("room_name", policy::room_name, 4_000),
+    ("sdp", sfu::sdp, 4_000),
+    ("stun", sfu::stun, 4_000),
+    ("token", policy::token, 4_000),
+    ("vp8", media::vp8, 4_000),
 ];
 
 /// Runs the body of one target.
@@ -32,9 +39,9 @@ pub const TARGETS: &[Target] = &[
 /// # Panics
 /// When there is no such target, and when the body found something.
 pub fn run(name: &str, bytes: &[u8]) {
-    let (_, body) = TARGETS
+    let (_, body, _) = TARGETS
         .iter()
-        .find(|(target, _)| *target == name)
+        .find(|(target, ..)| *target == name)
         .expect("the target stands in TARGETS");
     body(bytes);
 }

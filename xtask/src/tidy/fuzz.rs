@@ -12,10 +12,14 @@ const PARSERS: &[(&str, &str)] = &[
     ("core/amphi-media/src/h264.rs", "h264"),
     ("core/amphi-media/src/opus.rs", "opus"),
     ("core/amphi-media/src/vp8.rs", "vp8"),
+    ("core/amphi-mux/src/recording/scan.rs", "recording"),
     ("core/amphi-policy/src/name.rs", "room_name"),
     ("core/amphi-policy/src/token.rs", "token"),
     ("core/amphi-sfu/src/sdp.rs", "sdp"),
     ("core/amphi-sfu/src/stun.rs", "stun"),
+    ("core/amphi-signal/src/connect.rs", "join_request"),
+    ("core/amphi-signal/src/data.rs", "data_packet"),
+    ("core/amphi-signal/src/requests.rs", "call"),
 ];
 
 const LIST: &str = "fuzz/bodies/src/lib.rs";
