@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Lasting, LogFormat, Overrides};
-use crate::{logs, serve, token_command};
+use crate::{doctor, http, logs, serve, token_command};
 
 /// A call, its broadcast and its recording in one process.
 #[derive(Parser)]
@@ -24,6 +24,11 @@ enum Command {
     Serve(ServeArgs),
     /// Print an access token for a room.
     Token(TokenArgs),
+    /// Look whether this machine can do it: ports, data folder, network, codecs, clock.
+    Doctor(ServeArgs),
+    /// Print the description of the API (docs/openapi.json).
+    #[command(hide = true)]
+    Openapi,
 }
 
 #[derive(Args)]
@@ -95,6 +100,8 @@ pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => run_serve(args).map(|()| ExitCode::SUCCESS),
         Command::Token(args) => run_token(args).map(|()| ExitCode::SUCCESS),
+        Command::Doctor(args) => run_doctor(args),
+        Command::Openapi => run_openapi().map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         eprintln!("amphi: {error:#}");
@@ -103,17 +110,7 @@ pub fn run() -> ExitCode {
 }
 
 fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
-    let overrides = Overrides {
-        bind: args.bind,
-        http_port: args.http_port,
-        udp_port: args.udp_port,
-        tcp_port: args.tcp_port,
-        data_dir: args.data_dir,
-        tls: args.tls_cert.zip(args.tls_key),
-        log_format: args.log,
-        ..args.common.overrides()
-    };
-    let config = Config::load(args.common.config.as_deref(), &overrides)?;
+    let config = args.config()?;
     logs::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -126,6 +123,39 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
     done
 }
 
+fn run_doctor(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    let findings = doctor::examine(&args.config()?);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    let well = findings
+        .iter()
+        .all(|finding| finding.state != doctor::State::Bad);
+    println!(
+        "{}",
+        if well {
+            "This machine can do it."
+        } else {
+            "Something is wrong: see above."
+        }
+    );
+    Ok(if well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn run_openapi() -> anyhow::Result<()> {
+    println!(
+        "{}",
+        http::document()
+            .to_pretty_json()
+            .context("writing the description of the API")?
+    );
+    Ok(())
+}
+
 fn run_token(args: TokenArgs) -> anyhow::Result<()> {
     let config = Config::load(args.common.config.as_deref(), &args.common.overrides())?;
     let wanted = token_command::Wanted {
@@ -135,8 +165,27 @@ fn run_token(args: TokenArgs) -> anyhow::Result<()> {
         grants: args.grants,
         valid_for: args.valid_for.0,
     };
-    println!("{}", token_command::token(&wanted, &config.keys()?, std::time::SystemTime::now())?);
+    println!(
+        "{}",
+        token_command::token(&wanted, &config.keys()?, std::time::SystemTime::now())?
+    );
     Ok(())
+}
+
+impl ServeArgs {
+    fn config(self) -> anyhow::Result<Config> {
+        let overrides = Overrides {
+            bind: self.bind,
+            http_port: self.http_port,
+            udp_port: self.udp_port,
+            tcp_port: self.tcp_port,
+            data_dir: self.data_dir,
+            tls: self.tls_cert.zip(self.tls_key),
+            log_format: self.log,
+            ..self.common.overrides()
+        };
+        Ok(Config::load(self.common.config.as_deref(), &overrides)?)
+    }
 }
 
 impl CommonArgs {
@@ -146,7 +195,11 @@ impl CommonArgs {
             (None, None) => None,
             (key, secret) => Some((key.unwrap_or_default(), secret.unwrap_or_default())),
         };
-        Overrides { dev: self.dev, key, ..Overrides::default() }
+        Overrides {
+            dev: self.dev,
+            key,
+            ..Overrides::default()
+        }
     }
 }
 

@@ -181,8 +181,9 @@ pub struct Lasting(pub Duration);
 impl std::str::FromStr for Lasting {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let span = humantime::parse_duration(text)
-            .map_err(|error| format!("`{text}` is not a time span such as \"10s\" or \"6h\": {error}"))?;
+        let span = humantime::parse_duration(text).map_err(|error| {
+            format!("`{text}` is not a time span such as \"10s\" or \"6h\": {error}")
+        })?;
         if span.is_zero() {
             return Err("a time span must be longer than nothing".into());
         }
@@ -297,7 +298,10 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".into(), format: LogFormat::Text }
+        Self {
+            level: "info".into(),
+            format: LogFormat::Text,
+        }
     }
 }
 
@@ -329,8 +333,14 @@ pub enum ConfigError {
     #[error("cannot read {}: {why}", path.display())]
     Unreadable { path: PathBuf, why: String },
     #[error("{}, line {line}: {message} (every key is described in the amphi.toml that comes with amphi)", path.display())]
-    Wrong { path: PathBuf, line: usize, message: String },
-    #[error("--dev listens on this machine only (everybody knows its secret): leave out --bind {0}, or leave out --dev and set a secret")]
+    Wrong {
+        path: PathBuf,
+        line: usize,
+        message: String,
+    },
+    #[error(
+        "--dev listens on this machine only (everybody knows its secret): leave out --bind {0}, or leave out --dev and set a secret"
+    )]
     DevNotLoopback(IpAddr),
     #[error(
         "no secret is set, and there is no default. Make one with: head -c 32 /dev/urandom | base64 \
@@ -365,8 +375,11 @@ impl Config {
         let mut config = match path {
             None => Self::default(),
             Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), why: error.to_string() })?;
+                let text =
+                    std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+                        path: path.to_owned(),
+                        why: error.to_string(),
+                    })?;
                 Self::parse(&text, path)?
             }
         };
@@ -398,7 +411,10 @@ impl Config {
         set(&mut server.data_dir, &overrides.data_dir);
         set(&mut self.log.format, &overrides.log_format);
         if let Some((cert, key)) = &overrides.tls {
-            self.tls = Tls { cert: cert.clone(), key: key.clone() };
+            self.tls = Tls {
+                cert: cert.clone(),
+                key: key.clone(),
+            };
         }
         if self.tls.cert.as_os_str().is_empty() != self.tls.key.as_os_str().is_empty() {
             return Err(ConfigError::HalfTls);
@@ -421,7 +437,11 @@ impl Config {
         if self.keys.is_empty() {
             return Err(ConfigError::NoSecret);
         }
-        Ok(Keys::new(self.keys.iter().map(|(key, secret)| (key.clone(), secret.0.clone()))))
+        Ok(Keys::new(
+            self.keys
+                .iter()
+                .map(|(key, secret)| (key.clone(), secret.0.clone())),
+        ))
     }
 
     /// What `[[room]]` and `[rooms]` say of a room: title, broadcast, record.
@@ -429,7 +449,8 @@ impl Config {
         let own = self.room.iter().find(|own| own.name.as_str() == room);
         (
             own.map(|own| own.title.clone()).unwrap_or_default(),
-            own.and_then(|own| own.broadcast).unwrap_or(self.rooms.broadcast),
+            own.and_then(|own| own.broadcast)
+                .unwrap_or(self.rooms.broadcast),
             own.and_then(|own| own.record).unwrap_or(self.rooms.record),
         )
     }
@@ -462,7 +483,11 @@ impl Config {
             .map(|interface| interface.ip())
             .filter(wanted)
             .collect();
-        let outside: Vec<IpAddr> = all.iter().copied().filter(|address| !address.is_loopback()).collect();
+        let outside: Vec<IpAddr> = all
+            .iter()
+            .copied()
+            .filter(|address| !address.is_loopback())
+            .collect();
         match (outside.is_empty(), all.is_empty()) {
             (false, _) => outside,
             (true, false) => all,
@@ -492,7 +517,9 @@ mod tests {
         table
             .iter()
             .flat_map(|(key, value)| match value {
-                toml::Value::Table(inner) if !inner.is_empty() => paths(inner, &format!("{prefix}{key}.")),
+                toml::Value::Table(inner) if !inner.is_empty() => {
+                    paths(inner, &format!("{prefix}{key}."))
+                }
                 _ => vec![format!("{prefix}{key}")],
             })
             .collect()
@@ -500,11 +527,16 @@ mod tests {
 
     #[test]
     fn the_reference_is_the_defaults_and_names_every_key() {
-        let read = Config::parse(REFERENCE, Path::new("amphi.toml")).expect("the reference is right");
+        let read =
+            Config::parse(REFERENCE, Path::new("amphi.toml")).expect("the reference is right");
         assert_eq!(read, Config::default());
         let written = paths(&REFERENCE.parse().expect("the reference is TOML"), "");
-        let known = toml::Table::try_from(Config::default()).expect("a configuration can be written");
-        assert_eq!(written.iter().collect::<std::collections::BTreeSet<_>>(), paths(&known, "").iter().collect());
+        let known =
+            toml::Table::try_from(Config::default()).expect("a configuration can be written");
+        assert_eq!(
+            written.iter().collect::<std::collections::BTreeSet<_>>(),
+            paths(&known, "").iter().collect()
+        );
     }
 
     #[test]
@@ -512,13 +544,22 @@ mod tests {
         let with_examples: String = REFERENCE
             .lines()
             .map(|line| match line.strip_prefix("# ") {
-                Some(example) if example.starts_with("[[") || example.contains(" = \"") && !example.contains(':') => example,
+                Some(example)
+                    if example.starts_with("[[")
+                        || example.contains(" = \"") && !example.contains(':') =>
+                {
+                    example
+                }
                 _ => line,
             })
             .flat_map(|line| [line, "\n"])
             .collect();
-        let read = Config::parse(&with_examples, Path::new("amphi.toml")).expect("the examples are right");
-        assert_eq!(read.room("town-hall"), ("Town hall".into(), Switch::Auto, Switch::Auto));
+        let read =
+            Config::parse(&with_examples, Path::new("amphi.toml")).expect("the examples are right");
+        assert_eq!(
+            read.room("town-hall"),
+            ("Town hall".into(), Switch::Auto, Switch::Auto)
+        );
         assert!(read.keys().is_ok());
     }
 
@@ -526,7 +567,10 @@ mod tests {
     fn what_cannot_be_is_refused_with_its_line() {
         let (line, message) = wrong("[server]\nbind = \"127.0.0.1\"\nhtp_port = 1\n");
         assert_eq!(line, 3);
-        assert!(message.contains("htp_port") && message.contains("http_port"), "{message}");
+        assert!(
+            message.contains("htp_port") && message.contains("http_port"),
+            "{message}"
+        );
         for (text, expected) in [
             ("\n\n[sever]\n", 3),
             ("[server]\nhttp_port = 70000\n", 2),
@@ -544,8 +588,14 @@ mod tests {
     fn a_short_secret_is_refused_and_not_repeated() {
         let (line, message) = wrong("[keys]\nmine = \"hunter2\"\n");
         assert_eq!(line, 2);
-        assert!(message.contains("16 bytes") && !message.contains("hunter2"), "{message}");
-        let from_environment = Overrides { key: Some(("mine".into(), "hunter2".into())), ..Overrides::default() };
+        assert!(
+            message.contains("16 bytes") && !message.contains("hunter2"),
+            "{message}"
+        );
+        let from_environment = Overrides {
+            key: Some(("mine".into(), "hunter2".into())),
+            ..Overrides::default()
+        };
         let refused = Config::load(None, &from_environment).expect_err("too short");
         assert!(!refused.to_string().contains("hunter2"), "{refused}");
     }
@@ -560,26 +610,60 @@ mod tests {
     fn dev_listens_on_loopback_whatever_is_said() {
         let dev = |bind: Option<&str>| {
             let bind = bind.map(|bind| bind.parse().expect("an address"));
-            Config::load(None, &Overrides { dev: true, bind, ..Overrides::default() })
+            Config::load(
+                None,
+                &Overrides {
+                    dev: true,
+                    bind,
+                    ..Overrides::default()
+                },
+            )
         };
         assert!(dev(None).expect("by default").server.bind.is_loopback());
-        assert!(dev(Some("::1")).expect("the other loopback").server.bind.is_loopback());
+        assert!(
+            dev(Some("::1"))
+                .expect("the other loopback")
+                .server
+                .bind
+                .is_loopback()
+        );
         for bind in ["0.0.0.0", "::", "192.0.2.1"] {
-            assert_eq!(dev(Some(bind)), Err(ConfigError::DevNotLoopback(bind.parse().expect("an address"))));
+            assert_eq!(
+                dev(Some(bind)),
+                Err(ConfigError::DevNotLoopback(
+                    bind.parse().expect("an address")
+                ))
+            );
         }
     }
 
     #[test]
     fn the_open_door_gives_what_is_listed_and_nothing_else() {
-        let listed = Access { open_grants: vec![OpenGrant::CanSubscribe], ..Access::default() }.open_grant("hall");
-        assert_eq!((listed.can_subscribe, listed.can_publish, listed.room_broadcast), (Some(true), Some(false), false));
+        let listed = Access {
+            open_grants: vec![OpenGrant::CanSubscribe],
+            ..Access::default()
+        }
+        .open_grant("hall");
+        assert_eq!(
+            (
+                listed.can_subscribe,
+                listed.can_publish,
+                listed.room_broadcast
+            ),
+            (Some(true), Some(false), false)
+        );
         assert_eq!(listed.room.as_deref(), Some("hall"));
     }
 
     #[test]
     fn advertised_addresses_are_concrete() {
         let mut config = Config::default();
-        assert!(config.advertised().iter().all(|address| !address.is_unspecified()));
+        assert!(
+            config
+                .advertised()
+                .iter()
+                .all(|address| !address.is_unspecified())
+        );
         assert!(!config.advertised().is_empty());
         config.server.advertise = vec!["192.0.2.1".parse().expect("an address")];
         assert_eq!(config.advertised(), config.server.advertise);

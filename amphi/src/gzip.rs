@@ -16,13 +16,22 @@ pub fn pack(bytes: &[u8]) -> Option<Bytes> {
 
 /// Whether the client takes gzip (RFC 9110 §12.5.3; a quality of zero is a no).
 pub fn is_taken(headers: &HeaderMap) -> bool {
-    headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(
-        |coding| {
+    headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|coding| {
             let mut words = coding.split(';').map(str::trim);
-            let named = words.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
-            named && !words.any(|word| word.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0)))
-        },
-    )
+            let named = words
+                .next()
+                .is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+            named
+                && !words.any(|word| {
+                    word.strip_prefix("q=")
+                        .is_some_and(|q| q.parse() == Ok(0.0))
+                })
+        })
 }
 
 #[cfg(test)]
@@ -32,8 +41,14 @@ mod tests {
 
     #[test]
     fn gzip_is_sent_to_who_takes_it() {
-        let headers = |value: &'static str| HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(value))]);
+        let headers = |value: &'static str| {
+            HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(value))])
+        };
         assert!(is_taken(&headers("br, GZIP;q=0.5")) && is_taken(&headers("gzip")));
-        assert!(!is_taken(&headers("gzip;q=0")) && !is_taken(&headers("br")) && !is_taken(&HeaderMap::new()));
+        assert!(
+            !is_taken(&headers("gzip;q=0"))
+                && !is_taken(&headers("br"))
+                && !is_taken(&HeaderMap::new())
+        );
     }
 }

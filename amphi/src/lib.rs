@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod codec;
 pub mod config;
+pub mod doctor;
 pub mod egress;
 pub mod gzip;
 pub mod http;

@@ -16,7 +16,10 @@ pub struct Requests(Mutex<BTreeMap<(String, u16), u64>>);
 impl Requests {
     pub fn count(&self, route: &str, status: StatusCode) {
         let mut counts = self.0.lock().expect("nobody panics while holding it");
-        match counts.iter_mut().find(|((known, of), _)| known == route && *of == status.as_u16()) {
+        match counts
+            .iter_mut()
+            .find(|((known, of), _)| known == route && *of == status.as_u16())
+        {
             Some((_, count)) => *count += 1,
             None => {
                 counts.insert((route.to_owned(), status.as_u16()), 1);
@@ -28,7 +31,12 @@ impl Requests {
 /// The whole page.
 pub fn page(app: &App) -> String {
     let mut page = Page(String::with_capacity(16 * 1024));
-    page.gauge("amphi_build_info", "Always 1.", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    page.gauge(
+        "amphi_build_info",
+        "Always 1.",
+        &[("version", env!("CARGO_PKG_VERSION"))],
+        1,
+    );
     shards(&mut page, app);
     programs(&mut page, app);
     origin(&mut page, app);
@@ -51,13 +59,32 @@ fn shards(page: &mut Page, app: &App) {
         sum.sfu.add(&shard.shard.sfu);
     }
     page.gauge("amphi_rooms", "Rooms that are open.", &[], sum.rooms);
-    page.gauge("amphi_members", "Members in all rooms, hidden ones too.", &[], sum.members);
+    page.gauge(
+        "amphi_members",
+        "Members in all rooms, hidden ones too.",
+        &[],
+        sum.members,
+    );
     page.gauge("amphi_tracks", "Published tracks.", &[], sum.tracks);
     page.gauge("amphi_sessions", "WebRTC connections.", &[], sum.sessions);
 
-    page.counter("amphi_packets_in_total", "RTP packets taken from publishers.", &[], sum.sfu.packets_in);
-    page.counter("amphi_packets_out_total", "RTP packets sent to subscribers.", &[], sum.sfu.packets_out);
-    page.family("amphi_packets_dropped_total", "counter", "Packets that went no further, by reason.");
+    page.counter(
+        "amphi_packets_in_total",
+        "RTP packets taken from publishers.",
+        &[],
+        sum.sfu.packets_in,
+    );
+    page.counter(
+        "amphi_packets_out_total",
+        "RTP packets sent to subscribers.",
+        &[],
+        sum.sfu.packets_out,
+    );
+    page.family(
+        "amphi_packets_dropped_total",
+        "counter",
+        "Packets that went no further, by reason.",
+    );
     let all = [
         ("door", sum.door.list().collect::<Vec<_>>()),
         ("sfu", sum.sfu.list().collect()),
@@ -67,7 +94,11 @@ fn shards(page: &mut Page, app: &App) {
     for (part, counters) in &all {
         for (name, value) in counters {
             if let Some(reason) = name.strip_prefix("dropped_") {
-                page.sample("amphi_packets_dropped_total", &[("part", part), ("reason", reason)], value);
+                page.sample(
+                    "amphi_packets_dropped_total",
+                    &[("part", part), ("reason", reason)],
+                    value,
+                );
             }
         }
     }
@@ -81,13 +112,23 @@ fn shards(page: &mut Page, app: &App) {
             page.sample("amphi_key_frame_requests_total", &[("what", what)], value);
         }
     }
-    page.family("amphi_events_total", "counter", "Everything else that rooms, sessions and clients did, by part and event.");
+    page.family(
+        "amphi_events_total",
+        "counter",
+        "Everything else that rooms, sessions and clients did, by part and event.",
+    );
     for (part, counters) in &all {
         for (name, value) in counters {
             let elsewhere = name.starts_with("dropped_")
-                || *part == "sfu" && (name.starts_with("key_frames_") || matches!(*name, "packets_in" | "packets_out"));
+                || *part == "sfu"
+                    && (name.starts_with("key_frames_")
+                        || matches!(*name, "packets_in" | "packets_out"));
             if !elsewhere {
-                page.sample("amphi_events_total", &[("part", part), ("event", name)], value);
+                page.sample(
+                    "amphi_events_total",
+                    &[("part", part), ("event", name)],
+                    value,
+                );
             }
         }
     }
@@ -97,8 +138,14 @@ fn shards(page: &mut Page, app: &App) {
         ("datagrams_out", "UDP datagrams sent."),
         ("bytes_in", "Bytes read by UDP."),
         ("bytes_out", "Bytes sent by UDP."),
-        ("sends", "System calls that sent; one sends a run of datagrams."),
-        ("dropped_full", "Datagrams dropped because the kernel's buffer was full."),
+        (
+            "sends",
+            "System calls that sent; one sends a run of datagrams.",
+        ),
+        (
+            "dropped_full",
+            "Datagrams dropped because the kernel's buffer was full.",
+        ),
         ("dropped_error", "Datagrams that could not be sent."),
     ] {
         page.family(&format!("amphi_udp_{name}_total"), "counter", help);
@@ -113,18 +160,37 @@ fn shards(page: &mut Page, app: &App) {
                 "dropped_full" => udp.dropped_full,
                 _ => udp.dropped_error,
             };
-            page.sample(&format!("amphi_udp_{name}_total"), &[("shard", &index.to_string())], value);
+            page.sample(
+                &format!("amphi_udp_{name}_total"),
+                &[("shard", &index.to_string())],
+                value,
+            );
         }
     }
-    page.counter("amphi_tcp_accepted_total", "ICE-TCP connections taken.", &[], stats.tcp_accepted);
+    page.counter(
+        "amphi_tcp_accepted_total",
+        "ICE-TCP connections taken.",
+        &[],
+        stats.tcp_accepted,
+    );
 
-    page.family("amphi_bound_hit_total", "counter", "How often something was refused or dropped because a queue or table was full.");
+    page.family(
+        "amphi_bound_hit_total",
+        "counter",
+        "How often something was refused or dropped because a queue or table was full.",
+    );
     let programs = app.programs.stats();
     let origin = app.origin.stats();
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     for (bound, value) in [
-        ("shard_queue", stats.shards.iter().map(|shard| shard.queue_refused).sum()),
-        ("client_queue", stats.shards.iter().map(|shard| shard.slow_clients).sum()),
+        (
+            "shard_queue",
+            stats.shards.iter().map(|shard| shard.queue_refused).sum(),
+        ),
+        (
+            "client_queue",
+            stats.shards.iter().map(|shard| shard.slow_clients).sum(),
+        ),
         ("socket_stall", count(&app.sockets.stalled)),
         ("socket_message", count(&app.sockets.broken)),
         ("tcp_connections", stats.tcp_refused_full),
@@ -148,14 +214,53 @@ fn shards(page: &mut Page, app: &App) {
 fn programs(page: &mut Page, app: &App) {
     let stats = app.programs.stats();
     page.gauge("amphi_programs", "Programs that run.", &[], stats.running);
-    page.counter("amphi_programs_started_total", "Programs started.", &[], stats.started);
-    page.counter("amphi_programs_failed_total", "Programs ended by an error.", &[], stats.failed);
-    page.counter("amphi_program_frames_total", "Frames given to programs.", &[], stats.frames);
-    page.counter("amphi_parts_total", "Parts that programs made.", &[], stats.parts);
-    page.counter("amphi_recordings_total", "Recordings begun.", &[], stats.recordings);
-    page.counter("amphi_recording_gaps_total", "Places where a recording misses something.", &[], stats.recording_gaps);
-    page.counter("amphi_recording_io_errors_total", "Writes to recordings that failed.", &[], stats.recording_io_errors);
-    page.family("amphi_studio_total", "counter", "What programs did, by event.");
+    page.counter(
+        "amphi_programs_started_total",
+        "Programs started.",
+        &[],
+        stats.started,
+    );
+    page.counter(
+        "amphi_programs_failed_total",
+        "Programs ended by an error.",
+        &[],
+        stats.failed,
+    );
+    page.counter(
+        "amphi_program_frames_total",
+        "Frames given to programs.",
+        &[],
+        stats.frames,
+    );
+    page.counter(
+        "amphi_parts_total",
+        "Parts that programs made.",
+        &[],
+        stats.parts,
+    );
+    page.counter(
+        "amphi_recordings_total",
+        "Recordings begun.",
+        &[],
+        stats.recordings,
+    );
+    page.counter(
+        "amphi_recording_gaps_total",
+        "Places where a recording misses something.",
+        &[],
+        stats.recording_gaps,
+    );
+    page.counter(
+        "amphi_recording_io_errors_total",
+        "Writes to recordings that failed.",
+        &[],
+        stats.recording_io_errors,
+    );
+    page.family(
+        "amphi_studio_total",
+        "counter",
+        "What programs did, by event.",
+    );
     let studio = &stats.studio;
     for (event, value) in [
         ("pictures", studio.pictures),
@@ -182,47 +287,174 @@ fn programs(page: &mut Page, app: &App) {
 
 fn origin(page: &mut Page, app: &App) {
     let stats = app.origin.stats();
-    page.gauge("amphi_broadcasts", "Broadcasts on air.", &[], stats.broadcasts);
-    page.gauge("amphi_viewers", "Distinct viewers that asked for a playlist in the last ten seconds.", &[], stats.viewers);
-    page.gauge("amphi_hls_blocked_requests", "Requests that wait for a part.", &[], stats.blocked);
-    page.counter("amphi_hls_blocked_requests_total", "Requests that had to wait.", &[], stats.blocked_total);
-    page.counter("amphi_hls_late_total", "Requests that waited in vain.", &[], stats.blocked_late);
-    page.counter("amphi_hls_too_far_total", "Requests for what is too far ahead.", &[], stats.too_far);
-    page.counter("amphi_hls_parts_total", "Parts taken into live windows.", &[], stats.parts);
-    page.counter("amphi_hls_part_bytes_total", "Bytes of these parts.", &[], stats.part_bytes);
-    page.gauge("amphi_hls_bytes_held", "Bytes of parts in memory.", &[], stats.bytes_held);
-    page.counter("amphi_hls_segments_missing_total", "Segments that never came.", &[], stats.segments_missing);
-    page.counter("amphi_hls_playlists_rendered_total", "Playlists written.", &[], stats.playlists_rendered);
+    page.gauge(
+        "amphi_broadcasts",
+        "Broadcasts on air.",
+        &[],
+        stats.broadcasts,
+    );
+    page.gauge(
+        "amphi_viewers",
+        "Distinct viewers that asked for a playlist in the last ten seconds.",
+        &[],
+        stats.viewers,
+    );
+    page.gauge(
+        "amphi_hls_blocked_requests",
+        "Requests that wait for a part.",
+        &[],
+        stats.blocked,
+    );
+    page.counter(
+        "amphi_hls_blocked_requests_total",
+        "Requests that had to wait.",
+        &[],
+        stats.blocked_total,
+    );
+    page.counter(
+        "amphi_hls_late_total",
+        "Requests that waited in vain.",
+        &[],
+        stats.blocked_late,
+    );
+    page.counter(
+        "amphi_hls_too_far_total",
+        "Requests for what is too far ahead.",
+        &[],
+        stats.too_far,
+    );
+    page.counter(
+        "amphi_hls_parts_total",
+        "Parts taken into live windows.",
+        &[],
+        stats.parts,
+    );
+    page.counter(
+        "amphi_hls_part_bytes_total",
+        "Bytes of these parts.",
+        &[],
+        stats.part_bytes,
+    );
+    page.gauge(
+        "amphi_hls_bytes_held",
+        "Bytes of parts in memory.",
+        &[],
+        stats.bytes_held,
+    );
+    page.counter(
+        "amphi_hls_segments_missing_total",
+        "Segments that never came.",
+        &[],
+        stats.segments_missing,
+    );
+    page.counter(
+        "amphi_hls_playlists_rendered_total",
+        "Playlists written.",
+        &[],
+        stats.playlists_rendered,
+    );
 }
 
 fn http(page: &mut Page, app: &App) {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    page.family("amphi_http_requests_total", "counter", "Answers, by route and status.");
-    for ((route, status), value) in app.requests.0.lock().expect("nobody panics while holding it").iter() {
-        page.sample("amphi_http_requests_total", &[("route", route), ("status", &status.to_string())], value);
+    page.family(
+        "amphi_http_requests_total",
+        "counter",
+        "Answers, by route and status.",
+    );
+    for ((route, status), value) in app
+        .requests
+        .0
+        .lock()
+        .expect("nobody panics while holding it")
+        .iter()
+    {
+        page.sample(
+            "amphi_http_requests_total",
+            &[("route", route), ("status", &status.to_string())],
+            value,
+        );
     }
     let connections = &app.connections;
     // Read the one that is smaller first, or a connection that closes in between makes it negative.
     let closed = count(&connections.closed);
-    page.gauge("amphi_http_connections", "HTTP connections.", &[], count(&connections.accepted).saturating_sub(closed));
-    page.counter("amphi_http_connections_total", "HTTP connections taken.", &[], count(&connections.accepted));
-    page.counter("amphi_http_accept_failed_total", "Connections that could not be taken.", &[], count(&connections.accept_failed));
-    page.counter("amphi_http_tls_failed_total", "TLS handshakes that failed.", &[], count(&connections.tls_failed));
-    page.counter("amphi_http_timed_out_total", "Connections on which nothing moved.", &[], count(&connections.timed_out));
+    page.gauge(
+        "amphi_http_connections",
+        "HTTP connections.",
+        &[],
+        count(&connections.accepted).saturating_sub(closed),
+    );
+    page.counter(
+        "amphi_http_connections_total",
+        "HTTP connections taken.",
+        &[],
+        count(&connections.accepted),
+    );
+    page.counter(
+        "amphi_http_accept_failed_total",
+        "Connections that could not be taken.",
+        &[],
+        count(&connections.accept_failed),
+    );
+    page.counter(
+        "amphi_http_tls_failed_total",
+        "TLS handshakes that failed.",
+        &[],
+        count(&connections.tls_failed),
+    );
+    page.counter(
+        "amphi_http_timed_out_total",
+        "Connections on which nothing moved.",
+        &[],
+        count(&connections.timed_out),
+    );
     let closed = count(&app.sockets.closed);
-    page.gauge("amphi_sockets", "Call sockets.", &[], count(&app.sockets.opened).saturating_sub(closed));
-    page.counter("amphi_sockets_total", "Call sockets opened.", &[], count(&app.sockets.opened));
-    page.counter("amphi_sockets_refused_total", "Clients refused at the door of a call.", &[], count(&app.sockets.refused));
-    page.counter("amphi_sockets_overloaded_total", "Call sockets closed because a shard had too much to do.", &[], count(&app.sockets.overloaded));
+    page.gauge(
+        "amphi_sockets",
+        "Call sockets.",
+        &[],
+        count(&app.sockets.opened).saturating_sub(closed),
+    );
+    page.counter(
+        "amphi_sockets_total",
+        "Call sockets opened.",
+        &[],
+        count(&app.sockets.opened),
+    );
+    page.counter(
+        "amphi_sockets_refused_total",
+        "Clients refused at the door of a call.",
+        &[],
+        count(&app.sockets.refused),
+    );
+    page.counter(
+        "amphi_sockets_overloaded_total",
+        "Call sockets closed because a shard had too much to do.",
+        &[],
+        count(&app.sockets.overloaded),
+    );
 }
 
 fn process(page: &mut Page) {
     if let Some(bytes) = resident_bytes() {
-        page.gauge("process_resident_memory_bytes", "Memory in use.", &[], bytes);
+        page.gauge(
+            "process_resident_memory_bytes",
+            "Memory in use.",
+            &[],
+            bytes,
+        );
     }
-    page.family("amphi_thread_cpu_seconds_total", "counter", "CPU time by thread name; threads that ended are not in it.");
+    page.family(
+        "amphi_thread_cpu_seconds_total",
+        "counter",
+        "CPU time by thread name; threads that ended are not in it.",
+    );
     for (name, seconds) in thread_cpu_seconds() {
-        page.sample("amphi_thread_cpu_seconds_total", &[("thread", &name)], format!("{seconds:.2}"));
+        page.sample(
+            "amphi_thread_cpu_seconds_total",
+            &[("thread", &name)],
+            format!("{seconds:.2}"),
+        );
     }
 }
 
@@ -237,9 +469,17 @@ fn resident_bytes() -> Option<u64> {
 fn thread_cpu_seconds() -> BTreeMap<String, f64> {
     let ticks_per_second = rustix::param::clock_ticks_per_second() as f64;
     let mut seconds = BTreeMap::new();
-    for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
-        let Ok(stat) = std::fs::read_to_string(task.path().join("stat")) else { continue };
-        let Some((name, ticks)) = cpu_ticks(&stat) else { continue };
+    for task in std::fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let Ok(stat) = std::fs::read_to_string(task.path().join("stat")) else {
+            continue;
+        };
+        let Some((name, ticks)) = cpu_ticks(&stat) else {
+            continue;
+        };
         *seconds.entry(name.to_owned()).or_default() += ticks as f64 / ticks_per_second;
     }
     seconds
@@ -259,7 +499,8 @@ struct Page(String);
 
 impl Page {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
-        writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}").expect("a String takes all that is written to it");
+        writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}")
+            .expect("a String takes all that is written to it");
     }
 
     fn counter(&mut self, name: &str, help: &str, labels: &[(&str, &str)], value: impl Display) {
@@ -276,8 +517,12 @@ impl Page {
         self.0.push_str(name);
         for (index, (label, text)) in labels.iter().enumerate() {
             let before = if index == 0 { '{' } else { ',' };
-            let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            write!(self.0, "{before}{label}=\"{escaped}\"").expect("a String takes all that is written to it");
+            let escaped = text
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n");
+            write!(self.0, "{before}{label}=\"{escaped}\"")
+                .expect("a String takes all that is written to it");
         }
         let after = if labels.is_empty() { "" } else { "}" };
         writeln!(self.0, "{after} {value}").expect("a String takes all that is written to it");
@@ -293,7 +538,10 @@ mod tests {
         let mut page = Page(String::new());
         page.counter("a_total", "Help.", &[], 1);
         page.sample("b", &[("x", "1\"\n"), ("y", "\\")], 2.5);
-        assert_eq!(page.0, "# HELP a_total Help.\n# TYPE a_total counter\na_total 1\nb{x=\"1\\\"\\n\",y=\"\\\\\"} 2.5\n");
+        assert_eq!(
+            page.0,
+            "# HELP a_total Help.\n# TYPE a_total counter\na_total 1\nb{x=\"1\\\"\\n\",y=\"\\\\\"} 2.5\n"
+        );
     }
 
     #[test]
@@ -320,6 +568,9 @@ mod tests {
             requests.count("/a", status);
         }
         let counts = requests.0.into_inner().expect("not poisoned");
-        assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(("/a".into(), 200), 2), (("/a".into(), 404), 1)]);
+        assert_eq!(
+            counts.into_iter().collect::<Vec<_>>(),
+            [(("/a".into(), 200), 2), (("/a".into(), 404), 1)]
+        );
     }
 }

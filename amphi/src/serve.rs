@@ -71,20 +71,29 @@ impl Server {
     /// Opens everything; joins are accepted when it is done.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let keys = config.keys()?;
-        let tls = config.tls.files().map(|(cert, key)| listen::tls(cert, key)).transpose()?;
+        let tls = config
+            .tls
+            .files()
+            .map(|(cert, key)| listen::tls(cert, key))
+            .transpose()?;
         raise_descriptor_limit();
 
         let server = &config.server;
         let http = bind_tcp(server.bind, server.http_port, "pages and API", "http_port").await?;
-        let media_tcp = bind_tcp(server.bind, server.tcp_port, "media over TCP", "tcp_port").await?;
-        let address = http.local_addr().context("asking for the address of the HTTP port")?;
+        let media_tcp =
+            bind_tcp(server.bind, server.tcp_port, "media over TCP", "tcp_port").await?;
+        let address = http
+            .local_addr()
+            .context("asking for the address of the HTTP port")?;
 
         let lock = own_data_dir(&server.data_dir)?;
         let data_dir = server.data_dir.clone();
         let store = tokio::task::spawn_blocking(move || -> anyhow::Result<Arc<dyn Store>> {
             let path = data_dir.join("amphi.db");
-            let store = SqliteStore::open(&path).with_context(|| format!("opening {}", path.display()))?;
-            let recovered = record::recover(&data_dir, &store).context("looking after recordings that were left open")?;
+            let store =
+                SqliteStore::open(&path).with_context(|| format!("opening {}", path.display()))?;
+            let recovered = record::recover(&data_dir, &store)
+                .context("looking after recordings that were left open")?;
             if recovered > 0 {
                 tracing::info!(recovered, "recordings that a crash had left open are whole");
             }
@@ -99,8 +108,13 @@ impl Server {
             broadcast_bytes: limits.broadcast_memory_mib.saturating_mul(1024 * 1024),
             blocked_requests: limits.blocked_requests,
         }));
-        let programs =
-            Programs::new(program::Config { data_dir: server.data_dir.clone() }, origin.clone(), store.clone());
+        let programs = Programs::new(
+            program::Config {
+                data_dir: server.data_dir.clone(),
+            },
+            origin.clone(),
+            store.clone(),
+        );
         let events = Arc::new(Events {
             programs: programs.clone(),
             store: store.clone(),
@@ -122,7 +136,10 @@ impl Server {
         }
         programs.connect(Arc::new(CallsOf(house.clone())));
 
-        let listen_limits = listen::Limits { connections: limits.connections, head_timeout: limits.head_timeout.0 };
+        let listen_limits = listen::Limits {
+            connections: limits.connections,
+            head_timeout: limits.head_timeout.0,
+        };
         let app = App::new(Parts {
             joins: Limiter::new(limits.joins_at_once, limits.joins_per_minute),
             keys,
@@ -160,7 +177,15 @@ impl Server {
                 origin.sweep();
             }
         });
-        Ok(Self { app, address, scheme, doors, close_doors, sweeper, _lock: lock })
+        Ok(Self {
+            app,
+            address,
+            scheme,
+            doors,
+            close_doors,
+            sweeper,
+            _lock: lock,
+        })
     }
 
     /// Where pages and API are, for a browser on this machine.
@@ -169,7 +194,11 @@ impl Server {
             ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
             ip => ip,
         };
-        format!("{}://{}", self.scheme, SocketAddr::new(host, self.address.port()))
+        format!(
+            "{}://{}",
+            self.scheme,
+            SocketAddr::new(host, self.address.port())
+        )
     }
 
     /// The parts, for tests.
@@ -186,7 +215,9 @@ impl Server {
         let programs = app.programs.clone();
         let closed = tokio::task::spawn_blocking(move || programs.close());
         let goodbye = async {
-            while app.sockets.closed.load(Ordering::Relaxed) < app.sockets.opened.load(Ordering::Relaxed) {
+            while app.sockets.closed.load(Ordering::Relaxed)
+                < app.sockets.opened.load(Ordering::Relaxed)
+            {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
@@ -221,8 +252,12 @@ struct Events {
 
 impl RoomEvents for Events {
     fn on_output(&self, output: Output) {
-        let Some(Output::RoomOpened { room }) = self.programs.on_output(output) else { return };
-        let Some(house) = self.house.get().cloned() else { return };
+        let Some(Output::RoomOpened { room }) = self.programs.on_output(output) else {
+            return;
+        };
+        let Some(house) = self.house.get().cloned() else {
+            return;
+        };
         let (store, configured) = (self.store.clone(), http::configured(&self.config, &room));
         self.runtime.spawn_blocking(move || {
             let settings = store.settings(&room).unwrap_or_else(|error| {
@@ -246,7 +281,12 @@ impl program::Calls for CallsOf {
     }
 
     fn program_failed(&self, room: &str, reason: &str) {
-        if !self.0.tell(room, Command::ProgramFailed { reason: reason.to_owned() }) {
+        if !self.0.tell(
+            room,
+            Command::ProgramFailed {
+                reason: reason.to_owned(),
+            },
+        ) {
             tracing::error!(reason, "a program failed, and its room could not be told");
         }
     }
@@ -293,16 +333,20 @@ async fn bind_tcp(ip: IpAddr, port: u16, what: &str, setting: &str) -> anyhow::R
 
 /// Makes the data folder and takes it: two servers on one folder would finish each other's recordings.
 fn own_data_dir(folder: &Path) -> anyhow::Result<File> {
-    std::fs::create_dir_all(folder).with_context(|| format!("making the data folder {}", folder.display()))?;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("making the data folder {}", folder.display()))?;
     let path = folder.join("lock");
-    let file = File::create(&path).with_context(|| format!("writing into the data folder: {}", path.display()))?;
+    let file = File::create(&path)
+        .with_context(|| format!("writing into the data folder: {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => anyhow::bail!(
             "the data folder {} is in use by another amphi: choose another with server.data_dir or --data-dir",
             folder.display()
         ),
-        Err(std::fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
+        Err(std::fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("locking {}", path.display()))
+        }
     }
 }
 

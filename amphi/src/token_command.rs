@@ -21,14 +21,26 @@ pub struct Wanted {
 /// Signs a token with the first of `keys`, valid from `now`.
 pub fn token(wanted: &Wanted, keys: &Keys, now: SystemTime) -> anyhow::Result<String> {
     name::room(&wanted.room).with_context(|| format!("--room {:?}", wanted.room))?;
-    name::identity(&wanted.identity).with_context(|| format!("--identity {:?}", wanted.identity))?;
-    ensure!(wanted.name.len() <= name::TITLE_BYTES_MAX, "--name has more than {} bytes", name::TITLE_BYTES_MAX);
-    let mut video = VideoGrant { room_join: true, room: Some(wanted.room.clone()), ..VideoGrant::default() };
+    name::identity(&wanted.identity)
+        .with_context(|| format!("--identity {:?}", wanted.identity))?;
+    ensure!(
+        wanted.name.len() <= name::TITLE_BYTES_MAX,
+        "--name has more than {} bytes",
+        name::TITLE_BYTES_MAX
+    );
+    let mut video = VideoGrant {
+        room_join: true,
+        room: Some(wanted.room.clone()),
+        ..VideoGrant::default()
+    };
     for grant in &wanted.grants {
         add(&mut video, grant).with_context(|| format!("--grant {grant}"))?;
     }
     let (key, secret) = keys.first().context("no key is set")?;
-    let now_s = now.duration_since(UNIX_EPOCH).context("this machine's clock stands before 1970")?.as_secs();
+    let now_s = now
+        .duration_since(UNIX_EPOCH)
+        .context("this machine's clock stands before 1970")?
+        .as_secs();
     let claims = Claims {
         sub: wanted.identity.clone(),
         name: wanted.name.clone(),
@@ -100,10 +112,21 @@ mod tests {
 
     #[test]
     fn a_token_says_what_was_asked_for() {
-        let claims = made(&["roomBroadcast", "canPublish=false", "canPublishSources=microphone, camera"]).expect("a token");
+        let claims = made(&[
+            "roomBroadcast",
+            "canPublish=false",
+            "canPublishSources=microphone, camera",
+        ])
+        .expect("a token");
         let video = claims.video.expect("a grant");
-        assert_eq!((claims.sub.as_str(), claims.name.as_str(), claims.exp), ("ada", "Ada", NOW.as_secs() + 60));
-        assert_eq!((video.room_broadcast, video.room_record, video.can_publish), (true, false, Some(false)));
+        assert_eq!(
+            (claims.sub.as_str(), claims.name.as_str(), claims.exp),
+            ("ada", "Ada", NOW.as_secs() + 60)
+        );
+        assert_eq!(
+            (video.room_broadcast, video.room_record, video.can_publish),
+            (true, false, Some(false))
+        );
         assert_eq!(video.can_publish_sources, ["microphone", "camera"]);
     }
 

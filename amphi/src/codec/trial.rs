@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use amphi_studio::{ACCESS_UNIT_FRAMES, AudioDecoder, AudioEncoder, CodecError, Piece, SAMPLE_RATE, Stereo};
+use amphi_studio::{
+    ACCESS_UNIT_FRAMES, AudioDecoder, AudioEncoder, CodecError, Piece, SAMPLE_RATE, Stereo,
+};
 
 use super::{AacEncoder, OpusDecoder};
 
@@ -30,7 +32,7 @@ pub fn aac(seconds: usize) -> Result<f64, CodecError> {
     for unit in &units {
         decoder
             .decode_au(unit, |frame| {
-                heard.extend(frame.channels[0].iter().map(|sample| f64::from(*sample)));
+                heard.extend(frame.planar[0].iter().map(|sample| f64::from(*sample)));
                 Ok(())
             })
             .map_err(refused)?;
@@ -42,7 +44,12 @@ pub fn aac(seconds: usize) -> Result<f64, CodecError> {
 /// How many seconds of one voice in Opus are decoded in one second.
 pub fn opus(seconds: usize) -> Result<f64, CodecError> {
     let refused = |error: opus::Error| CodecError(format!("Opus encoder: {error}"));
-    let mut encoder = opus::Encoder::new(SAMPLE_RATE, opus::Channels::Stereo, opus::Application::Audio).map_err(refused)?;
+    let mut encoder = opus::Encoder::new(
+        SAMPLE_RATE,
+        opus::Channels::Stereo,
+        opus::Application::Audio,
+    )
+    .map_err(refused)?;
     let packets = tone(seconds)
         .chunks_exact(OPUS_FRAMES)
         .map(|block| encoder.encode_vec_float(&block.concat(), OPUS_BYTES_MAX))
@@ -62,7 +69,9 @@ pub fn opus(seconds: usize) -> Result<f64, CodecError> {
 
 fn tone(seconds: usize) -> Vec<Stereo> {
     let step = TONE_HZ * std::f64::consts::TAU / f64::from(SAMPLE_RATE);
-    (0..seconds * SAMPLE_RATE as usize).map(|n| [(AMPLITUDE * (n as f64 * step).sin()) as f32; 2]).collect()
+    (0..seconds * SAMPLE_RATE as usize)
+        .map(|n| [(AMPLITUDE * (n as f64 * step).sin()) as f32; 2])
+        .collect()
 }
 
 fn must_be_heard(codec: &str, heard: &[f64]) -> Result<(), CodecError> {
@@ -75,7 +84,10 @@ fn must_be_heard(codec: &str, heard: &[f64]) -> Result<(), CodecError> {
     if (AMPLITUDE * 0.8..AMPLITUDE * 1.2).contains(&level) && share > 0.9 {
         return Ok(());
     }
-    Err(CodecError(format!("{codec}: a tone of {AMPLITUDE} came back as {level:.3} with {:.0} % noise", (1.0 - share) * 100.0)))
+    Err(CodecError(format!(
+        "{codec}: a tone of {AMPLITUDE} came back as {level:.3} with {:.0} % noise",
+        (1.0 - share) * 100.0
+    )))
 }
 
 /// Amplitude of the tone, by correlation with it.

@@ -27,9 +27,21 @@ pub const KIND: Kind = Kind {
     summary: "Live playlists for everybody with a browser: low-latency and plain HLS from the same segments.",
     codecs: &[Codec::H264, Codec::Aac],
     options: &[
-        Setting { key: "limits.broadcasts", summary: "Broadcasts at once.", default: "32" },
-        Setting { key: "limits.broadcast_memory_mib", summary: "Memory for the live parts of one broadcast.", default: "48" },
-        Setting { key: "limits.blocked_requests", summary: "Requests that wait for a part at once.", default: "20000" },
+        Setting {
+            key: "limits.broadcasts",
+            summary: "Broadcasts at once.",
+            default: "32",
+        },
+        Setting {
+            key: "limits.broadcast_memory_mib",
+            summary: "Memory for the live parts of one broadcast.",
+            default: "48",
+        },
+        Setting {
+            key: "limits.blocked_requests",
+            summary: "Requests that wait for a part at once.",
+            default: "20000",
+        },
     ],
 };
 
@@ -162,11 +174,15 @@ impl Origin {
     /// `index.m3u8`, with a ticket of its own in the addresses that it names: the ticket tells viewers apart, and
     /// nothing else (no cookie, no memory of who it was).
     pub async fn multivariant(&self, room: &str) -> Result<Playlist, Missing> {
-        let ticket: String = (0..10).map(|_| char::from(rand::rng().sample(rand::distr::Alphanumeric))).collect();
+        let ticket: String = (0..10)
+            .map(|_| char::from(rand::rng().sample(rand::distr::Alphanumeric)))
+            .collect();
         let query = format!("v={ticket}");
-        self.wait(room, Rendition::Audio, |channel| match channel.window().multivariant_for(&query) {
-            Some(body) => Look::Found(Playlist { body, packed: None }),
-            None => Look::Wait,
+        self.wait(room, Rendition::Audio, |channel| {
+            match channel.window().multivariant_for(&query) {
+                Some(body) => Look::Found(Playlist { body, packed: None }),
+                None => Look::Wait,
+            }
         })
         .await
     }
@@ -180,7 +196,9 @@ impl Origin {
     ) -> Result<Playlist, Missing> {
         let channel_playlist = |channel: &Arc<Channel>| {
             let window = channel.window();
-            let presence = at.map_or(Presence::Ready, |(msn, part)| window.contains(rendition, msn, part));
+            let presence = at.map_or(Presence::Ready, |(msn, part)| {
+                window.contains(rendition, msn, part)
+            });
             match (presence, window.playlist(rendition)) {
                 (Presence::TooFar, _) => Look::Missing(Missing::TooFar),
                 (Presence::Ready, Some(body)) => Look::Found((body, channel.clone())),
@@ -197,29 +215,46 @@ impl Origin {
     /// An initialization section, a segment or a part, by the name it has in a playlist. The part that a playlist
     /// hints at is waited for.
     pub async fn media(&self, room: &str, name: &str) -> Result<Media, Missing> {
-        let rendition = if name.starts_with('v') { Rendition::Video } else { Rendition::Audio };
-        self.wait(room, rendition, |channel| match channel.window().resource(name) {
-            Found::Init(bytes) | Found::Media(bytes) => Look::Found(Media(bytes)),
-            Found::NotYet => Look::Wait,
-            Found::Gone => Look::Missing(Missing::Gone),
-            Found::Unknown => Look::Missing(Missing::Unknown),
+        let rendition = if name.starts_with('v') {
+            Rendition::Video
+        } else {
+            Rendition::Audio
+        };
+        self.wait(room, rendition, |channel| {
+            match channel.window().resource(name) {
+                Found::Init(bytes) | Found::Media(bytes) => Look::Found(Media(bytes)),
+                Found::NotYet => Look::Wait,
+                Found::Gone => Look::Missing(Missing::Gone),
+                Found::Unknown => Look::Missing(Missing::Unknown),
+            }
         })
         .await
     }
 
     /// Somebody asked for a playlist: by its ticket, or, for players that drop it, by address and program.
-    pub fn saw_viewer(&self, room: &str, ticket: Option<&str>, address: Option<IpAddr>, agent: &str) {
-        let Some(channel) = self.channel(room) else { return };
-        let viewer = match ticket.filter(|ticket| !ticket.is_empty() && ticket.len() <= TICKET_BYTES_MAX) {
-            Some(ticket) => self.hasher.hash_one(ticket),
-            None => self.hasher.hash_one((address, agent)),
+    pub fn saw_viewer(
+        &self,
+        room: &str,
+        ticket: Option<&str>,
+        address: Option<IpAddr>,
+        agent: &str,
+    ) {
+        let Some(channel) = self.channel(room) else {
+            return;
         };
+        let viewer =
+            match ticket.filter(|ticket| !ticket.is_empty() && ticket.len() <= TICKET_BYTES_MAX) {
+                Some(ticket) => self.hasher.hash_one(ticket),
+                None => self.hasher.hash_one((address, agent)),
+            };
         let now = Instant::now();
         let mut viewers = lock(&channel.viewers);
         if viewers.len() >= VIEWERS_MAX && !viewers.contains_key(&viewer) {
             viewers.retain(|_, seen| now.duration_since(*seen) < VIEWER_MEMORY);
             if viewers.len() >= VIEWERS_MAX {
-                self.counters.viewers_uncounted.fetch_add(1, Ordering::Relaxed);
+                self.counters
+                    .viewers_uncounted
+                    .fetch_add(1, Ordering::Relaxed);
                 return;
             }
         }
@@ -228,7 +263,8 @@ impl Origin {
 
     /// How many watch: distinct viewers that asked for a playlist in the last ten seconds.
     pub fn viewers(&self, room: &str) -> usize {
-        self.channel(room).map_or(0, |channel| channel.viewers(Instant::now()))
+        self.channel(room)
+            .map_or(0, |channel| channel.viewers(Instant::now()))
     }
 
     /// How far a viewer who keeps to PART-HOLD-BACK is behind the programme; none when the room is not on air, or
@@ -242,7 +278,10 @@ impl Origin {
             }
             window.newest()?
         };
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let now_ms = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis();
         let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
         let age_ms = now_ms - channel.zero_unix_ms - newest.micros() / 1_000;
         Some((age_ms as f64 / 1_000.0 + channel.hold_back.as_secs_f64()).max(0.0))
@@ -252,7 +291,8 @@ impl Origin {
     pub fn sweep(&self) {
         let now = Instant::now();
         lock(&self.channels).retain(|_, channel| {
-            let keep = lock(&channel.ended).is_none_or(|ended| now.duration_since(ended) < ENDED_KEPT);
+            let keep =
+                lock(&channel.ended).is_none_or(|ended| now.duration_since(ended) < ENDED_KEPT);
             if !keep {
                 self.remember(channel);
             }
@@ -271,7 +311,10 @@ impl Origin {
         }
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
-            broadcasts: channels.iter().filter(|channel| lock(&channel.ended).is_none()).count(),
+            broadcasts: channels
+                .iter()
+                .filter(|channel| lock(&channel.ended).is_none())
+                .count(),
             viewers: channels.iter().map(|channel| channel.viewers(now)).sum(),
             blocked: self.blocked.load(Ordering::Relaxed),
             parts: windows.parts,
@@ -320,7 +363,10 @@ impl Origin {
                     deadline
                 }
             };
-            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
+            if tokio::time::timeout_at(deadline, changed.changed())
+                .await
+                .is_err()
+            {
                 self.counters.blocked_late.fetch_add(1, Ordering::Relaxed);
                 return Err(Missing::Late);
             }
@@ -331,7 +377,9 @@ impl Origin {
         let before = self.blocked.fetch_add(1, Ordering::Relaxed);
         let blocked = Blocked(&self.blocked);
         if before >= self.limits.blocked_requests {
-            self.counters.blocked_refused.fetch_add(1, Ordering::Relaxed);
+            self.counters
+                .blocked_refused
+                .fetch_add(1, Ordering::Relaxed);
             return Err(Missing::Busy);
         }
         self.counters.blocked_total.fetch_add(1, Ordering::Relaxed);
@@ -354,19 +402,29 @@ impl Live for Origin {
         let mut channels = lock(&self.channels);
         if !channels.contains_key(room) && channels.len() >= self.limits.broadcasts {
             // One that is over makes room before its minute is.
-            let over = channels.iter().find(|(_, channel)| lock(&channel.ended).is_some()).map(|(room, _)| room.clone());
+            let over = channels
+                .iter()
+                .find(|(_, channel)| lock(&channel.ended).is_some())
+                .map(|(room, _)| room.clone());
             match over.and_then(|over| channels.remove(&over)) {
                 Some(channel) => self.remember(&channel),
                 None => {
                     drop(channels);
-                    self.counters.broadcasts_refused.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!("a broadcast is not served: limits.broadcasts are on air already");
+                    self.counters
+                        .broadcasts_refused
+                        .fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(
+                        "a broadcast is not served: limits.broadcasts are on air already"
+                    );
                     return;
                 }
             }
         }
         let bytes_max = window.bytes_max.min(self.limits.broadcast_bytes);
-        let channel = Arc::new(Channel::new(WindowConfig { bytes_max, ..window }));
+        let channel = Arc::new(Channel::new(WindowConfig {
+            bytes_max,
+            ..window
+        }));
         let before = channels.insert(room.to_owned(), channel);
         drop(channels);
         if let Some(before) = before {
@@ -376,7 +434,9 @@ impl Live for Origin {
     }
 
     fn push(&self, room: &str, output: &Output) {
-        let Some(channel) = self.channel(room) else { return };
+        let Some(channel) = self.channel(room) else {
+            return;
+        };
         channel.window().push(output);
         match output {
             Output::Part(part) => channel.wake(Some(part.rendition)),
@@ -386,7 +446,9 @@ impl Live for Origin {
     }
 
     fn end(&self, room: &str) {
-        let Some(channel) = self.channel(room) else { return };
+        let Some(channel) = self.channel(room) else {
+            return;
+        };
         {
             let mut window = channel.window();
             if !window.ended() {
@@ -436,7 +498,8 @@ impl Channel {
         let mut packed = lock(&self.packed);
         let place = &mut packed[index(rendition)];
         // The held clone keeps its memory in place, so the same address is the same playlist.
-        let is_this = |(of, _): &&(Bytes, Bytes)| of.as_ptr() == body.as_ptr() && of.len() == body.len();
+        let is_this =
+            |(of, _): &&(Bytes, Bytes)| of.as_ptr() == body.as_ptr() && of.len() == body.len();
         if let Some((_, bytes)) = place.as_ref().filter(is_this) {
             return Some(bytes.clone());
         }
@@ -483,11 +546,21 @@ mod tests {
     use amphi_media::{MediaKind, MediaTime, Sample};
     use amphi_mux::{Packager, PackagerConfig};
 
-    const LIMITS: Limits = Limits { broadcasts: 2, broadcast_bytes: 1 << 20, blocked_requests: 3 };
+    const LIMITS: Limits = Limits {
+        broadcasts: 2,
+        broadcast_bytes: 1 << 20,
+        blocked_requests: 3,
+    };
 
     fn config(epoch: u64) -> WindowConfig {
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
-        WindowConfig::new(epoch, i64::try_from(now_ms).expect("before the year 292 million"))
+        let now_ms = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("after 1970")
+            .as_millis();
+        WindowConfig::new(
+            epoch,
+            i64::try_from(now_ms).expect("before the year 292 million"),
+        )
     }
 
     /// A broadcast of sound alone, made by the real packager.
@@ -504,7 +577,11 @@ mod tests {
             // AAC-LC, 48 kHz, stereo (ISO/IEC 14496-3 §1.6.2.1).
             let mut packing = PackagerConfig::new(vec![0x11, 0x90]);
             packing.video_wait = Duration::ZERO;
-            Self { origin, packager: Packager::new(packing), ticks: 0 }
+            Self {
+                origin,
+                packager: Packager::new(packing),
+                ticks: 0,
+            }
         }
 
         fn play_parts(&mut self, parts: usize) {
@@ -538,9 +615,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_room_that_is_not_on_air_has_nothing() {
         let origin = Origin::new(LIMITS);
-        assert_eq!(origin.multivariant("hall").await.err(), Some(Missing::NotOnAir));
-        assert_eq!(origin.media("hall", "v7-0-init.mp4").await.err(), Some(Missing::NotOnAir));
-        assert_eq!((origin.viewers("hall"), origin.seconds_behind("hall")), (0, None));
+        assert_eq!(
+            origin.multivariant("hall").await.err(),
+            Some(Missing::NotOnAir)
+        );
+        assert_eq!(
+            origin.media("hall", "v7-0-init.mp4").await.err(),
+            Some(Missing::NotOnAir)
+        );
+        assert_eq!(
+            (origin.viewers("hall"), origin.seconds_behind("hall")),
+            (0, None)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -548,7 +634,10 @@ mod tests {
         let mut show = on_air();
         show.play_parts(1);
         let origin = show.origin.clone();
-        let (first, second) = (text(origin.multivariant("hall").await), text(origin.multivariant("hall").await));
+        let (first, second) = (
+            text(origin.multivariant("hall").await),
+            text(origin.multivariant("hall").await),
+        );
         assert!(first.contains("audio.m3u8?v="), "{first}");
         assert_ne!(first, second);
     }
@@ -560,7 +649,11 @@ mod tests {
         let origin = show.origin.clone();
         let waiting = {
             let origin = origin.clone();
-            tokio::spawn(async move { origin.playlist("hall", Rendition::Audio, Some((0, Some(2)))).await })
+            tokio::spawn(async move {
+                origin
+                    .playlist("hall", Rendition::Audio, Some((0, Some(2))))
+                    .await
+            })
         };
         let hinted = {
             let origin = origin.clone();
@@ -574,7 +667,10 @@ mod tests {
         assert!(playlist.contains("a7-0.2.m4s\""), "{playlist}");
         let media = hinted.await.expect("no panic").expect("a part");
         assert_eq!(media.0.get(4..8), Some(&b"moof"[..]));
-        assert_eq!((origin.stats().blocked, origin.stats().blocked_total), (0, 2));
+        assert_eq!(
+            (origin.stats().blocked, origin.stats().blocked_total),
+            (0, 2)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -583,11 +679,16 @@ mod tests {
         show.play_parts(2);
         let origin = show.origin.clone();
         let start = tokio::time::Instant::now();
-        let late = origin.playlist("hall", Rendition::Audio, Some((0, Some(2)))).await;
+        let late = origin
+            .playlist("hall", Rendition::Audio, Some((0, Some(2))))
+            .await;
         assert_eq!(late.err(), Some(Missing::Late));
         assert_eq!(start.elapsed(), Duration::from_secs(12));
         assert_eq!(origin.media("hall", "a7-0.2.m4s").await, Err(Missing::Late));
-        assert_eq!((origin.stats().blocked, origin.stats().blocked_late), (0, 2));
+        assert_eq!(
+            (origin.stats().blocked, origin.stats().blocked_late),
+            (0, 2)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -596,10 +697,22 @@ mod tests {
         show.play_parts(2);
         let origin = show.origin.clone();
         let start = tokio::time::Instant::now();
-        assert_eq!(origin.playlist("hall", Rendition::Audio, Some((9, None))).await.err(), Some(Missing::TooFar));
-        assert_eq!(origin.media("hall", "a7-9.0.m4s").await, Err(Missing::Unknown));
+        assert_eq!(
+            origin
+                .playlist("hall", Rendition::Audio, Some((9, None)))
+                .await
+                .err(),
+            Some(Missing::TooFar)
+        );
+        assert_eq!(
+            origin.media("hall", "a7-9.0.m4s").await,
+            Err(Missing::Unknown)
+        );
         assert_eq!(origin.media("hall", "a6-0.0.m4s").await, Err(Missing::Gone));
-        assert_eq!(origin.media("hall", "../amphi.db").await, Err(Missing::Unknown));
+        assert_eq!(
+            origin.media("hall", "../amphi.db").await,
+            Err(Missing::Unknown)
+        );
         assert_eq!(start.elapsed(), Duration::ZERO);
         assert_eq!(origin.stats().too_far, 1);
     }
@@ -611,7 +724,12 @@ mod tests {
         let origin = show.origin.clone();
         let ask = || {
             let origin = origin.clone();
-            tokio::spawn(async move { origin.playlist("hall", Rendition::Audio, Some((0, Some(2)))).await.err() })
+            tokio::spawn(async move {
+                origin
+                    .playlist("hall", Rendition::Audio, Some((0, Some(2))))
+                    .await
+                    .err()
+            })
         };
         let waiting = [ask(), ask(), ask()];
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -644,15 +762,27 @@ mod tests {
         let origin = show.origin.clone();
         let waiting = {
             let origin = origin.clone();
-            tokio::spawn(async move { origin.playlist("hall", Rendition::Audio, Some((0, Some(2)))).await })
+            tokio::spawn(async move {
+                origin
+                    .playlist("hall", Rendition::Audio, Some((0, Some(2))))
+                    .await
+            })
         };
         tokio::time::sleep(Duration::from_millis(1)).await;
         origin.end("hall");
         assert!(text(waiting.await.expect("no panic")).contains("#EXT-X-ENDLIST"));
-        assert!(text(origin.playlist("hall", Rendition::Audio, None).await).contains("#EXT-X-ENDLIST"));
+        assert!(
+            text(origin.playlist("hall", Rendition::Audio, None).await).contains("#EXT-X-ENDLIST")
+        );
         assert_eq!(origin.seconds_behind("hall"), None);
         origin.sweep();
-        assert!(origin.playlist("hall", Rendition::Audio, None).await.is_ok(), "within the minute");
+        assert!(
+            origin
+                .playlist("hall", Rendition::Audio, None)
+                .await
+                .is_ok(),
+            "within the minute"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -675,11 +805,20 @@ mod tests {
         origin.begin("cellar", config(8));
         origin.begin("attic", config(9));
         assert_eq!(origin.stats().broadcasts_refused, 1);
-        assert_eq!(origin.multivariant("attic").await.err(), Some(Missing::NotOnAir));
+        assert_eq!(
+            origin.multivariant("attic").await.err(),
+            Some(Missing::NotOnAir)
+        );
         origin.end("hall");
         origin.begin("attic", config(10));
-        assert_eq!(origin.multivariant("hall").await.err(), Some(Missing::NotOnAir));
-        assert_eq!(origin.multivariant("attic").await.err(), Some(Missing::Late));
+        assert_eq!(
+            origin.multivariant("hall").await.err(),
+            Some(Missing::NotOnAir)
+        );
+        assert_eq!(
+            origin.multivariant("attic").await.err(),
+            Some(Missing::Late)
+        );
     }
 
     #[test]
@@ -698,7 +837,13 @@ mod tests {
 
     #[test]
     fn a_viewer_is_behind_by_the_age_of_the_newest_part_and_the_hold_back() {
-        let now_ms = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis()).expect("fits");
+        let now_ms = i64::try_from(
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .expect("after 1970")
+                .as_millis(),
+        )
+        .expect("fits");
         let mut show = Show::begin(WindowConfig::new(7, now_ms - 2_000));
         assert_eq!(show.origin.seconds_behind("hall"), None);
         show.play_parts(3);
@@ -713,8 +858,17 @@ mod tests {
         show.play_parts(1);
         let origin = show.origin.clone();
         let channel = origin.channel("hall").expect("on air");
-        let body = channel.window().playlist(Rendition::Audio).expect("a playlist");
-        let (first, second) = (channel.packed(Rendition::Audio, &body), channel.packed(Rendition::Audio, &body));
-        assert_eq!(first.expect("packed").as_ptr(), second.expect("packed").as_ptr());
+        let body = channel
+            .window()
+            .playlist(Rendition::Audio)
+            .expect("a playlist");
+        let (first, second) = (
+            channel.packed(Rendition::Audio, &body),
+            channel.packed(Rendition::Audio, &body),
+        );
+        assert_eq!(
+            first.expect("packed").as_ptr(),
+            second.expect("packed").as_ptr()
+        );
     }
 }

@@ -44,7 +44,11 @@ pub async fn server(State(app): State<App>) -> Json<ServerInfo> {
         AccessMode::Open => AccessWord::Open,
         AccessMode::Token => AccessWord::Token,
     };
-    Json(ServerInfo { version: env!("CARGO_PKG_VERSION"), access, composes: false })
+    Json(ServerInfo {
+        version: env!("CARGO_PKG_VERSION"),
+        access,
+        composes: false,
+    })
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -89,11 +93,15 @@ pub async fn join(
         return Err(ApiError::not_allowed("enter", words));
     }
     if !app.joins.allow(peer.ip(), Instant::now()) {
-        return Err(ApiError::too_many("You knock too often; try again in a minute."));
+        return Err(ApiError::too_many(
+            "You knock too often; try again in a minute.",
+        ));
     }
     let name = body.name.trim();
     if name.is_empty() || name.len() > TITLE_BYTES_MAX || name.chars().any(char::is_control) {
-        return Err(ApiError::bad_request(format!("A name has 1 to {TITLE_BYTES_MAX} bytes and no control characters.")));
+        return Err(ApiError::bad_request(format!(
+            "A name has 1 to {TITLE_BYTES_MAX} bytes and no control characters."
+        )));
     }
     let identity = identity_for(name);
     let grants = app.config.access.open_grant(&room);
@@ -106,8 +114,16 @@ pub async fn join(
         video: Some(grants.clone()),
         ..Claims::default()
     };
-    let (key, secret) = app.keys.first().expect("the server does not start without a key");
-    let answer = JoinAnswer { token: token::sign(&claims, key, secret), identity, room, grants };
+    let (key, secret) = app
+        .keys
+        .first()
+        .expect("the server does not start without a key");
+    let answer = JoinAnswer {
+        token: token::sign(&claims, key, secret),
+        identity,
+        room,
+        grants,
+    };
     Ok(([("cache-control", "no-store")], Json(answer)))
 }
 
@@ -127,8 +143,9 @@ fn identity_for(name: &str) -> String {
     let slug = slug.trim_end_matches('-');
     let slug = if slug.is_empty() { "guest" } else { slug };
     const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let random: String =
-        (0..RANDOM_LETTERS).map(|_| char::from(LETTERS[rand::rng().random_range(0..LETTERS.len())])).collect();
+    let random: String = (0..RANDOM_LETTERS)
+        .map(|_| char::from(LETTERS[rand::rng().random_range(0..LETTERS.len())]))
+        .collect();
     format!("{slug}-{random}")
 }
 
@@ -146,9 +163,13 @@ mod tests {
             (&"y".repeat(99), &format!("{}-", "y".repeat(SLUG_MAX))),
         ] {
             let identity = identity_for(name);
-            assert!(identity.starts_with(start) && identity.len() == start.len() + RANDOM_LETTERS, "{identity}");
+            assert!(
+                identity.starts_with(start) && identity.len() == start.len() + RANDOM_LETTERS,
+                "{identity}"
+            );
         }
-        let many: std::collections::BTreeSet<String> = (0..20).map(|_| identity_for("Ada")).collect();
+        let many: std::collections::BTreeSet<String> =
+            (0..20).map(|_| identity_for("Ada")).collect();
         assert!(many.len() > 15);
     }
 }

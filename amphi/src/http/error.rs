@@ -46,7 +46,14 @@ pub struct ApiError {
 
 impl ApiError {
     fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
-        Self { status, words: ErrorWords { code, action: None, message: message.into() } }
+        Self {
+            status,
+            words: ErrorWords {
+                code,
+                action: None,
+                message: message.into(),
+            },
+        }
     }
 
     pub fn bad_request(message: impl Into<String>) -> Self {
@@ -77,7 +84,8 @@ impl ApiError {
     }
 
     pub fn method_not_allowed() -> Self {
-        let message = "This address does not take that method; the Allow header names the ones it takes.";
+        let message =
+            "This address does not take that method; the Allow header names the ones it takes.";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, message)
     }
 
@@ -103,7 +111,11 @@ impl ApiError {
     pub fn failed(doing: &'static str, cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(doing, %cause, "a request failed");
         let message = format!("The server failed while {doing}; its log says why.");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Unavailable, message)
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            Code::Unavailable,
+            message,
+        )
     }
 }
 

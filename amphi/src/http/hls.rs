@@ -46,33 +46,71 @@ pub async fn file(
     Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let value = |name: &str| {
+        query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    };
     if file == "index.m3u8" {
         let playlist = app.origin.multivariant(&room).await.map_err(error)?;
         return Ok(playlist_answer(playlist, "no-store", &headers));
     }
     if let Some(rendition) = Rendition::of_playlist(&file) {
         let at = waited_for(value("_HLS_msn"), value("_HLS_part"))?;
-        let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
-        app.origin.saw_viewer(&room, value("v"), Some(peer.ip()), agent);
-        let playlist = app.origin.playlist(&room, rendition, at).await.map_err(error)?;
-        let cache = if at.is_some() { BLOCKED_CACHE } else { PLAYLIST_CACHE };
+        let agent = headers
+            .get(header::USER_AGENT)
+            .and_then(|agent| agent.to_str().ok())
+            .unwrap_or("");
+        app.origin
+            .saw_viewer(&room, value("v"), Some(peer.ip()), agent);
+        let playlist = app
+            .origin
+            .playlist(&room, rendition, at)
+            .await
+            .map_err(error)?;
+        let cache = if at.is_some() {
+            BLOCKED_CACHE
+        } else {
+            PLAYLIST_CACHE
+        };
         return Ok(playlist_answer(playlist, cache, &headers));
     }
     let media = app.origin.media(&room, &file).await.map_err(error)?;
-    let content_type = if file.starts_with('a') { "audio/mp4" } else { "video/mp4" };
-    Ok(([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, MEDIA_CACHE)], media.0).into_response())
+    let content_type = if file.starts_with('a') {
+        "audio/mp4"
+    } else {
+        "video/mp4"
+    };
+    Ok((
+        [
+            (header::CONTENT_TYPE, content_type),
+            (header::CACHE_CONTROL, MEDIA_CACHE),
+        ],
+        media.0,
+    )
+        .into_response())
 }
 
 /// The delivery directives (RFC 8216bis §6.2.5.2). Ones that we do not know are ignored, as it asks for.
-fn waited_for(msn: Option<&str>, part: Option<&str>) -> Result<Option<(u64, Option<u32>)>, ApiError> {
-    let nonsense = |name: &str| ApiError::bad_request(format!("{name} is not a number that a playlist could reach."));
+fn waited_for(
+    msn: Option<&str>,
+    part: Option<&str>,
+) -> Result<Option<(u64, Option<u32>)>, ApiError> {
+    let nonsense = |name: &str| {
+        ApiError::bad_request(format!(
+            "{name} is not a number that a playlist could reach."
+        ))
+    };
     match (msn, part) {
         (None, None) => Ok(None),
         (None, Some(_)) => Err(ApiError::bad_request("_HLS_part needs _HLS_msn.")),
         (Some(msn), part) => {
             let msn = msn.parse().map_err(|_| nonsense("_HLS_msn"))?;
-            let part = part.map(str::parse).transpose().map_err(|_| nonsense("_HLS_part"))?;
+            let part = part
+                .map(str::parse)
+                .transpose()
+                .map_err(|_| nonsense("_HLS_part"))?;
             Ok(Some((msn, part)))
         }
     }
@@ -80,12 +118,17 @@ fn waited_for(msn: Option<&str>, part: Option<&str>) -> Result<Option<(u64, Opti
 
 fn playlist_answer(playlist: Playlist, cache: &'static str, headers: &HeaderMap) -> Response {
     let common = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.apple.mpegurl")),
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/vnd.apple.mpegurl"),
+        ),
         (header::CACHE_CONTROL, HeaderValue::from_static(cache)),
         (header::VARY, HeaderValue::from_static("accept-encoding")),
     ];
     match playlist.packed {
-        Some(packed) if gzip::is_taken(headers) => (common, [(header::CONTENT_ENCODING, "gzip")], packed).into_response(),
+        Some(packed) if gzip::is_taken(headers) => {
+            (common, [(header::CONTENT_ENCODING, "gzip")], packed).into_response()
+        }
         _ => (common, playlist.body).into_response(),
     }
 }
@@ -96,7 +139,9 @@ fn error(missing: Missing) -> ApiError {
         Missing::Unknown => ApiError::not_found("There is no such file in this broadcast."),
         Missing::Gone => ApiError::gone("That is too long ago: read the playlist again."),
         Missing::TooFar => ApiError::bad_request("That is too far ahead: read the playlist again."),
-        Missing::Busy => ApiError::unavailable("Too many players are waiting; try again in a moment."),
+        Missing::Busy => {
+            ApiError::unavailable("Too many players are waiting; try again in a moment.")
+        }
         Missing::Late => ApiError::unavailable("It did not come in time."),
     }
 }
@@ -110,9 +155,13 @@ mod tests {
         assert_eq!(waited_for(None, None), Ok(None));
         assert_eq!(waited_for(Some("7"), None), Ok(Some((7, None))));
         assert_eq!(waited_for(Some("7"), Some("2")), Ok(Some((7, Some(2)))));
-        for (msn, part) in
-            [(None, Some("1")), (Some("-1"), None), (Some("x"), None), (Some("99999999999999999999"), None), (Some("1"), Some("1.5"))]
-        {
+        for (msn, part) in [
+            (None, Some("1")),
+            (Some("-1"), None),
+            (Some("x"), None),
+            (Some("99999999999999999999"), None),
+            (Some("1"), Some("1.5")),
+        ] {
             assert!(waited_for(msn, part).is_err(), "{msn:?} {part:?}");
         }
     }

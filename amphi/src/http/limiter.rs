@@ -51,7 +51,10 @@ impl Limiter {
                 return false;
             }
         }
-        let bucket = buckets.entry(key).or_insert(Bucket { left: self.at_once, at: now });
+        let bucket = buckets.entry(key).or_insert(Bucket {
+            left: self.at_once,
+            at: now,
+        });
         bucket.left = self.filled(bucket, now);
         bucket.at = now;
         if bucket.left < 1.0 {
@@ -81,7 +84,9 @@ impl Limiter {
 /// Who has one IPv6 address has 2^64 of them.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
+            address.to_bits() & !u128::from(u64::MAX),
+        )),
         v4 => v4,
     }
 }
@@ -101,7 +106,10 @@ mod tests {
         let ada = address("192.0.2.1");
         let came: Vec<bool> = (0..3).map(|_| limiter.allow(ada, start)).collect();
         assert_eq!((came, limiter.refused()), (vec![true, true, false], 1));
-        assert!(limiter.allow(address("192.0.2.2"), start), "another's bucket is another");
+        assert!(
+            limiter.allow(address("192.0.2.2"), start),
+            "another's bucket is another"
+        );
         assert!(limiter.allow(ada, start + Duration::from_secs(1)));
         assert!(!limiter.allow(ada, start + Duration::from_secs(1)));
     }
@@ -118,7 +126,10 @@ mod tests {
     fn this_machine_is_let_through() {
         let (limiter, now) = (Limiter::new(1, 1), Instant::now());
         for own in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
-            assert!(limiter.allow(address(own), now) && limiter.allow(address(own), now), "{own}");
+            assert!(
+                limiter.allow(address(own), now) && limiter.allow(address(own), now),
+                "{own}"
+            );
         }
     }
 

@@ -65,8 +65,13 @@ pub fn tls(cert: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
     let chain = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(|| format!("reading the TLS certificate {}", cert.display()))?;
-    anyhow::ensure!(!chain.is_empty(), "there is no certificate in {} (PEM is expected)", cert.display());
-    let private = PrivateKeyDer::from_pem_file(key).with_context(|| format!("reading the TLS key {}", key.display()))?;
+    anyhow::ensure!(
+        !chain.is_empty(),
+        "there is no certificate in {} (PEM is expected)",
+        cert.display()
+    );
+    let private = PrivateKeyDer::from_pem_file(key)
+        .with_context(|| format!("reading the TLS key {}", key.display()))?;
     let mut config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(chain, private)
@@ -85,7 +90,9 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) {
-    let free = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+    let free = Arc::new(Semaphore::new(
+        limits.connections.min(Semaphore::MAX_PERMITS),
+    ));
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -93,7 +100,11 @@ pub async fn serve(
             counters.waited_full.fetch_add(1, Ordering::Relaxed);
         }
         let next = async {
-            let permit = free.clone().acquire_owned().await.expect("the semaphore is never closed");
+            let permit = free
+                .clone()
+                .acquire_owned()
+                .await
+                .expect("the semaphore is never closed");
             (listener.accept().await, permit)
         };
         let (accepted, permit) = tokio::select! {
@@ -110,7 +121,12 @@ pub async fn serve(
             }
         };
         counters.accepted.fetch_add(1, Ordering::Relaxed);
-        let (tls, router, limits, counters) = (tls.clone(), router.clone(), limits.clone(), counters.clone());
+        let (tls, router, limits, counters) = (
+            tls.clone(),
+            router.clone(),
+            limits.clone(),
+            counters.clone(),
+        );
         let watcher = graceful.watcher();
         tokio::spawn(async move {
             connection(stream, peer, tls, router, &limits, &counters, watcher).await;
@@ -119,7 +135,10 @@ pub async fn serve(
         });
     }
     drop(listener);
-    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(grace, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::info!("some connections were still open when the time to drain was over");
     }
 }
@@ -136,7 +155,10 @@ async fn connection(
     // A playlist is one small write that somebody waits for.
     let _ = stream.set_nodelay(true);
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head_timeout);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -153,22 +175,36 @@ async fn connection(
         None => {
             let io = TokioIo::new(Impatient::new(stream));
             let builder = builder.http1_only();
-            watcher.watch(builder.serve_connection_with_upgrades(io, service)).await
+            watcher
+                .watch(builder.serve_connection_with_upgrades(io, service))
+                .await
         }
         Some(tls) => {
-            let Ok(Ok(stream)) = tokio::time::timeout(limits.head_timeout, tls.accept(stream)).await else {
+            let Ok(Ok(stream)) =
+                tokio::time::timeout(limits.head_timeout, tls.accept(stream)).await
+            else {
                 counters.tls_failed.fetch_add(1, Ordering::Relaxed);
                 return;
             };
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let io = TokioIo::new(Impatient::new(stream));
-            let builder = if http2 { builder.http2_only() } else { builder.http1_only() };
-            watcher.watch(builder.serve_connection_with_upgrades(io, service)).await
+            let builder = if http2 {
+                builder.http2_only()
+            } else {
+                builder.http1_only()
+            };
+            watcher
+                .watch(builder.serve_connection_with_upgrades(io, service))
+                .await
         }
     };
     if let Err(error) = done {
-        let timed_out = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout)
-            || error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
+        let timed_out = error
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(hyper::Error::is_timeout)
+            || error
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
         if timed_out {
             counters.timed_out.fetch_add(1, Ordering::Relaxed);
         }
@@ -185,10 +221,18 @@ struct Impatient<S> {
 
 impl<S> Impatient<S> {
     fn new(stream: S) -> Self {
-        Self { stream, moved: Instant::now(), alarm: Box::pin(tokio::time::sleep(IDLE_MAX)) }
+        Self {
+            stream,
+            moved: Instant::now(),
+            alarm: Box::pin(tokio::time::sleep(IDLE_MAX)),
+        }
     }
 
-    fn waited<T>(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn waited<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        poll: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if poll.is_ready() {
             self.moved = Instant::now();
             return poll;
@@ -198,7 +242,10 @@ impl<S> Impatient<S> {
             ready!(self.alarm.as_mut().poll(context));
             let due = self.moved + IDLE_MAX;
             if Instant::now() >= due {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing moved")));
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "nothing moved",
+                )));
             }
             self.alarm.as_mut().reset(due);
         }
@@ -206,7 +253,11 @@ impl<S> Impatient<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let poll = Pin::new(&mut this.stream).poll_read(context, into);
         this.waited(context, poll)
@@ -214,7 +265,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let poll = Pin::new(&mut this.stream).poll_write(context, bytes);
         this.waited(context, poll)

@@ -108,7 +108,11 @@ impl App {
     /// What was set for a room: through the API, else in the configuration.
     async fn settings(&self, room: &str) -> Result<RoomSettings, ApiError> {
         let name = room.to_owned();
-        let set = self.stored("reading the room's settings", move |store| store.settings(&name)).await?;
+        let set = self
+            .stored("reading the room's settings", move |store| {
+                store.settings(&name)
+            })
+            .await?;
         Ok(set.unwrap_or_else(|| configured(&self.config, room)))
     }
 }
@@ -116,7 +120,11 @@ impl App {
 /// What the configuration says of a room.
 pub fn configured(config: &Config, room: &str) -> RoomSettings {
     let (title, broadcast, record) = config.room(room);
-    RoomSettings { title, broadcast, record }
+    RoomSettings {
+        title,
+        broadcast,
+        record,
+    }
 }
 
 /// The documented routes: the API, and the files and sockets beside it.
@@ -144,7 +152,9 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(rtc::validate))
         .routes(routes!(rtc::validate_v1))
         .layer(from_fn(for_every_origin));
-    OpenApiRouter::with_openapi(openapi::frame()).merge(api).merge(elsewhere)
+    OpenApiRouter::with_openapi(openapi::frame())
+        .merge(api)
+        .merge(elsewhere)
 }
 
 /// Every route of the server.
@@ -178,26 +188,45 @@ async fn for_every_origin(request: Request, next: Next) -> Response {
         ("access-control-allow-origin", "*"),
         ("access-control-allow-methods", "GET, HEAD, OPTIONS"),
         ("access-control-allow-headers", "authorization, range"),
-        ("access-control-expose-headers", "content-length, content-range, date"),
+        (
+            "access-control-expose-headers",
+            "content-length, content-range, date",
+        ),
         ("access-control-max-age", "86400"),
     ] {
-        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        response.headers_mut().insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
     }
     response
 }
 
 /// Counts every request by its route, and says to browsers that a type is a type.
-async fn count(axum::extract::State(app): axum::extract::State<App>, request: Request, next: Next) -> Response {
+async fn count(
+    axum::extract::State(app): axum::extract::State<App>,
+    request: Request,
+    next: Next,
+) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = next.run(request).await;
-    app.requests.count(route.as_ref().map_or("pages", MatchedPath::as_str), response.status());
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    app.requests.count(
+        route.as_ref().map_or("pages", MatchedPath::as_str),
+        response.status(),
+    );
+    response.headers_mut().insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     response
 }
 
 /// An error's text as a sentence for people.
 fn sentence(text: &str) -> String {
     let mut characters = text.chars();
-    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let first = characters
+        .next()
+        .map(|first| first.to_uppercase().to_string())
+        .unwrap_or_default();
     format!("{first}{}.", characters.as_str().trim_end_matches('.'))
 }

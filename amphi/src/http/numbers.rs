@@ -28,5 +28,11 @@ pub async fn readyz(State(app): State<App>) -> (StatusCode, &'static str) {
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = str)))]
 pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
     // https://prometheus.io/docs/instrumenting/exposition_formats/
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::page(&app))
+    (
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        metrics::page(&app),
+    )
 }

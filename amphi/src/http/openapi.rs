@@ -13,7 +13,10 @@ pub fn frame() -> OpenApi {
             .into(),
     );
     let mut components = Components::new();
-    components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    components.add_security_scheme(
+        "token",
+        SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
+    );
     let mut document = OpenApi::new(info, utoipa::openapi::Paths::new());
     document.components = Some(components);
     document

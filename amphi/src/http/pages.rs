@@ -27,7 +27,10 @@ const SECURITY_HEADERS: &[(&str, &str)] = &[
     ("x-frame-options", "DENY"),
     ("referrer-policy", "no-referrer"),
     ("cross-origin-opener-policy", "same-origin"),
-    ("permissions-policy", "camera=(self), microphone=(self), display-capture=(self), geolocation=()"),
+    (
+        "permissions-policy",
+        "camera=(self), microphone=(self), display-capture=(self), geolocation=()",
+    ),
 ];
 
 /// Smaller files are not worth packing.
@@ -52,11 +55,16 @@ fn files() -> &'static BTreeMap<String, Page> {
                     std::borrow::Cow::Owned(bytes) => Bytes::from(bytes),
                 };
                 let content_type = content_type(&path);
-                let hash: String = file.metadata.sha256_hash()[..12].iter().map(|byte| format!("{byte:02x}")).collect();
+                let hash: String = file.metadata.sha256_hash()[..12]
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect();
                 let page = Page {
                     packed: packed(&body, &content_type),
-                    content_type: HeaderValue::from_str(&content_type).expect("media types are ASCII"),
-                    tag: HeaderValue::from_str(&format!("\"{hash}\"")).expect("hexadecimal digits are ASCII"),
+                    content_type: HeaderValue::from_str(&content_type)
+                        .expect("media types are ASCII"),
+                    tag: HeaderValue::from_str(&format!("\"{hash}\""))
+                        .expect("hexadecimal digits are ASCII"),
                     body,
                 };
                 (path, page)
@@ -68,11 +76,20 @@ fn files() -> &'static BTreeMap<String, Page> {
 fn content_type(path: &str) -> String {
     let kind = mime_guess::from_path(path).first_or_octet_stream();
     let text = kind.type_() == "text" || kind.subtype() == "json" || kind.subtype() == "javascript";
-    if text { format!("{kind}; charset=utf-8") } else { kind.to_string() }
+    if text {
+        format!("{kind}; charset=utf-8")
+    } else {
+        kind.to_string()
+    }
 }
 
 fn packed(body: &Bytes, content_type: &str) -> Option<Bytes> {
-    let shrinks = ["text/", "application/javascript", "application/json", "image/svg"];
+    let shrinks = [
+        "text/",
+        "application/javascript",
+        "application/json",
+        "image/svg",
+    ];
     if body.len() < PACK_BYTES_MIN || !shrinks.iter().any(|start| content_type.starts_with(start)) {
         return None;
     }
@@ -83,29 +100,48 @@ fn packed(body: &Bytes, content_type: &str) -> Option<Bytes> {
 pub async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let mut response = find(&method, uri.path(), &headers);
     for &(name, value) in SECURITY_HEADERS {
-        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        response.headers_mut().insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
     }
     response
 }
 
 fn find(method: &Method, path: &str, headers: &HeaderMap) -> Response {
     if method != Method::GET && method != Method::HEAD {
-        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], "pages are for reading\n").into_response();
+        return (
+            StatusCode::METHOD_NOT_ALLOWED,
+            [(header::ALLOW, "GET, HEAD")],
+            "pages are for reading\n",
+        )
+            .into_response();
     }
     let Ok(path) = percent_decode_str(path).decode_utf8() else {
         return (StatusCode::BAD_REQUEST, "this address is not UTF-8\n").into_response();
     };
     let files = files();
     let Some(index) = files.get("index.html") else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "pages were not built: run ./run\n").into_response();
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "pages were not built: run ./run\n",
+        )
+            .into_response();
     };
     if is_page(&path) {
         return answer(index, StatusCode::OK, "no-cache", headers);
     }
     match files.get(path.trim_start_matches('/')) {
-        Some(file) if path.starts_with("/assets/") => answer(file, StatusCode::OK, "public, max-age=31536000, immutable", headers),
+        Some(file) if path.starts_with("/assets/") => answer(
+            file,
+            StatusCode::OK,
+            "public, max-age=31536000, immutable",
+            headers,
+        ),
         Some(file) if path != "/index.html" => answer(file, StatusCode::OK, "no-cache", headers),
-        _ if path.starts_with("/assets/") => (StatusCode::NOT_FOUND, "no such file\n").into_response(),
+        _ if path.starts_with("/assets/") => {
+            (StatusCode::NOT_FOUND, "no such file\n").into_response()
+        }
         _ => answer(index, StatusCode::NOT_FOUND, "no-store", headers),
     }
 }
@@ -117,14 +153,19 @@ fn is_page(path: &str) -> bool {
     }
     let mut parts = path.trim_start_matches('/').split('/');
     match (parts.next(), parts.next(), parts.next()) {
-        (Some("join" | "stage" | "watch"), Some(room), None) => amphi_policy::name::room(room).is_ok(),
+        (Some("join" | "stage" | "watch"), Some(room), None) => {
+            amphi_policy::name::room(room).is_ok()
+        }
         (Some("recording"), Some(id), None) => !id.is_empty(),
         _ => false,
     }
 }
 
 fn answer(page: &Page, status: StatusCode, cache: &'static str, headers: &HeaderMap) -> Response {
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|tag| tag == page.tag);
+    let known = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .any(|tag| tag == page.tag);
     let common = [
         (header::ETAG, page.tag.clone()),
         (header::CACHE_CONTROL, HeaderValue::from_static(cache)),
@@ -135,9 +176,14 @@ fn answer(page: &Page, status: StatusCode, cache: &'static str, headers: &Header
     }
     let typed = [(header::CONTENT_TYPE, page.content_type.clone())];
     match &page.packed {
-        Some(packed) if gzip::is_taken(headers) => {
-            (status, common, typed, [(header::CONTENT_ENCODING, "gzip")], packed.clone()).into_response()
-        }
+        Some(packed) if gzip::is_taken(headers) => (
+            status,
+            common,
+            typed,
+            [(header::CONTENT_ENCODING, "gzip")],
+            packed.clone(),
+        )
+            .into_response(),
         _ => (status, common, typed, page.body.clone()).into_response(),
     }
 }
@@ -148,10 +194,26 @@ mod tests {
 
     #[test]
     fn page_addresses_are_the_listed_ones_with_a_room_that_can_be() {
-        for page in ["/", "/join/hall", "/stage/Ålesund 2", "/watch/a", "/recording/20260101-x"] {
+        for page in [
+            "/",
+            "/join/hall",
+            "/stage/Ålesund 2",
+            "/watch/a",
+            "/recording/20260101-x",
+        ] {
             assert!(is_page(page), "{page}");
         }
-        for other in ["/join", "/join/", "/stage/a/b", "/watch/<b>", "/watch/..", "/recording/", "/index.html", "//", "/admin"] {
+        for other in [
+            "/join",
+            "/join/",
+            "/stage/a/b",
+            "/watch/<b>",
+            "/watch/..",
+            "/recording/",
+            "/index.html",
+            "//",
+            "/admin",
+        ] {
             assert!(!is_page(other), "{other}");
         }
     }

@@ -62,8 +62,13 @@ pub struct RecordingBody {
 /// All recordings, newest first.
 #[utoipa::path(get, path = "/api/recordings", responses((status = 200, body = RecordingList)))]
 pub async fn list(State(app): State<App>) -> Result<Json<RecordingList>, ApiError> {
-    let recordings = app.stored("listing the recordings", |store| store.recordings()).await?;
-    let recordings = recordings.into_iter().map(|recording| body(&app, recording)).collect();
+    let recordings = app
+        .stored("listing the recordings", |store| store.recordings())
+        .await?;
+    let recordings = recordings
+        .into_iter()
+        .map(|recording| body(&app, recording))
+        .collect();
     Ok(Json(RecordingList { recordings }))
 }
 
@@ -74,18 +79,26 @@ pub async fn list(State(app): State<App>) -> Result<Json<RecordingList>, ApiErro
     params(("id" = String, Path)),
     responses((status = 200, body = RecordingBody), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
-pub async fn one(State(app): State<App>, RecordingId(id): RecordingId) -> Result<Json<RecordingBody>, ApiError> {
+pub async fn one(
+    State(app): State<App>,
+    RecordingId(id): RecordingId,
+) -> Result<Json<RecordingBody>, ApiError> {
     let recording = find(&app, id).await?;
     Ok(Json(body(&app, recording)))
 }
 
 fn body(app: &App, recording: Recording) -> RecordingBody {
     let running = recording.state == RecordingState::Recording;
-    let live = running.then(|| app.programs.state(&recording.room)).flatten().and_then(|program| program.recording);
+    let live = running
+        .then(|| app.programs.state(&recording.room))
+        .flatten()
+        .and_then(|program| program.recording);
     let live = live.filter(|live| live.id == recording.id);
     // The store is told now and then; who records knows it now.
     let duration = match &live {
-        Some(_) => SystemTime::now().duration_since(recording.started).unwrap_or_default(),
+        Some(_) => SystemTime::now()
+            .duration_since(recording.started)
+            .unwrap_or_default(),
         None => recording.duration,
     };
     RecordingBody {
@@ -94,7 +107,9 @@ fn body(app: &App, recording: Recording) -> RecordingBody {
         started: rfc3339(recording.started),
         duration_s: (duration.as_secs_f64() * 1_000.0).round() / 1_000.0,
         state: recording.state.word(),
-        gaps: live.as_ref().map_or(recording.gaps, |live| live.gauge.gaps()),
+        gaps: live
+            .as_ref()
+            .map_or(recording.gaps, |live| live.gauge.gaps()),
         size_bytes: live.map_or(recording.size_bytes, |live| live.gauge.bytes()),
         id: recording.id,
         room: recording.room,
@@ -125,20 +140,29 @@ pub async fn playlist(
     };
     let text = match made {
         Ok(Ok(Some(text))) => text,
-        Ok(Ok(None)) => return Err(ApiError::not_found("There is nothing to play in this recording yet.")),
+        Ok(Ok(None)) => {
+            return Err(ApiError::not_found(
+                "There is nothing to play in this recording yet.",
+            ));
+        }
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => return Err(no_file()),
         Ok(Err(error)) => return Err(ApiError::failed("reading a recording", &error)),
         Err(error) => return Err(ApiError::failed("reading a recording", &error)),
     };
     let common = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.apple.mpegurl")),
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/vnd.apple.mpegurl"),
+        ),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         (header::VARY, HeaderValue::from_static("accept-encoding")),
     ];
-    Ok(match gzip::pack(&text).filter(|_| gzip::is_taken(&headers)) {
-        Some(packed) => (common, [(header::CONTENT_ENCODING, "gzip")], packed).into_response(),
-        None => (common, text).into_response(),
-    })
+    Ok(
+        match gzip::pack(&text).filter(|_| gzip::is_taken(&headers)) {
+            Some(packed) => (common, [(header::CONTENT_ENCODING, "gzip")], packed).into_response(),
+            None => (common, text).into_response(),
+        },
+    )
 }
 
 /// The recording as one fragmented MP4, whole or in part.
@@ -154,19 +178,29 @@ pub async fn playlist(
         (status = 416, description = "Beyond the end"),
     )
 )]
-pub async fn file(State(app): State<App>, RecordingId(id): RecordingId, request: Request) -> Result<Response, ApiError> {
+pub async fn file(
+    State(app): State<App>,
+    RecordingId(id): RecordingId,
+    request: Request,
+) -> Result<Response, ApiError> {
     find(&app, id.clone()).await?;
     let served = ServeFile::new(path(&app, &id)).oneshot(request).await;
-    let mut response = served.map(|response| response.map(Body::new)).expect("serving a file cannot fail");
+    let mut response = served
+        .map(|response| response.map(Body::new))
+        .expect("serving a file cannot fail");
     if response.status() == axum::http::StatusCode::NOT_FOUND {
         return Err(no_file());
     }
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(response)
 }
 
 async fn find(app: &App, id: String) -> Result<Recording, ApiError> {
-    let found = app.stored("looking for a recording", move |store| store.recording(&id)).await?;
+    let found = app
+        .stored("looking for a recording", move |store| store.recording(&id))
+        .await?;
     found.ok_or_else(|| ApiError::not_found("There is no such recording."))
 }
 

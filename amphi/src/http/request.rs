@@ -37,7 +37,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Identity {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let identity = path_parameter(parts, state, "identity").await?;
-        name::identity(&identity).map_err(|bad| ApiError::bad_request(sentence(&bad.to_string())))?;
+        name::identity(&identity)
+            .map_err(|bad| ApiError::bad_request(sentence(&bad.to_string())))?;
         Ok(Self(identity))
     }
 }
@@ -50,7 +51,9 @@ impl<S: Send + Sync> FromRequestParts<S> for RecordingId {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let id = path_parameter(parts, state, "id").await?;
         if file_of(Path::new(""), &id).is_none() {
-            return Err(ApiError::bad_request("A recording's id has a-z, 0-9 and - only."));
+            return Err(ApiError::bad_request(
+                "A recording's id has a-z, 0-9 and - only.",
+            ));
         }
         Ok(Self(id))
     }
@@ -66,11 +69,18 @@ impl<S: Send + Sync> FromRequestParts<S> for FileName {
     }
 }
 
-async fn path_parameter<S: Send + Sync>(parts: &mut Parts, state: &S, wanted: &str) -> Result<String, ApiError> {
+async fn path_parameter<S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    wanted: &str,
+) -> Result<String, ApiError> {
     let parameters = RawPathParams::from_request_parts(parts, state)
         .await
         .map_err(|_| ApiError::bad_request("This address is not UTF-8."))?;
-    let found = parameters.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.to_owned());
+    let found = parameters
+        .iter()
+        .find(|(name, _)| *name == wanted)
+        .map(|(_, value)| value.to_owned());
     found.ok_or_else(|| ApiError::bad_request(format!("This address names no {wanted}.")))
 }
 
@@ -80,7 +90,10 @@ pub struct Bearer(pub Claims);
 impl Bearer {
     /// What it allows in a room.
     pub fn grants(&self, room: &str) -> Grants {
-        self.0.video.as_ref().map_or_else(Grants::none, |video| Grants::from_token(video, room))
+        self.0
+            .video
+            .as_ref()
+            .map_or_else(Grants::none, |video| Grants::from_token(video, room))
     }
 }
 
@@ -101,7 +114,10 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// Seconds since 1970.
 pub fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 /// A JSON body; an empty body is read as `{}`.
@@ -110,10 +126,15 @@ pub struct JsonBody<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let bytes = Bytes::from_request(request, state).await.map_err(too_large_or_broken)?;
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(too_large_or_broken)?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        let value = serde_json::from_slice(text)
-            .map_err(|error| ApiError::bad_request(format!("The body is not the JSON that is expected here: {error}.")))?;
+        let value = serde_json::from_slice(text).map_err(|error| {
+            ApiError::bad_request(format!(
+                "The body is not the JSON that is expected here: {error}."
+            ))
+        })?;
         Ok(Self(value))
     }
 }
@@ -133,7 +154,8 @@ mod tests {
     #[test]
     fn a_bearer_token_is_read_whatever_the_case_of_the_scheme() {
         let read = |value: &'static str| {
-            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(value))]);
+            let headers =
+                HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(value))]);
             bearer(&headers).map(str::to_owned)
         };
         assert_eq!(read("Bearer abc").as_deref(), Some("abc"));

@@ -19,7 +19,11 @@ use crate::program::ProgramState;
 use crate::store::RoomSettings;
 
 /// What stays as it is in an address (RFC 3986 §2.3).
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct RoomList {
@@ -114,18 +118,29 @@ pub struct Recording {
 /// Rooms that somebody is in or that are on air.
 #[utoipa::path(get, path = "/api/rooms", responses((status = 200, body = RoomList), (status = 503, body = ErrorBody)))]
 pub async fn list(State(app): State<App>) -> Result<Json<RoomList>, ApiError> {
-    let open = app.house.rooms().await.map_err(|error| ApiError::unavailable(super::sentence(&error.to_string())))?;
-    let rooms = open.into_iter().map(|snapshot| summary(&app, snapshot)).collect();
+    let open = app
+        .house
+        .rooms()
+        .await
+        .map_err(|error| ApiError::unavailable(super::sentence(&error.to_string())))?;
+    let rooms = open
+        .into_iter()
+        .map(|snapshot| summary(&app, snapshot))
+        .collect();
     Ok(Json(RoomList { rooms }))
 }
 
 fn summary(app: &App, snapshot: RoomSnapshot) -> RoomSummary {
     let program = app.programs.state(&snapshot.room);
-    let broadcasting = program.and_then(|program| program.broadcasting).filter(|_| snapshot.broadcast.is_some());
+    let broadcasting = program
+        .and_then(|program| program.broadcasting)
+        .filter(|_| snapshot.broadcast.is_some());
     RoomSummary {
         viewers: app.origin.viewers(&snapshot.room),
         members: snapshot.members.len(),
-        on_air: broadcasting.as_ref().is_some_and(|broadcasting| broadcasting.on_air),
+        on_air: broadcasting
+            .as_ref()
+            .is_some_and(|broadcasting| broadcasting.on_air),
         started: broadcasting.map(|broadcasting| rfc3339(broadcasting.started)),
         room: snapshot.room,
         title: snapshot.title,
@@ -148,7 +163,11 @@ pub async fn state_of(app: &App, room: &str) -> Result<RoomState, ApiError> {
         Outcome::Snapshot(snapshot) => *snapshot,
         Outcome::Done | Outcome::NotFound | Outcome::Refused(_) | Outcome::Unavailable(_) => {
             let title = app.settings(room).await?.title;
-            RoomSnapshot { room: room.to_owned(), title, ..RoomSnapshot::default() }
+            RoomSnapshot {
+                room: room.to_owned(),
+                title,
+                ..RoomSnapshot::default()
+            }
         }
     };
     let program = app.programs.state(room);
@@ -180,14 +199,25 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
     let on_air = broadcasting.is_some_and(|broadcasting| broadcasting.on_air);
     let shown = program.and_then(|program| program.on_air_member);
     Broadcast {
-        state: if on_air { BroadcastState::OnAir } else { BroadcastState::Starting },
+        state: if on_air {
+            BroadcastState::OnAir
+        } else {
+            BroadcastState::Starting
+        },
         program: program.map(|program| program.program),
         requested: Some(program_word(requested)),
         hls: Some(hls_path(&snapshot.room)),
         // A hidden member is not in the snapshot, and so is not named.
-        on_air_member: snapshot.members.iter().find(|member| Some(member.member) == shown).map(Name::from),
+        on_air_member: snapshot
+            .members
+            .iter()
+            .find(|member| Some(member.member) == shown)
+            .map(Name::from),
         started: broadcasting.map(|broadcasting| rfc3339(broadcasting.started)),
-        seconds_behind: app.origin.seconds_behind(&snapshot.room).map(|seconds| (seconds * 10.0).round() / 10.0),
+        seconds_behind: app
+            .origin
+            .seconds_behind(&snapshot.room)
+            .map(|seconds| (seconds * 10.0).round() / 10.0),
         viewers,
         note: program.and_then(|program| program.note.clone()),
     }
@@ -195,7 +225,12 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
 
 fn recording(snapshot: &RoomSnapshot, program: Option<&ProgramState>) -> Recording {
     if !snapshot.recording {
-        return Recording { state: "off", id: None, started: None, gaps: 0 };
+        return Recording {
+            state: "off",
+            id: None,
+            started: None,
+            gaps: 0,
+        };
     }
     let running = program.and_then(|program| program.recording.as_ref());
     Recording {
@@ -220,7 +255,10 @@ impl From<MemberSnapshot> for Member {
 
 impl From<&MemberSnapshot> for Name {
     fn from(member: &MemberSnapshot) -> Self {
-        Self { identity: member.identity.clone(), name: member.name.clone() }
+        Self {
+            identity: member.identity.clone(),
+            name: member.name.clone(),
+        }
     }
 }
 
@@ -252,7 +290,11 @@ pub struct SettingsBody {
 
 impl From<RoomSettings> for SettingsBody {
     fn from(settings: RoomSettings) -> Self {
-        Self { title: settings.title, broadcast: settings.broadcast, record: settings.record }
+        Self {
+            title: settings.title,
+            broadcast: settings.broadcast,
+            record: settings.record,
+        }
     }
 }
 
@@ -272,7 +314,10 @@ pub struct SettingsChange {
     params(("room" = String, Path)),
     responses((status = 200, body = SettingsBody), (status = 400, body = ErrorBody))
 )]
-pub async fn settings(State(app): State<App>, Room(room): Room) -> Result<Json<SettingsBody>, ApiError> {
+pub async fn settings(
+    State(app): State<App>,
+    Room(room): Room,
+) -> Result<Json<SettingsBody>, ApiError> {
     Ok(Json(app.settings(&room).await?.into()))
 }
 
@@ -297,8 +342,14 @@ pub async fn put_settings(
     JsonBody(change): JsonBody<SettingsChange>,
 ) -> Result<Json<SettingsBody>, ApiError> {
     bearer.grants(&room).allows(Action::Configure)?;
-    if change.title.as_ref().is_some_and(|title| title.len() > TITLE_BYTES_MAX || title.chars().any(char::is_control)) {
-        return Err(ApiError::bad_request(format!("A title has at most {TITLE_BYTES_MAX} bytes and no control characters.")));
+    if change
+        .title
+        .as_ref()
+        .is_some_and(|title| title.len() > TITLE_BYTES_MAX || title.chars().any(char::is_control))
+    {
+        return Err(ApiError::bad_request(format!(
+            "A title has at most {TITLE_BYTES_MAX} bytes and no control characters."
+        )));
     }
     let before = app.settings(&room).await?;
     let settings = RoomSettings {
@@ -307,9 +358,13 @@ pub async fn put_settings(
         record: change.record.unwrap_or(before.record),
     };
     let (name, value) = (room.clone(), settings.clone());
-    app.stored("writing the room's settings", move |store| store.put_settings(&name, &value)).await?;
+    app.stored("writing the room's settings", move |store| {
+        store.put_settings(&name, &value)
+    })
+    .await?;
     // If the room is open it behaves so from now on; else it will when it opens.
-    app.ask(&room, Command::Configure(for_room(&settings))).await?;
+    app.ask(&room, Command::Configure(for_room(&settings)))
+        .await?;
     Ok(Json(settings.into()))
 }
 
@@ -371,8 +426,14 @@ pub async fn change_member(
     by.allows(Action::Moderate)?;
     let known = SourceSet::ALL.names();
     let named = change.can_publish_sources.iter().flatten().flatten();
-    if let Some(strange) = named.into_iter().find(|name| !known.contains(&name.as_str())) {
-        return Err(ApiError::bad_request(format!("There is no source {strange:?}; there are {}.", known.join(", "))));
+    if let Some(strange) = named
+        .into_iter()
+        .find(|name| !known.contains(&name.as_str()))
+    {
+        return Err(ApiError::bad_request(format!(
+            "There is no source {strange:?}; there are {}.",
+            known.join(", ")
+        )));
     }
     let sources = |names: Vec<String>| SourceSet::from_names(names.iter().map(String::as_str));
     let change = Change {
@@ -381,7 +442,18 @@ pub async fn change_member(
         can_publish_data: change.can_publish_data,
         sources: change.can_publish_sources.map(|names| names.map(sources)),
     };
-    member_done(app.ask(&room, Command::ChangeGrants { by, identity: identity.clone(), change }).await?, identity)
+    member_done(
+        app.ask(
+            &room,
+            Command::ChangeGrants {
+                by,
+                identity: identity.clone(),
+                change,
+            },
+        )
+        .await?,
+        identity,
+    )
 }
 
 /// Remove a member from the room. Needs roomAdmin.
@@ -405,13 +477,25 @@ pub async fn remove_member(
 ) -> Result<Json<MemberDone>, ApiError> {
     let by = bearer.grants(&room);
     by.allows(Action::Moderate)?;
-    member_done(app.ask(&room, Command::RemoveMember { by, identity: identity.clone() }).await?, identity)
+    member_done(
+        app.ask(
+            &room,
+            Command::RemoveMember {
+                by,
+                identity: identity.clone(),
+            },
+        )
+        .await?,
+        identity,
+    )
 }
 
 fn member_done(outcome: Outcome, identity: String) -> Result<Json<MemberDone>, ApiError> {
     match outcome {
         Outcome::Done | Outcome::Snapshot(_) => Ok(Json(MemberDone { identity })),
-        Outcome::NotFound => Err(ApiError::not_found("Nobody of that identity is in this room.")),
+        Outcome::NotFound => Err(ApiError::not_found(
+            "Nobody of that identity is in this room.",
+        )),
         Outcome::Unavailable(words) => Err(ApiError::unavailable(words)),
         Outcome::Refused(refusal) => Err(refusal.into()),
     }
@@ -429,7 +513,11 @@ mod tests {
 
     #[test]
     fn null_sources_mean_every_source_and_none_given_means_no_change() {
-        let read = |text: &str| serde_json::from_str::<MemberChange>(text).expect("right").can_publish_sources;
+        let read = |text: &str| {
+            serde_json::from_str::<MemberChange>(text)
+                .expect("right")
+                .can_publish_sources
+        };
         assert_eq!(read("{}"), None);
         assert_eq!(read(r#"{"canPublishSources":null}"#), Some(None));
         assert_eq!(read(r#"{"canPublishSources":[]}"#), Some(Some(vec![])));

@@ -108,11 +108,20 @@ pub async fn validate(State(app): State<App>, Query(pairs): Pairs, headers: Head
         (status = 403, body = str, content_type = "text/plain"),
     )
 )]
-pub async fn validate_v1(State(app): State<App>, Query(pairs): Pairs, headers: HeaderMap) -> Response {
+pub async fn validate_v1(
+    State(app): State<App>,
+    Query(pairs): Pairs,
+    headers: HeaderMap,
+) -> Response {
     would_let_in(&app, Path::V1, pairs, &headers)
 }
 
-fn would_let_in(app: &App, path: Path, pairs: Vec<(String, String)>, headers: &HeaderMap) -> Response {
+fn would_let_in(
+    app: &App,
+    path: Path,
+    pairs: Vec<(String, String)>,
+    headers: &HeaderMap,
+) -> Response {
     match let_in(app, path, pairs, headers) {
         Ok(_) => "success".into_response(),
         Err(error) => plain(app, error),
@@ -131,11 +140,19 @@ fn open(
         Err(error) => return plain(&app, error),
     };
     if app.draining.load(Ordering::Relaxed) {
-        return plain(&app, ApiError::unavailable("The server is stopping; come back in a moment."));
+        return plain(
+            &app,
+            ApiError::unavailable("The server is stopping; come back in a moment."),
+        );
     }
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
-        Err(_) => return plain(&app, ApiError::bad_request("This address is for WebSocket.")),
+        Err(_) => {
+            return plain(
+                &app,
+                ApiError::bad_request("This address is for WebSocket."),
+            );
+        }
     };
     // Connected before the answer, so that a server with too much to do says so in HTTP.
     let room = join.room.clone();
@@ -143,7 +160,11 @@ fn open(
         Ok(connection) => connection,
         Err(error) => return plain(&app, ApiError::unavailable(sentence(&error.to_string()))),
     };
-    let largest = app.config.limits.socket_message_bytes.min(MESSAGE_BYTES_MAX);
+    let largest = app
+        .config
+        .limits
+        .socket_message_bytes
+        .min(MESSAGE_BYTES_MAX);
     upgrade
         .max_message_size(largest)
         .max_frame_size(largest)
@@ -157,10 +178,14 @@ fn let_in(
     pairs: Vec<(String, String)>,
     headers: &HeaderMap,
 ) -> Result<JoinRequest, ApiError> {
-    let in_query = pairs.iter().find(|(name, _)| name == "access_token").map(|(_, token)| token.as_str());
+    let in_query = pairs
+        .iter()
+        .find(|(name, _)| name == "access_token")
+        .map(|(_, token)| token.as_str());
     let token = in_query.or_else(|| bearer(headers)).unwrap_or("");
     let claims = token::verify(token, &app.keys, now_s())?;
-    let connect = Connect::parse(path, pairs).map_err(|error| ApiError::bad_request(sentence(&error.to_string())))?;
+    let connect = Connect::parse(path, pairs)
+        .map_err(|error| ApiError::bad_request(sentence(&error.to_string())))?;
     let join = connect.join(&claims)?;
     name::room(&join.room).map_err(|bad| ApiError::bad_request(sentence(&bad.to_string())))?;
     Ok(join)

@@ -85,10 +85,17 @@ pub async fn start_broadcast(
         ProgramWord::Cut => ProgramKind::Cut,
         ProgramWord::Compose => ProgramKind::Compose,
     };
-    match app.ask(&room, Command::StartBroadcast { by, program }).await? {
+    match app
+        .ask(&room, Command::StartBroadcast { by, program })
+        .await?
+    {
         Outcome::Done | Outcome::Snapshot(_) => broadcast_answer(&app, &room).await,
         Outcome::NotFound => Err(nobody_here()),
-        Outcome::Unavailable(words) => Err(ApiError::not_implemented(words)),
+        // What this server never does is told from what it cannot do just now.
+        Outcome::Unavailable(words) if program == ProgramKind::Compose => {
+            Err(ApiError::not_implemented(words))
+        }
+        Outcome::Unavailable(words) => Err(ApiError::unavailable(words)),
         Outcome::Refused(refusal) => Err(refusal.into()),
     }
 }
@@ -109,9 +116,11 @@ pub async fn stop_broadcast(
     let by = bearer.grants(&room);
     by.allows(Action::Broadcast)?;
     match app.ask(&room, Command::StopBroadcast { by }).await? {
-        Outcome::Done | Outcome::Snapshot(_) | Outcome::NotFound => {
-            Ok(Json(BroadcastAnswer { state: BroadcastState::Off, program: None, hls: None }))
-        }
+        Outcome::Done | Outcome::Snapshot(_) | Outcome::NotFound => Ok(Json(BroadcastAnswer {
+            state: BroadcastState::Off,
+            program: None,
+            hls: None,
+        })),
         Outcome::Unavailable(words) => Err(ApiError::unavailable(words)),
         Outcome::Refused(refusal) => Err(refusal.into()),
     }
@@ -119,7 +128,11 @@ pub async fn stop_broadcast(
 
 async fn broadcast_answer(app: &App, room: &str) -> Result<Json<BroadcastAnswer>, ApiError> {
     let broadcast = state_of(app, room).await?.broadcast;
-    Ok(Json(BroadcastAnswer { state: broadcast.state, program: broadcast.program, hls: broadcast.hls }))
+    Ok(Json(BroadcastAnswer {
+        state: broadcast.state,
+        program: broadcast.program,
+        hls: broadcast.hls,
+    }))
 }
 
 /// Record the program. Needs roomRecord, or roomAdmin. The room need not be on air.
@@ -150,14 +163,20 @@ pub async fn start_recording(
     }
     let mut waited = Duration::ZERO;
     let id = loop {
-        let running = app.programs.state(&room).and_then(|program| program.recording);
+        let running = app
+            .programs
+            .state(&room)
+            .and_then(|program| program.recording);
         if running.is_some() || waited >= ID_WAIT_MAX {
             break running.map(|running| running.id);
         }
         tokio::time::sleep(ID_WAIT_STEP).await;
         waited += ID_WAIT_STEP;
     };
-    Ok(Json(RecordingAnswer { state: "recording", id }))
+    Ok(Json(RecordingAnswer {
+        state: "recording",
+        id,
+    }))
 }
 
 /// End the recording. Needs roomRecord, or roomAdmin. Ending what is not recorded is fine.
@@ -175,9 +194,15 @@ pub async fn stop_recording(
 ) -> Result<Json<RecordingAnswer>, ApiError> {
     let by = bearer.grants(&room);
     by.allows(Action::Record)?;
-    let id = app.programs.state(&room).and_then(|program| program.recording).map(|running| running.id);
+    let id = app
+        .programs
+        .state(&room)
+        .and_then(|program| program.recording)
+        .map(|running| running.id);
     match app.ask(&room, Command::StopRecording { by }).await? {
-        Outcome::Done | Outcome::Snapshot(_) | Outcome::NotFound => Ok(Json(RecordingAnswer { state: "off", id })),
+        Outcome::Done | Outcome::Snapshot(_) | Outcome::NotFound => {
+            Ok(Json(RecordingAnswer { state: "off", id }))
+        }
         Outcome::Unavailable(words) => Err(ApiError::unavailable(words)),
         Outcome::Refused(refusal) => Err(refusal.into()),
     }

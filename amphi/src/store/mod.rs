@@ -74,8 +74,13 @@ impl RecordingState {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    #[error("the database was written by a newer amphi (version {found}, this one knows {known}): start that one")]
+    #[error(
+        "the database was written by a newer amphi (version {found}, this one knows {known}): start that one"
+    )]
     Newer { found: i64, known: i64 },
     #[error("{doing}: {source}")]
-    Failed { doing: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    Failed {
+        doing: &'static str,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }

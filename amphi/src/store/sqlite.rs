@@ -49,7 +49,9 @@ impl SqliteStore {
         connection.busy_timeout(BUSY_TIMEOUT).map_err(&doing)?;
         // In the write-ahead log FULL syncs at each commit: what was answered survives loss of power.
         connection
-            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
+            )
             .map_err(&doing)?;
         migrate(&mut connection, MIGRATIONS)?;
         Ok(Self(Mutex::new(connection)))
@@ -63,7 +65,9 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn settings(&self, room: &str) -> Result<Option<RoomSettings>, StoreError> {
         self.connection()
-            .prepare_cached("SELECT title, broadcast_auto, record_auto FROM room_settings WHERE room = ?1")
+            .prepare_cached(
+                "SELECT title, broadcast_auto, record_auto FROM room_settings WHERE room = ?1",
+            )
             .and_then(|mut statement| {
                 statement
                     .query_row([room], |row| {
@@ -114,7 +118,9 @@ impl Store for SqliteStore {
 
     fn recording(&self, id: &str) -> Result<Option<Recording>, StoreError> {
         self.connection()
-            .prepare_cached(&format!("SELECT {RECORDING_COLUMNS} FROM recording WHERE id = ?1"))
+            .prepare_cached(&format!(
+                "SELECT {RECORDING_COLUMNS} FROM recording WHERE id = ?1"
+            ))
             .and_then(|mut statement| statement.query_row([id], recording_of).optional())
             .map_err(failed("reading a recording"))
     }
@@ -126,7 +132,9 @@ impl Store for SqliteStore {
     }
 
     fn unfinished_recordings(&self) -> Result<Vec<Recording>, StoreError> {
-        self.list(&format!("SELECT {RECORDING_COLUMNS} FROM recording WHERE NOT ready ORDER BY started_ms, id"))
+        self.list(&format!(
+            "SELECT {RECORDING_COLUMNS} FROM recording WHERE NOT ready ORDER BY started_ms, id"
+        ))
     }
 }
 
@@ -141,15 +149,21 @@ impl SqliteStore {
 
 fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
     let doing = failed("bringing the database to this version");
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&doing)?;
+    let found: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(&doing)?;
     let known = i64::try_from(migrations.len()).expect("there are few migrations");
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
-    for (version, migration) in (1..=known).zip(migrations).skip_while(|(version, _)| *version <= found) {
+    for (version, migration) in (1..=known)
+        .zip(migrations)
+        .skip_while(|(version, _)| *version <= found)
+    {
         let step = connection.transaction().map_err(&doing)?;
         step.execute_batch(migration).map_err(&doing)?;
-        step.pragma_update(None, "user_version", version).map_err(&doing)?;
+        step.pragma_update(None, "user_version", version)
+            .map_err(&doing)?;
         step.commit().map_err(&doing)?;
     }
     Ok(())
@@ -162,7 +176,11 @@ fn recording_of(row: &Row<'_>) -> rusqlite::Result<Recording> {
         title: row.get(2)?,
         started: UNIX_EPOCH + Duration::from_millis(natural(row.get(3)?)),
         duration: Duration::from_millis(natural(row.get(4)?)),
-        state: if row.get(5)? { RecordingState::Ready } else { RecordingState::Recording },
+        state: if row.get(5)? {
+            RecordingState::Ready
+        } else {
+            RecordingState::Recording
+        },
         size_bytes: natural(row.get(6)?),
         gaps: natural(row.get(7)?),
     })
@@ -186,9 +204,11 @@ fn millis(span: Duration) -> i64 {
 }
 
 fn failed(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
-    move |source| StoreError::Failed { doing, source: source.into() }
+    move |source| StoreError::Failed {
+        doing,
+        source: source.into(),
+    }
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -215,9 +235,16 @@ mod tests {
     fn settings_are_read_back_as_written() {
         let store = store();
         assert_eq!(store.settings("hall").expect("read"), None);
-        let settings = RoomSettings { title: "'; DROP TABLE--".into(), broadcast: Switch::Auto, record: Switch::Manual };
+        let settings = RoomSettings {
+            title: "'; DROP TABLE--".into(),
+            broadcast: Switch::Auto,
+            record: Switch::Manual,
+        };
         store.put_settings("hall", &settings).expect("written");
-        let again = RoomSettings { record: Switch::Auto, ..settings };
+        let again = RoomSettings {
+            record: Switch::Auto,
+            ..settings
+        };
         store.put_settings("hall", &again).expect("written over");
         assert_eq!(store.settings("hall").expect("read"), Some(again));
         assert_eq!(store.settings("cellar").expect("read"), None);
@@ -229,11 +256,17 @@ mod tests {
         for (id, at) in [("b", 20), ("a", 10), ("c", 30)] {
             store.put_recording(&recording(id, at)).expect("written");
         }
-        let ready = Recording { state: RecordingState::Ready, ..recording("a", 10) };
+        let ready = Recording {
+            state: RecordingState::Ready,
+            ..recording("a", 10)
+        };
         store.put_recording(&ready).expect("written over");
         let ids = |list: Vec<Recording>| list.into_iter().map(|r| r.id).collect::<Vec<_>>();
         assert_eq!(ids(store.recordings().expect("listed")), ["c", "b", "a"]);
-        assert_eq!(ids(store.unfinished_recordings().expect("listed")), ["b", "c"]);
+        assert_eq!(
+            ids(store.unfinished_recordings().expect("listed")),
+            ["b", "c"]
+        );
         assert_eq!(store.recording("a").expect("read"), Some(ready));
         assert_eq!(store.recording("d").expect("read"), None);
     }
@@ -243,30 +276,59 @@ mod tests {
         let mut connection = Connection::open_in_memory().expect("memory");
         let first = "CREATE TABLE one (a INTEGER) STRICT;";
         migrate(&mut connection, &[first]).expect("first");
-        migrate(&mut connection, &[first, "CREATE TABLE two (a INTEGER) STRICT; BROKEN"]).expect_err("a broken step");
+        migrate(
+            &mut connection,
+            &[first, "CREATE TABLE two (a INTEGER) STRICT; BROKEN"],
+        )
+        .expect_err("a broken step");
         let tables = |connection: &Connection| -> Vec<String> {
-            let mut statement = connection.prepare("SELECT name FROM sqlite_schema ORDER BY name").expect("schema");
-            statement.query_map([], |row| row.get(0)).and_then(Iterator::collect).expect("names")
+            let mut statement = connection
+                .prepare("SELECT name FROM sqlite_schema ORDER BY name")
+                .expect("schema");
+            statement
+                .query_map([], |row| row.get(0))
+                .and_then(Iterator::collect)
+                .expect("names")
         };
         assert_eq!(tables(&connection), ["one"]);
-        migrate(&mut connection, &[first, "CREATE TABLE two (a INTEGER) STRICT;"]).expect("mended");
+        migrate(
+            &mut connection,
+            &[first, "CREATE TABLE two (a INTEGER) STRICT;"],
+        )
+        .expect("mended");
         assert_eq!(tables(&connection), ["one", "two"]);
     }
 
     #[test]
     fn a_database_of_a_newer_program_is_left_alone() {
         let connection = Connection::open_in_memory().expect("memory");
-        connection.pragma_update(None, "user_version", 99).expect("set");
-        let refused = SqliteStore::prepare(connection).map(|_| ()).expect_err("too new");
-        assert!(matches!(refused, StoreError::Newer { found: 99, .. }), "{refused}");
+        connection
+            .pragma_update(None, "user_version", 99)
+            .expect("set");
+        let refused = SqliteStore::prepare(connection)
+            .map(|_| ())
+            .expect_err("too new");
+        assert!(
+            matches!(refused, StoreError::Newer { found: 99, .. }),
+            "{refused}"
+        );
     }
 
     #[test]
     fn every_commit_is_synced() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = SqliteStore::open(&folder.path().join("amphi.db")).expect("a new database");
-        let pragma = |name: &str| store.connection().query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0));
-        assert_eq!(pragma("journal_mode").expect("asked"), "wal".to_owned().into());
+        let pragma = |name: &str| {
+            store
+                .connection()
+                .query_row(&format!("PRAGMA {name}"), [], |row| {
+                    row.get::<_, rusqlite::types::Value>(0)
+                })
+        };
+        assert_eq!(
+            pragma("journal_mode").expect("asked"),
+            "wal".to_owned().into()
+        );
         // 2 is FULL (sqlite.org/pragma.html#pragma_synchronous).
         assert_eq!(pragma("synchronous").expect("asked"), 2i64.into());
     }
@@ -275,8 +337,16 @@ mod tests {
     fn times_are_kept_to_the_millisecond() {
         let exact = UNIX_EPOCH + Duration::from_nanos(1_700_000_000_123_456_789);
         let store = store();
-        store.put_recording(&Recording { started: exact, ..recording("a", 0) }).expect("written");
+        store
+            .put_recording(&Recording {
+                started: exact,
+                ..recording("a", 0)
+            })
+            .expect("written");
         let read = store.recording("a").expect("read").expect("there");
-        assert_eq!(read.started, UNIX_EPOCH + Duration::from_millis(1_700_000_000_123));
+        assert_eq!(
+            read.started,
+            UNIX_EPOCH + Duration::from_millis(1_700_000_000_123)
+        );
     }
 }
