@@ -43,6 +43,8 @@ pub struct SendLine {
 pub struct ReceiveLine {
     pub mid: Mid,
     pub track: TrackId,
+    /// What the publisher shall send, of what it offers; it sends what stands first in our answer. None: as it offers.
+    pub codec: Option<Codec>,
 }
 
 /// A line we want to add in an offer of ours (two-connection form).

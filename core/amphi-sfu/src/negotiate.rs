@@ -112,9 +112,16 @@ impl Sfu {
                         self.detach(id, index);
                     }
                     match receives_it {
-                        true => Role::Receives {
-                            formats: order.get(&line.mid).cloned().unwrap_or_default(),
-                        },
+                        true => {
+                            let formats = order.get(&line.mid).cloned().unwrap_or_default();
+                            let codec = receives.iter().find(|receive| receive.mid == line.mid);
+                            Role::Receives {
+                                formats: match codec.and_then(|receive| receive.codec) {
+                                    Some(codec) => sdp::preferring(text, &line.mid, formats, codec),
+                                    None => formats,
+                                },
+                            }
+                        }
                         false => Role::Inactive,
                     }
                 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use amphi_media::MediaKind;
+use amphi_media::{Codec, MediaKind};
 use thiserror::Error;
 
 use crate::Mid;
@@ -376,6 +376,53 @@ pub(crate) fn formats(sdp: &str) -> BTreeMap<Mid, Vec<String>> {
     all
 }
 
+/// The payload types of one m-line with those of `codec` in front: packetization mode 1 of H.264 before mode 0, because
+/// only it may cut a picture into packets of any size (RFC 6184 §5.4).
+pub(crate) fn preferring(sdp: &str, mid: &Mid, formats: Vec<String>, codec: Codec) -> Vec<String> {
+    let mut section = false;
+    let mut rank: BTreeMap<String, u8> = BTreeMap::new();
+    let mut whole: Vec<&str> = Vec::new();
+    let mut texts: Vec<&str> = Vec::new();
+    for text in sdp.lines().map(str::trim_end).chain(["m="]) {
+        if text.starts_with("m=") {
+            if section {
+                whole = std::mem::take(&mut texts);
+            }
+            (section, texts) = (false, Vec::new());
+        }
+        section |= text.strip_prefix("a=mid:") == Some(mid.0.as_str());
+        texts.push(text);
+    }
+    for text in &whole {
+        let Some((format, encoding)) = text
+            .strip_prefix("a=rtpmap:")
+            .and_then(|map| map.split_once(' '))
+        else {
+            continue;
+        };
+        let name = encoding.split('/').next().unwrap_or("");
+        if name.eq_ignore_ascii_case(codec.name()) {
+            rank.insert(format.to_owned(), 1);
+        }
+    }
+    for text in &whole {
+        let Some((format, parameters)) = text
+            .strip_prefix("a=fmtp:")
+            .and_then(|map| map.split_once(' '))
+        else {
+            continue;
+        };
+        if let Some(rank) = rank.get_mut(format)
+            && parameters.contains("packetization-mode=1")
+        {
+            *rank = 0;
+        }
+    }
+    let mut formats = formats;
+    formats.sort_by_key(|format| rank.get(format).copied().unwrap_or(2));
+    formats
+}
+
 /// `section` is the session's part or one m-line with its attributes.
 fn write_section(out: &mut String, section: &[&str], roles: &BTreeMap<Mid, Role>) {
     let mid = section.iter().find_map(|text| text.strip_prefix("a=mid:"));
@@ -461,6 +508,22 @@ mod tests {
         lines(&format!("{HEAD}{section}"))
             .expect("it is a description")
             .remove(0)
+    }
+
+    #[test]
+    fn the_announced_codec_goes_first_and_the_rest_keeps_its_order() {
+        let sdp = format!(
+            "{HEAD}m=video 9 UDP/TLS/RTP/SAVPF 96 97 103 108 35\r\na=mid:1\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\na=rtpmap:103 H264/90000\r\na=fmtp:103 packetization-mode=0\r\na=rtpmap:108 H264/90000\r\na=fmtp:108 level-asymmetry-allowed=1;packetization-mode=1\r\na=rtpmap:35 AV1/90000\r\nm=video 9 UDP/TLS/RTP/SAVPF 103\r\na=mid:2\r\na=rtpmap:103 VP8/90000\r\n"
+        );
+        let formats = |mid: &str| {
+            super::formats(&sdp)
+                .remove(&Mid(mid.to_owned()))
+                .expect("a line")
+        };
+        let order = |codec| preferring(&sdp, &Mid("1".to_owned()), formats("1"), codec);
+        assert_eq!(order(Codec::H264), ["108", "103", "96", "97", "35"]);
+        assert_eq!(order(Codec::Vp8), ["96", "97", "103", "108", "35"]);
+        assert_eq!(order(Codec::Vp9), ["96", "97", "103", "108", "35"]);
     }
 
     #[test]

@@ -30,6 +30,8 @@ struct Own {
     cid: String,
     sid: String,
     kind: MediaKind,
+    /// What it shall be sent as: what was announced, else what can go on air untouched.
+    codec: Option<Codec>,
     mid: Option<Mid>,
 }
 
@@ -56,6 +58,10 @@ impl Publishing {
                 cid: cid.to_owned(),
                 sid,
                 kind: track.announced.kind,
+                codec: track.announced.codec.or(match track.announced.kind {
+                    MediaKind::Video => Some(Codec::H264),
+                    MediaKind::Audio => None,
+                }),
                 mid,
             },
         );
@@ -123,6 +129,7 @@ impl Publishing {
             published.receives.push(ReceiveLine {
                 mid: line.mid.clone(),
                 track: id,
+                codec: own.codec,
             });
         }
         for (id, own) in &mut self.tracks {

@@ -205,6 +205,7 @@ impl World {
         receives.push(ReceiveLine {
             mid: Mid(mid.to_string()),
             track,
+            codec: None,
         });
         let sends = self.clients[index].sends.clone();
         self.offer(index, &offer.to_sdp_string(), receives, sends);
