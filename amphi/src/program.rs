@@ -4,6 +4,8 @@
 //! runs `amphi_studio::Program`, packs what comes of it, and gives the pieces to whoever takes them: the live origin
 //! and the recorder. A broken program ends with a reason, and the call goes on.
 
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -435,7 +435,48 @@ fn finish_left_open(data_dir: &Path, left: &Recording) -> anyhow::Result<Recordi
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+    use crate::codec::film;
+    use crate::store::SqliteStore;
+
+    fn order(data_dir: &Path, id: &str) -> Order {
+        Order {
+            id: id.to_owned(),
+            room: "hall".to_owned(),
+            data_dir: data_dir.to_owned(),
+            started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_343_400),
+            zero_unix_ms: 1_795_343_400_000,
+            gauge: Arc::default(),
+        }
+    }
+
+    fn store(data_dir: &Path) -> Arc<SqliteStore> {
+        Arc::new(
+            SqliteStore::open(&data_dir.join("amphi.db"))
+                .expect("an empty folder takes a database"),
+        )
+    }
+
+    /// Waits until the recorder's thread has ended.
+    struct Closed(crossbeam_channel::Receiver<()>);
+
+    impl Closed {
+        fn new() -> (crossbeam_channel::Sender<()>, Self) {
+            let (alive, ended) = crossbeam_channel::bounded(0);
+            (alive, Self(ended))
+        }
+
+        fn wait(self) {
+            let ended = self.0.recv_timeout(Duration::from_secs(20));
+            assert_eq!(
+                ended,
+                Err(RecvTimeoutError::Disconnected),
+                "the recorder ends"
+            );
+        }
+    }
 
     #[test]
     fn an_id_is_a_safe_name_whatever_the_room_is_called() {
@@ -478,6 +519,217 @@ mod tests {
         assert_eq!(
             file,
             Some(PathBuf::from("/data/recordings/20261122-a/program.mp4"))
+        );
+    }
+
+    #[test]
+    fn a_recording_is_listed_while_it_grows_and_ready_when_it_is_closed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path());
+        let (alive, closed) = Closed::new();
+        let order = order(folder.path(), "20261122-hall");
+        let mut recorder = Recorder::start(order.clone(), store.clone(), alive).expect("a thread");
+        // As slowly as the disk takes it: what a queue of ten seconds does is another test.
+        for output in film::packaged(5) {
+            recorder.push(&output);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while store.recording("20261122-hall").expect("a store").is_none() {
+            assert!(Instant::now() < deadline, "it is listed");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let listed = store
+            .recording("20261122-hall")
+            .expect("a store")
+            .expect("it was there");
+        assert_eq!(listed.state, RecordingState::Recording);
+        drop(recorder);
+        closed.wait();
+        let ready = store
+            .recording("20261122-hall")
+            .expect("a store")
+            .expect("it was there");
+        assert_eq!(
+            (ready.state, ready.gaps, ready.room.as_str()),
+            (RecordingState::Ready, 0, "hall")
+        );
+        assert!(
+            ready.duration > Duration::from_secs(4),
+            "{:?}",
+            ready.duration
+        );
+        let file = file_of(folder.path(), "20261122-hall").expect("an id");
+        assert_eq!(
+            std::fs::metadata(file).expect("a file").len(),
+            ready.size_bytes
+        );
+    }
+
+    #[test]
+    fn when_nothing_comes_there_is_no_recording_and_no_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path());
+        let (alive, closed) = Closed::new();
+        drop(
+            Recorder::start(order(folder.path(), "20261122-empty"), store.clone(), alive)
+                .expect("a thread"),
+        );
+        closed.wait();
+        assert_eq!(store.recordings().expect("a store"), []);
+        assert!(!folder.path().join("recordings").exists());
+    }
+
+    #[test]
+    fn what_a_crash_left_open_is_ready_after_the_next_start_without_its_torn_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path());
+        let order = order(folder.path(), "20261122-crash");
+        let path = file_of(folder.path(), &order.id).expect("an id");
+        // The tape alone: nobody closes it, as after kill -9.
+        let open_path = path.clone();
+        let open =
+            move || FileDisk::create(&open_path).map(|disk| Box::new(disk) as Box<dyn disk::Disk>);
+        let mut tape = Tape::new(order.zero_unix_ms, Box::new(open));
+        for output in film::packaged(5) {
+            tape.push(Instant::now(), &output);
+        }
+        let row = Row {
+            order,
+            store: &*store,
+            written: None,
+        };
+        row.put(row.recording(RecordingState::Recording, Duration::ZERO));
+        let whole = std::fs::read(&path).expect("the file");
+        let torn = &whole[..whole.len() - 100];
+        std::fs::write(&path, torn).expect("the file");
+
+        assert_eq!(recover(folder.path(), &*store).expect("a store"), 1);
+        let ready = store
+            .recording("20261122-crash")
+            .expect("a store")
+            .expect("it is listed");
+        assert_eq!(ready.state, RecordingState::Ready);
+        assert!(
+            ready.duration > Duration::from_millis(3_900),
+            "{:?}",
+            ready.duration
+        );
+        assert!(
+            ready.size_bytes < torn.len() as u64,
+            "the torn end is cut off"
+        );
+        assert_eq!(
+            std::fs::metadata(&path).expect("the file").len(),
+            ready.size_bytes
+        );
+        assert_eq!(
+            recover(folder.path(), &*store).expect("a store"),
+            0,
+            "once is enough"
+        );
+    }
+
+    #[test]
+    fn a_recording_whose_file_is_gone_is_ready_and_empty() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path());
+        let row = Row {
+            order: order(folder.path(), "20261122-gone"),
+            store: &*store,
+            written: None,
+        };
+        row.put(row.recording(RecordingState::Recording, Duration::from_secs(5)));
+        recover(folder.path(), &*store).expect("a store");
+        let ready = store
+            .recording("20261122-gone")
+            .expect("a store")
+            .expect("it is listed");
+        assert_eq!(
+            (ready.state, ready.duration, ready.size_bytes),
+            (RecordingState::Ready, Duration::ZERO, 0)
+        );
+    }
+
+    /// A disk on which writes wait for a lock.
+    struct HangingDisk {
+        hangs: Arc<Mutex<()>>,
+        file: FileDisk,
+    }
+
+    impl disk::Disk for HangingDisk {
+        fn write_at(&mut self, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
+            drop(self.hangs.lock());
+            self.file.write_at(offset, bytes)
+        }
+
+        fn truncate(&mut self, length: u64) -> std::io::Result<()> {
+            self.file.truncate(length)
+        }
+
+        fn sync(&mut self) -> std::io::Result<()> {
+            self.file.sync()
+        }
+    }
+
+    #[test]
+    fn a_disk_that_hangs_never_holds_up_the_program_and_leaves_a_marked_gap() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path());
+        let (alive, closed) = Closed::new();
+        let order = order(folder.path(), "20261122-hangs");
+        let path = file_of(folder.path(), &order.id).expect("an id");
+        let hangs = Arc::new(Mutex::new(()));
+        let (opened, open_path) = (hangs.clone(), path.clone());
+        let open = move || {
+            let file = FileDisk::create(&open_path)?;
+            Ok(Box::new(HangingDisk {
+                hangs: opened.clone(),
+                file,
+            }) as Box<dyn disk::Disk>)
+        };
+        let gauge = order.gauge.clone();
+        let mut recorder =
+            Recorder::start_on(Box::new(open), order, store.clone(), alive).expect("a thread");
+        let outputs = film::packaged(40);
+        let (before, rest) = outputs.split_at(outputs.len() / 4);
+        let (during, after) = rest.split_at(rest.len() / 2);
+        for output in before {
+            recorder.push(output);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let hanging = hangs.lock().expect("nobody panicked");
+        let start = Instant::now();
+        for output in during {
+            recorder.push(output);
+        }
+        assert!(
+            start.elapsed() < Duration::from_millis(200),
+            "pushing took {:?}",
+            start.elapsed()
+        );
+        assert!(gauge.outputs_missed() > 0 && recorder.queue.len() <= QUEUE_MAX);
+        drop(hanging);
+        for output in after {
+            recorder.push(output);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        drop(recorder);
+        closed.wait();
+        let ready = store
+            .recording("20261122-hangs")
+            .expect("a store")
+            .expect("it is listed");
+        assert_eq!((ready.state, ready.gaps), (RecordingState::Ready, 1));
+        let scan = recording::scan(
+            &RecordingFile::new(std::fs::File::open(path).expect("a file")).expect("a file"),
+        );
+        assert_eq!(scan.gaps(), 1);
+        assert_eq!(scan.good_bytes, ready.size_bytes);
+        assert!(
+            scan.duration() > Duration::from_secs(38),
+            "{:?}",
+            scan.duration()
         );
     }
 }
