@@ -232,7 +232,7 @@ mod tests {
             timestamp,
             time: u64::from(timestamp),
             marker: true,
-            format: Format::test(codec),
+            format: Format::carried(codec).expect("it is carried"),
             audio_level: None,
             voice: None,
             payload: payload.into(),

@@ -21,6 +21,21 @@ struct H264 {
 }
 
 impl Format {
+    /// The usual format of a codec: for H.264 baseline with fragments. None for what we do not carry.
+    pub(crate) fn carried(codec: Codec) -> Option<Self> {
+        match codec {
+            Codec::Opus | Codec::Vp8 => Some(Self { codec, h264: None }),
+            Codec::H264 => Some(Self {
+                codec,
+                h264: Some(H264 {
+                    profile: 0,
+                    packetization_mode: 1,
+                }),
+            }),
+            Codec::Aac | Codec::Vp9 | Codec::Av1 => None,
+        }
+    }
+
     /// None for what we do not carry.
     pub(crate) fn of(params: &PayloadParams) -> Option<Self> {
         let spec = params.spec();
@@ -151,20 +166,6 @@ pub(crate) fn configure(config: &mut CodecConfig, codecs: &[Codec]) {
             }
             Codec::Vp8 => config.enable_vp8(true),
             Codec::Aac | Codec::Vp9 | Codec::Av1 => {}
-        }
-    }
-}
-
-#[cfg(test)]
-impl Format {
-    /// A format as unit tests of other modules need one.
-    pub(crate) fn test(codec: Codec) -> Self {
-        Self {
-            codec,
-            h264: (codec == Codec::H264).then_some(H264 {
-                profile: 0,
-                packetization_mode: 1,
-            }),
         }
     }
 }

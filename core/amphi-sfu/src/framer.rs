@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use amphi_media::{Codec, Frame, MediaKind, MediaTime, Rid, TrackId, VideoSize, h264, vp8};
 use bytes::Bytes;
 
+use crate::format::Format;
 use crate::packet::{FU_A, Packet, Parameters, STAP_A, Start, aggregated, vp8_payload};
 
 /// How long a lost video packet is waited for: a NACK, a round trip of 100 ms, and once more.
@@ -195,10 +196,11 @@ impl Framer {
         if self.next.is_none() {
             self.begin();
         }
-        if self.next.is_none() && self.held.len() > WAITING_HELD_MAX {
-            self.held.pop_first();
-        }
-        if self.held.len() > HELD_MAX {
+        if self.next.is_none() {
+            while self.held.len() > WAITING_HELD_MAX {
+                self.held.pop_first();
+            }
+        } else if self.held.len() > HELD_MAX {
             self.report.buffer_full += 1;
             self.missing_since = Some(now.checked_sub(VIDEO_WAIT).unwrap_or(now));
         }
@@ -502,4 +504,360 @@ impl Picture {
 fn push_nal(out: &mut Vec<u8>, nal: &[u8]) {
     out.extend_from_slice(&START_CODE);
     out.extend_from_slice(nal);
+}
+
+/// One RTP packet for [`depacketize`].
+#[derive(Clone, Copy, Debug)]
+pub struct Payload<'a> {
+    /// Sequence number with its roll-overs.
+    pub seq: u64,
+    /// RTP time.
+    pub time: u32,
+    pub marker: bool,
+    pub bytes: &'a [u8],
+}
+
+/// The frames in packets of one stream that arrived at `now`, in this order. Packets that are missing are given up
+/// once all have been looked at. This is what the SFU does with a track that somebody takes frames of, for those who
+/// have packets and no session (fuzzing, tools). None for a codec that is not carried.
+pub fn depacketize<'a>(
+    codec: Codec,
+    now: Instant,
+    packets: impl IntoIterator<Item = Payload<'a>>,
+) -> Option<Vec<Frame>> {
+    let format = Format::carried(codec)?;
+    let mut frames = Vec::new();
+    let mut framer = Framer::new(TrackId(0));
+    for packet in packets {
+        let packet = Packet {
+            layer: 0,
+            seq: packet.seq,
+            timestamp: packet.time,
+            time: u64::from(packet.time),
+            marker: packet.marker,
+            format,
+            audio_level: None,
+            voice: None,
+            start: Start::of(codec, packet.bytes),
+            payload: packet.bytes.into(),
+            capture_us: None,
+            arrived: now,
+        };
+        framer.push(Rid::NONE, &packet, now, &mut |frame| frames.push(frame));
+    }
+    // Each time that is passed gives up one gap; there are fewer gaps than packets held.
+    while let Some(deadline) = framer.deadline() {
+        framer.pass_time(deadline, &mut |frame| frames.push(frame));
+    }
+    Some(frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPS: &[u8] = &[
+        0x67, 0x42, 0xc0, 0x1f, 0x8c, 0x8d, 0x40, 0x28, 0x02, 0xdd, 0x80, 0xb4, 0x3c, 0x22, 0x11,
+        0xa8,
+    ];
+    const PPS: &[u8] = &[0x68, 0xce];
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a first instant to count from; tests add to it"
+    )]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn packet(codec: Codec, seq: u64, time: u32, marker: bool, payload: &[u8]) -> Packet {
+        Packet {
+            layer: 2,
+            seq,
+            timestamp: time,
+            time: u64::from(time),
+            marker,
+            format: Format::carried(codec).expect("it is carried"),
+            audio_level: None,
+            voice: None,
+            start: Start::of(codec, payload),
+            payload: payload.into(),
+            capture_us: None,
+            arrived: start(),
+        }
+    }
+
+    fn h264_packet(seq: u64, time: u32, marker: bool, payload: &[u8]) -> Packet {
+        packet(Codec::H264, seq, time, marker, payload)
+    }
+
+    fn stap() -> Vec<u8> {
+        let mut stap = vec![0x78];
+        for unit in [SPS, PPS] {
+            stap.extend_from_slice(&(unit.len() as u16).to_be_bytes());
+            stap.extend_from_slice(unit);
+        }
+        stap
+    }
+
+    /// A framer, what came out of it, and what it said last.
+    struct Bench {
+        framer: Framer,
+        now: Instant,
+        frames: Vec<Frame>,
+        report: Report,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self {
+                framer: Framer::new(TrackId(1)),
+                now: start(),
+                frames: Vec::new(),
+                report: Report::default(),
+            }
+        }
+
+        fn push(&mut self, packet: Packet) {
+            let frames = &mut self.frames;
+            self.report = self
+                .framer
+                .push(Rid::NONE, &packet, self.now, &mut |frame| {
+                    frames.push(frame)
+                });
+        }
+
+        fn wait(&mut self, duration: Duration) {
+            self.now += duration;
+            let frames = &mut self.frames;
+            self.report = self
+                .framer
+                .pass_time(self.now, &mut |frame| frames.push(frame));
+        }
+
+        /// Times of the frames, negative where packets are missing in front of one.
+        fn times(&self) -> Vec<i64> {
+            let sign = |frame: &Frame| if frame.contiguous { 1 } else { -1 };
+            self.frames
+                .iter()
+                .map(|frame| frame.time.ticks * sign(frame))
+                .collect()
+        }
+    }
+
+    fn units(frame: &Frame) -> Vec<u8> {
+        h264::nal_units(&frame.data)
+            .filter_map(h264::nal_type)
+            .collect()
+    }
+
+    #[test]
+    fn packets_are_put_in_order() {
+        let mut bench = Bench::new();
+        bench.push(h264_packet(10, 1, false, &stap()));
+        bench.push(h264_packet(12, 1, true, &[0x7c, 0x45, 2]));
+        bench.push(h264_packet(13, 2, true, &[0x41, 3]));
+        assert!(bench.frames.is_empty());
+        bench.push(h264_packet(11, 1, false, &[0x7c, 0x85, 1]));
+        assert_eq!(bench.times(), [1, 2]);
+        assert_eq!(
+            units(&bench.frames[0]),
+            [h264::NAL_SPS, h264::NAL_PPS, h264::NAL_IDR]
+        );
+        assert_eq!(bench.framer.deadline(), None);
+    }
+
+    #[test]
+    fn a_key_frame_whose_first_packet_is_overtaken_is_not_lost() {
+        let mut bench = Bench::new();
+        bench.framer.layer = Some((2, Rid::NONE));
+        bench.push(h264_packet(11, 1, true, &[0x65, 1]));
+        assert!(
+            bench.frames.is_empty(),
+            "an IDR alone is nothing before its parameter sets"
+        );
+        bench.push(h264_packet(10, 1, false, &stap()));
+        assert_eq!(bench.times(), [1]);
+    }
+
+    #[test]
+    fn parameter_sets_are_put_in_front_of_every_key_frame() {
+        let mut bench = Bench::new();
+        bench.push(h264_packet(1, 1, true, &stap()));
+        assert!(
+            bench.frames.is_empty(),
+            "parameter sets alone are no picture"
+        );
+        bench.push(h264_packet(2, 2, true, &[0x65, 1]));
+        bench.push(h264_packet(3, 3, true, &[0x65, 2]));
+        for frame in &bench.frames {
+            assert_eq!(units(frame), [h264::NAL_SPS, h264::NAL_PPS, h264::NAL_IDR]);
+            assert!(frame.key);
+        }
+        assert_eq!(bench.frames.len(), 2);
+    }
+
+    #[test]
+    fn a_picture_without_a_marker_ends_where_the_next_one_begins() {
+        let mut bench = Bench::new();
+        bench.push(h264_packet(1, 1, false, &stap()));
+        bench.push(h264_packet(2, 1, false, &[0x65, 1]));
+        bench.push(h264_packet(3, 2, false, &[0x41, 1]));
+        assert_eq!(bench.times(), [1]);
+    }
+
+    #[test]
+    fn what_stays_missing_is_given_up_and_the_next_key_frame_awaited() {
+        let mut bench = Bench::new();
+        bench.push(h264_packet(1, 1, false, &stap()));
+        bench.push(h264_packet(2, 1, true, &[0x65, 1]));
+        bench.push(h264_packet(4, 3, true, &[0x41, 1]));
+        bench.wait(VIDEO_WAIT - Duration::from_millis(1));
+        assert_eq!(bench.report, Report::default());
+        bench.wait(Duration::from_millis(1));
+        assert_eq!(
+            bench.report,
+            Report {
+                needs_key: true,
+                lost: 1,
+                ..Report::default()
+            }
+        );
+        bench.push(h264_packet(5, 4, true, &[0x41, 1]));
+        bench.push(h264_packet(6, 5, false, &stap()));
+        bench.push(h264_packet(7, 5, true, &[0x65, 1]));
+        bench.push(h264_packet(8, 6, true, &[0x41, 1]));
+        assert_eq!(bench.times(), [1, -5, 6]);
+    }
+
+    #[test]
+    fn a_key_frame_that_is_there_already_ends_the_waiting_for_one() {
+        let mut bench = Bench::new();
+        bench.push(h264_packet(1, 1, false, &stap()));
+        bench.push(h264_packet(2, 1, true, &[0x65, 1]));
+        bench.push(h264_packet(4, 3, true, &[0x41, 1]));
+        bench.push(h264_packet(5, 4, false, &stap()));
+        bench.push(h264_packet(6, 4, true, &[0x65, 1]));
+        bench.wait(VIDEO_WAIT);
+        assert_eq!(
+            bench.report,
+            Report {
+                lost: 1,
+                ..Report::default()
+            }
+        );
+        assert_eq!(bench.times(), [1, -4]);
+    }
+
+    #[test]
+    fn lost_audio_is_not_waited_for_long_and_the_rest_goes_on() {
+        let mut bench = Bench::new();
+        let opus = |seq, time| packet(Codec::Opus, seq, time, false, &[0xfc, 1]);
+        bench.push(opus(1, 1));
+        bench.push(opus(3, 3));
+        bench.push(opus(5, 5));
+        bench.wait(AUDIO_WAIT);
+        bench.wait(AUDIO_WAIT);
+        assert_eq!(bench.times(), [1, -3, -5]);
+        bench.push(opus(2, 2));
+        assert_eq!(bench.frames.len(), 3, "too late");
+    }
+
+    #[test]
+    fn nonsense_breaks_one_picture_off_and_asks_for_a_key_frame() {
+        let nonsense: [&[u8]; 7] = [
+            &[0x7c, 0x05, 1],
+            &[0x7c],
+            &[0x78, 0, 9, 1],
+            &[0x79, 0, 0],
+            &[0],
+            &[0x7c, 0x87, 1],
+            &[0x67, 1],
+        ];
+        for payload in nonsense {
+            let mut bench = Bench::new();
+            bench.push(h264_packet(1, 1, false, &stap()));
+            bench.push(h264_packet(2, 1, true, &[0x65, 1]));
+            bench.push(h264_packet(3, 2, true, payload));
+            assert_eq!(bench.report.broken, 1, "{payload:02x?}");
+            assert!(bench.report.needs_key);
+            assert_eq!(bench.times(), [1]);
+        }
+    }
+
+    #[test]
+    fn a_fragment_that_is_never_ended_is_no_picture() {
+        let mut bench = Bench::new();
+        bench.push(h264_packet(1, 1, false, &stap()));
+        bench.push(h264_packet(2, 1, true, &[0x7c, 0x85, 1]));
+        assert_eq!((bench.report.broken, bench.frames.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_full_buffer_gives_up_what_it_waits_for() {
+        let mut bench = Bench::new();
+        bench.push(h264_packet(1, 1, false, &stap()));
+        bench.push(h264_packet(2, 1, true, &[0x65, 1]));
+        let mut full = 0;
+        for seq in 4..4 + HELD_MAX as u64 + 10 {
+            bench.push(h264_packet(seq, seq as u32, true, &[0x41, 1]));
+            full += bench.report.buffer_full;
+        }
+        assert_eq!(full, 1);
+        assert!(bench.framer.held.len() <= HELD_MAX);
+        assert!(bench.framer.waits_for_key());
+    }
+
+    #[test]
+    fn vp8_frames_of_several_packets_are_joined() {
+        let key = [0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01];
+        let mut bench = Bench::new();
+        bench.push(packet(
+            Codec::Vp8,
+            1,
+            1,
+            false,
+            &[&[0x90, 0x80, 0x80, 1], &key[..]].concat(),
+        ));
+        bench.push(packet(Codec::Vp8, 2, 1, true, &[0x80, 0x80, 0x80, 1, 0xaa]));
+        bench.push(packet(Codec::Vp8, 3, 2, true, &[0x10, 0x11, 0xbb]));
+        assert_eq!(bench.frames[0].data[..], [&key[..], &[0xaa]].concat());
+        assert_eq!(bench.frames[0].size, Some(VideoSize::new(640, 360)));
+        assert_eq!(
+            (bench.frames[1].key, &bench.frames[1].data[..]),
+            (false, &[0x11, 0xbb][..])
+        );
+        bench.push(packet(Codec::Vp8, 4, 3, true, &[0x00, 0x11]));
+        assert_eq!(bench.report.broken, 1, "a piece without a beginning");
+    }
+
+    #[test]
+    fn packets_alone_are_enough_to_take_frames_out() {
+        let parameters = stap();
+        let payloads = [
+            Payload {
+                seq: 1,
+                time: 1,
+                marker: false,
+                bytes: &parameters,
+            },
+            Payload {
+                seq: 2,
+                time: 1,
+                marker: true,
+                bytes: &[0x65, 1],
+            },
+            Payload {
+                seq: 9,
+                time: 2,
+                marker: true,
+                bytes: &[0x41, 1],
+            },
+        ];
+        assert_eq!(
+            depacketize(Codec::H264, start(), payloads).map(|frames| frames.len()),
+            Some(1)
+        );
+        assert_eq!(depacketize(Codec::Av1, start(), []), None);
+    }
 }

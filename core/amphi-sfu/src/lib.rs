@@ -27,6 +27,7 @@ mod track;
 
 pub use config::{Config, Identity};
 pub use counters::Counters;
+pub use framer::{Payload, depacketize};
 pub use io::*;
 pub use sfu::Sfu;
 pub use stun::classify;
