@@ -71,14 +71,16 @@ scenario(
     const file = path.join(folder, 'program.mp4');
     const bytes = Buffer.from(await (await fetch(server.url + recording.file)).arrayBuffer());
     writeFileSync(file, bytes);
-    const { video, audio, streams, seconds } = probeFile(file);
+    const { video, audio, streams, spans } = probeFile(file);
     assert.equal(streams.length, 2);
     assert.equal(video.codec_name, 'h264');
     assert.equal(audio.codec_name, 'aac');
     const { duration_s } = (await server.api('GET', `/api/recordings/${recording.id}`)).body;
     assert.ok(duration_s > 8, `it lasted longer than ${duration_s} s`);
-    assert.ok(Math.abs(seconds.audio - duration_s) < 1, `sound lasts ${seconds.audio} s of ${duration_s} s`);
-    assert.ok(Math.abs(seconds.video - duration_s) < 1.5, `pictures last ${seconds.video} s of ${duration_s} s`);
+    for (const [kind, { from, to }] of Object.entries(spans)) {
+      assert.ok(Math.abs(to - duration_s) < 0.5, `${kind} ends at ${to} s of ${duration_s} s`);
+      assert.ok(from < 1, `${kind} begins at ${from} s`);
+    }
     assert.deepEqual(decodeErrors(file), []);
 
     // As a person sees it.
