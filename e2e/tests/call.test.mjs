@@ -68,3 +68,19 @@ scenario('a shared screen is seen beside the camera', async (stage) => {
   await red.press('screen-button');
   await eventually('the screen goes', async () => (await shared.count()) === 0);
 });
+
+scenario('people come and go, and whoever is there is seen and heard', async (stage) => {
+  const server = await stage.server();
+  const red = await stage.person({ name: 'Rosa Red', colour: 'red', hz: 440 });
+  const green = await stage.person({ name: 'Gil Green', colour: 'green', hz: 880 });
+  await red.join(server.url, 'corridor');
+  for (const time of ['first', 'second', 'third']) {
+    await green.join(server.url, 'corridor');
+    await becomes(`Rosa sees green the ${time} time`, () => colourOf(red.picture('Gil Green')), (colour) => colour === 'green');
+    await becomes('and hears 880 Hz', () => tonesOf(red.sound().first(), TONES), (tones) => tones.join() === '880');
+    await becomes('Gil sees red', () => colourOf(green.picture('Rosa Red')), (colour) => colour === 'red');
+    await becomes('and hears 440 Hz', () => tonesOf(green.sound(), TONES), (tones) => tones.join() === '440');
+    await green.press('leave-button');
+    await eventually('who left is gone', async () => (await red.tile('Gil Green').count()) === 0);
+  }
+});

@@ -61,7 +61,7 @@ scenario('a server that is stopped closes its recording and lets its members com
   await first.stop();
   const second = await stage.server({ dataDir: first.dataDir });
   way.target = second.url;
-  await becomes('the recording is ready', () => recordings(second), ([recording]) => recording?.state === 'ready' && recording.duration_s >= 3);
+  await becomes('the recording is ready', () => recordings(second), ([recording]) => recording?.state === 'ready' && recording.duration_s >= 2);
   const names = async () => (await second.api('GET', '/api/rooms/bridge')).body.members.map(({ name }) => name).sort().join();
   await becomes('both are in the room of the next server', names, (text) => text === 'Gil Green,Rosa Red', { within: 45_000 });
   await becomes('Gil sees red again', () => colourOf(green.picture('Rosa Red')), (colour) => colour === 'red', { within: 30_000 });
