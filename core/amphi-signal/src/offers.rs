@@ -25,7 +25,10 @@ pub(crate) struct Offers {
     /// Something was offered (the first offer carries the data channels and comes in any case).
     begun: bool,
     last_id: u32,
+    /// Offers in a row that came to nothing.
     failures: u32,
+    /// The newest answer was not refused so far.
+    answer_holds: bool,
 }
 
 struct Pending {
@@ -59,8 +62,14 @@ impl Offers {
         self.lines.get(&track).cloned().or(offered)
     }
 
-    /// The next offer, unless one is under way or nothing is to be changed.
-    pub(crate) fn next(&mut self, now: Instant) -> Option<Change> {
+    /// The next offer, unless one is under way or nothing is to be changed. Of what is gone already (`is_there`), no
+    /// line is made, although nobody has said yet that it is not wanted.
+    pub(crate) fn next(
+        &mut self,
+        now: Instant,
+        is_there: impl Fn(TrackId) -> bool,
+    ) -> Option<Change> {
+        self.wanted.retain(|track| is_there(*track));
         if self.pending.is_some() || (self.begun && self.is_settled()) {
             return None;
         }
@@ -80,6 +89,9 @@ impl Offers {
         lines: &[(TrackId, Mid)],
     ) -> Option<(u32, BTreeMap<Mid, TrackId>)> {
         let pending = self.pending.as_mut()?;
+        if self.answer_holds {
+            self.failures = 0;
+        }
         self.last_id += 1;
         pending.id = Some(self.last_id);
         pending.since = now;
@@ -111,12 +123,13 @@ impl Offers {
                 .into_iter()
                 .filter_map(|(track, mid)| Some((track, mid?))),
         );
-        self.failures = 0;
+        self.answer_holds = true;
         true
     }
 
     /// An offer came to nothing. True when it is worth another one.
     pub(crate) fn failed(&mut self) -> bool {
+        self.answer_holds = false;
         self.failures += 1;
         self.failures <= FAILURES_MAX
     }
@@ -200,26 +213,29 @@ mod tests {
     #[test]
     fn the_first_offer_comes_without_any_track() {
         let (mut offers, now) = (Offers::default(), start());
-        assert_eq!(offers.next(now), Some(change(&[], &[], false)));
-        assert_eq!(offers.next(now), None, "one at a time");
+        assert_eq!(offers.next(now, |_| true), Some(change(&[], &[], false)));
+        assert_eq!(offers.next(now, |_| true), None, "one at a time");
         assert_eq!(offers.made(now, &[]).map(|(id, _)| id), Some(1));
         assert!(offers.answered(1));
-        assert_eq!(offers.next(now), None);
+        assert_eq!(offers.next(now, |_| true), None);
     }
 
     #[test]
     fn what_is_wanted_while_an_offer_is_pending_waits_for_its_answer() {
         let (mut offers, now) = (Offers::default(), start());
-        offers.next(now);
+        offers.next(now, |_| true);
         offers.made(now, &[]);
         offers.want(TrackId(1));
         offers.want(TrackId(2));
-        assert_eq!(offers.next(now), None);
+        assert_eq!(offers.next(now, |_| true), None);
         assert!(
             offers.answered(0),
             "a client that names no number answers what is pending"
         );
-        assert_eq!(offers.next(now), Some(change(&[1, 2], &[], false)));
+        assert_eq!(
+            offers.next(now, |_| true),
+            Some(change(&[1, 2], &[], false))
+        );
         let (id, map) = offers
             .made(now, &[(TrackId(1), mid("0")), (TrackId(2), mid("1"))])
             .expect("pending");
@@ -227,14 +243,14 @@ mod tests {
         // Taken back before the answer: its line is known and goes with the next offer.
         assert_eq!(offers.unwant(TrackId(2)), Some(mid("1")));
         assert!(offers.answered(2));
-        assert_eq!(offers.next(now), Some(change(&[], &["1"], false)));
+        assert_eq!(offers.next(now, |_| true), Some(change(&[], &["1"], false)));
     }
 
     #[test]
     fn a_restart_offers_again_what_was_under_way_and_ignores_the_older_answer() {
         let (mut offers, now) = (Offers::default(), start());
         offers.want(TrackId(1));
-        offers.next(now);
+        offers.next(now, |_| true);
         offers.made(now, &[(TrackId(1), mid("0"))]);
         assert_eq!(offers.restart(now), change(&[1], &[], true));
         assert!(!offers.answered(1), "nothing is sent yet");
@@ -247,10 +263,27 @@ mod tests {
     #[test]
     fn an_offer_that_is_not_answered_has_a_deadline_and_a_last_try() {
         let (mut offers, now) = (Offers::default(), start());
-        offers.next(now);
+        offers.next(now, |_| true);
         assert_eq!(offers.deadline(), Some(now + ANSWER_WITHIN));
         let tries = (0..10).take_while(|_| offers.failed()).count();
         assert_eq!(tries, usize::try_from(FAILURES_MAX).expect("small"));
+    }
+
+    #[test]
+    fn an_answer_that_turns_out_to_be_refused_does_not_count_as_one() {
+        let (mut offers, now) = (Offers::default(), start());
+        offers.next(now, |_| true);
+        let mut tries = 0;
+        loop {
+            let (id, _) = offers.made(now, &[]).expect("pending");
+            assert!(offers.answered(id));
+            if !offers.failed() {
+                break;
+            }
+            tries += 1;
+            offers.restart(now);
+        }
+        assert_eq!(tries, FAILURES_MAX);
     }
 
     #[test]
@@ -260,7 +293,7 @@ mod tests {
             offers.want(TrackId(track));
         }
         assert_eq!(
-            offers.next(now).map(|change| change.add.len()),
+            offers.next(now, |_| true).map(|change| change.add.len()),
             Some(LINES_MAX)
         );
         assert_eq!(offers.beyond_limit(), 5);

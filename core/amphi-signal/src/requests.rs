@@ -13,7 +13,7 @@ use livekit_protocol::signal_response::Message as Response;
 
 use crate::signal::{Answering, Phase, Receiving};
 use crate::slots::Lines;
-use crate::{Description, SfuCommand, Signal, View, info, leave, publish};
+use crate::{Description, SfuCommand, Signal, View, info, publish};
 
 /// Most track ids that one message may name.
 const SIDS_MAX: usize = 1_000;
@@ -154,17 +154,11 @@ impl Signal {
     /// A description made no sense. The connection cannot go on from it, so the client shall come back from scratch if
     /// it was connected once, and go if it never was.
     pub(crate) fn sdp_refused(&mut self) {
-        use proto::leave_request::Action;
         self.counters.sdp_refused += 1;
-        let action = match self.has_connected() {
-            true => Action::Reconnect,
-            false => Action::Disconnect,
-        };
-        self.send(Response::Leave(leave::request(
-            proto::DisconnectReason::MediaFailure,
-            action,
-        )));
-        self.give_up(LeaveReason::ClientInitiated);
+        self.give_up(match self.has_connected() {
+            true => LeaveReason::ConnectionLost,
+            false => LeaveReason::JoinFailure,
+        });
     }
 
     /// Asks a client to offer again, with more lines to receive on if any are named.
@@ -350,22 +344,11 @@ impl Signal {
 
     /// A client tries out what a server may do to it.
     fn simulate(&mut self, scenario: &proto::SimulateScenario) {
-        use proto::leave_request::Action;
         use proto::simulate_scenario::Scenario;
         match scenario.scenario {
-            Some(Scenario::ServerLeave(true)) => {
-                self.send(Response::Leave(leave::request(
-                    proto::DisconnectReason::ServerShutdown,
-                    Action::Disconnect,
-                )));
-                self.give_up(LeaveReason::ClientInitiated);
-            }
+            Some(Scenario::ServerLeave(true)) => self.give_up(LeaveReason::Removed),
             Some(Scenario::NodeFailure(true) | Scenario::LeaveRequestFullReconnect(true)) => {
-                self.send(Response::Leave(leave::request(
-                    proto::DisconnectReason::ServerShutdown,
-                    Action::Reconnect,
-                )));
-                self.give_up(LeaveReason::ClientInitiated);
+                self.give_up(LeaveReason::ServerShutdown);
             }
             Some(_) | None => self.counters.messages_unsupported += 1,
         }

@@ -15,7 +15,7 @@ use crate::publish::Publishing;
 use crate::slots::Slots;
 use crate::{
     Client, Counters, Description, Form, Input, JoinRequest, MESSAGE_BYTES_MAX, Output, SfuCommand,
-    SocketId, View, leave,
+    SocketId, View,
 };
 
 /// How long a member stays without a socket. Longer: a train's tunnel is survived. Shorter: who is gone is seen to be.
@@ -462,20 +462,9 @@ impl Signal {
         }
     }
 
-    /// Both connections are over and nobody listens: nothing is left to wait for.
+    /// A connection is over for good, so resuming is of no use: who is still there shall come back from scratch.
     pub(crate) fn session_ended(&mut self) {
-        let reason = LeaveReason::ConnectionLost;
-        match self.socket {
-            None => self.give_up(reason),
-            Some(_) => {
-                // Resuming is of no use to a client whose media connection is dead: it shall come back from scratch.
-                self.send(Response::Leave(leave::request(
-                    proto::DisconnectReason::MediaFailure,
-                    proto::leave_request::Action::Reconnect,
-                )));
-                self.give_up(LeaveReason::ClientInitiated);
-            }
-        }
+        self.give_up(LeaveReason::ConnectionLost);
     }
 }
 

@@ -219,7 +219,7 @@ impl Signal {
                 }
             }
             Receiving::Offers(offers) => {
-                if let Some(change) = offers.next(now) {
+                if let Some(change) = offers.next(now, |track| view.room.track(track).is_some()) {
                     self.make_offer(view, change);
                 }
             }
