@@ -93,7 +93,7 @@ pub async fn file(
 }
 
 /// The delivery directives (RFC 8216bis §6.2.5.2). Ones that we do not know are ignored, as it asks for.
-fn waited_for(
+pub fn waited_for(
     msn: Option<&str>,
     part: Option<&str>,
 ) -> Result<Option<(u64, Option<u32>)>, ApiError> {

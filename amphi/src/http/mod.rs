@@ -42,6 +42,7 @@ use crate::store::{RoomSettings, Store, StoreError};
 use error::ApiError;
 use limiter::Limiter;
 
+pub use hls::waited_for;
 pub use openapi::document;
 pub use rooms::for_room;
 
@@ -223,10 +224,29 @@ async fn count(
 
 /// An error's text as a sentence for people.
 fn sentence(text: &str) -> String {
+    let text = text.trim_end_matches('.');
+    let first = text.split(' ').next().unwrap_or("");
+    // A name of a thing (`join_request`) stays as it is written.
+    if !first.chars().all(char::is_alphabetic) {
+        return format!("{text}.");
+    }
     let mut characters = text.chars();
-    let first = characters
+    let capital = characters
         .next()
-        .map(|first| first.to_uppercase().to_string())
-        .unwrap_or_default();
-    format!("{first}{}.", characters.as_str().trim_end_matches('.'))
+        .map(|first| first.to_uppercase().to_string());
+    format!("{}{}.", capital.unwrap_or_default(), characters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sentence;
+
+    #[test]
+    fn an_error_becomes_a_sentence() {
+        assert_eq!(sentence("a name is needed"), "A name is needed.");
+        assert_eq!(
+            sentence("join_request is missing."),
+            "join_request is missing."
+        );
+    }
 }

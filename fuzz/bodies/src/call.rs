@@ -116,53 +116,84 @@ pub fn data_packet(bytes: &[u8]) {
         attributes: BTreeMap::new(),
         grants: Grants::from_token(&grant(), ROOM),
     };
+    let facts = RoomFacts::new(ROOM, 1, wall());
     let mut signals = Vec::new();
     for (id, identity) in [(1, "ada"), (2, "bo")] {
         let member = MemberId(id);
-        room.handle_input(
-            now,
-            amphi_room::Input::Join {
-                member,
-                joining: joining(identity),
-            },
-        );
-        while room.poll_output().is_some() {}
         let request =
             Connect::parse(Path::V0, [("auto_subscribe", "1")]).expect("an ordinary query");
         let join = request.join(&claims(identity)).expect("an ordinary token");
         let sessions = [SessionId(id * 10), SessionId(id * 10 + 1)];
-        signals.push(Signal::new(now, member, SocketId(id), sessions, join));
+        let mut signal = Signal::new(now, member, SocketId(id), sessions, join);
+        let joining = joining(identity);
+        room.handle_input(now, amphi_room::Input::Join { member, joining });
+        room.handle_input(now, amphi_room::Input::Active { member });
+        while let Some(output) = room.poll_output() {
+            let view = View {
+                room: &room,
+                facts: &facts,
+            };
+            signal.handle_input(now, view, amphi_signal::Input::Room(&output));
+        }
+        while signal.poll_output().is_some() {}
+        signals.push(signal);
     }
-    let facts = RoomFacts::new(ROOM, 1, wall());
     let view = View {
         room: &room,
         facts: &facts,
+    };
+    let ordinary = proto::DataPacket {
+        value: Some(proto::data_packet::Value::ChatMessage(
+            proto::ChatMessage::default(),
+        )),
+        ..proto::DataPacket::default()
     };
     for channel in [
         amphi_sfu::Channel::Reliable,
         amphi_sfu::Channel::Lossy,
         amphi_sfu::Channel::DataTrack,
     ] {
-        let bytes = Bytes::copy_from_slice(bytes);
-        let said = amphi_sfu::Output::Data {
-            session: SessionId(10),
-            channel,
-            bytes,
-        };
-        signals[0].handle_input(now, view, amphi_signal::Input::Sfu(&said));
-        while let Some(output) = signals[0].poll_output() {
-            let amphi_signal::Output::Data { to, packet } = output else {
-                continue;
-            };
-            assert!(!to.contains(&MemberId(1)), "nobody gets back what it said");
-            let packet = proto::DataPacket::decode(&packet.bytes[..])
-                .expect("what is handed on is a DataPacket");
-            assert_eq!(
-                packet.participant_identity, "ada",
-                "the server says who it is from"
-            );
-        }
+        hand_on(&mut signals[0], now, view, channel, bytes);
     }
+    let after = hand_on(
+        &mut signals[0],
+        now,
+        view,
+        amphi_sfu::Channel::Reliable,
+        &ordinary.encode_to_vec(),
+    );
+    assert_eq!(after, 1, "the next one is handed on");
+}
+
+/// Ada's client sends `bytes`; how many packets are handed on for it.
+fn hand_on(
+    ada: &mut Signal,
+    now: Instant,
+    view: View<'_>,
+    channel: amphi_sfu::Channel,
+    bytes: &[u8],
+) -> usize {
+    let said = amphi_sfu::Output::Data {
+        session: SessionId(10),
+        channel,
+        bytes: Bytes::copy_from_slice(bytes),
+    };
+    ada.handle_input(now, view, amphi_signal::Input::Sfu(&said));
+    let mut packets = 0;
+    while let Some(output) = ada.poll_output() {
+        let amphi_signal::Output::Data { to, packet } = output else {
+            continue;
+        };
+        packets += 1;
+        assert!(!to.contains(&MemberId(1)), "nobody gets back what it said");
+        let packet = proto::DataPacket::decode(&packet.bytes[..])
+            .expect("what is handed on is a DataPacket");
+        assert_eq!(
+            packet.participant_identity, "ada",
+            "the server says who it is from"
+        );
+    }
+    packets
 }
 
 const ROOM: &str = "town-hall";

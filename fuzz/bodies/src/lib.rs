@@ -14,6 +14,7 @@ mod media;
 mod mux;
 mod policy;
 mod sfu;
+mod shell;
 
 /// A target's name and body, and how many changed copies of each seed the replay tries: fewer where one run costs more,
 /// so that all of them together take some seconds.
@@ -22,14 +23,18 @@ pub type Target = (&'static str, fn(&[u8]), u32);
 /// Every fuzz target.
 pub const TARGETS: &[Target] = &[
     ("call", call::call, 100),
+    ("config", shell::config, 2_000),
     ("data_packet", call::data_packet, 1_000),
+    ("depacketize", sfu::depacketize, 4_000),
     ("h264", media::h264, 4_000),
+    ("hls_query", shell::hls_query, 4_000),
     ("join_request", call::join_request, 100),
     ("opus", media::opus, 4_000),
     ("recording", mux::recording, 4_000),
     ("room_name", policy::room_name, 4_000),
     ("sdp", sfu::sdp, 4_000),
     ("stun", sfu::stun, 4_000),
+    ("tcp_framing", shell::tcp_framing, 4_000),
     ("token", policy::token, 4_000),
     ("vp8", media::vp8, 4_000),
 ];

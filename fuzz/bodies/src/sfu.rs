@@ -1,6 +1,9 @@
 //! What comes to a session before and beside media.
 
-use amphi_sfu::{sdp, stun};
+use std::time::Instant;
+
+use amphi_media::Codec;
+use amphi_sfu::{Payload, sdp, stun};
 
 /// A session description.
 pub fn sdp(bytes: &[u8]) {
@@ -20,4 +23,46 @@ pub fn stun(bytes: &[u8]) {
     if let Some(ufrag) = stun::local_ufrag(bytes) {
         assert!(!ufrag.is_empty() && ufrag.len() < bytes.len());
     }
+}
+
+/// RTP payloads of one video stream, as frames are made of them: a byte of flags (VP8 or H.264, marker, gap, new
+/// time), one of length, the payload, and so on.
+pub fn depacketize(bytes: &[u8]) {
+    let Some((first, mut rest)) = bytes.split_first() else {
+        return;
+    };
+    let codec = if first & 1 == 0 {
+        Codec::H264
+    } else {
+        Codec::Vp8
+    };
+    let (mut seq, mut time) = (0, 0);
+    let mut packets = Vec::new();
+    while let Some(([flags, length], after)) = rest.split_first_chunk() {
+        let (payload, after) = after.split_at(usize::from(*length).min(after.len()));
+        rest = after;
+        // Either in order with or without a gap, or one that was overtaken.
+        let this = if flags >> 2 & 1 == 1 {
+            u64::saturating_sub(seq, 1)
+        } else {
+            seq += 1 + u64::from(flags >> 1 & 1);
+            seq
+        };
+        time += u32::from(flags >> 3 & 1) * 3_000;
+        packets.push(Payload {
+            seq: this,
+            time,
+            marker: flags & 1 == 1,
+            bytes: payload,
+        });
+    }
+    let given: usize = packets.iter().map(|packet| packet.bytes.len() + 64).sum();
+    let frames = amphi_sfu::depacketize(codec, Instant::now(), packets).expect("both are carried");
+    let mut taken = 0;
+    for frame in frames {
+        assert!(!frame.data.is_empty() && frame.codec == codec);
+        // Parameter sets are put in front of key frames again; each is at most as long as a payload.
+        taken += frame.data.len().saturating_sub(2 * (255 + 4));
+    }
+    assert!(taken <= given * 8, "{taken} bytes of frames out of {given}");
 }

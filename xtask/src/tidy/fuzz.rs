@@ -9,12 +9,16 @@ use super::{Finding, Tree};
 
 /// What reads bytes or text from outside, and the target that throws bytes at it.
 const PARSERS: &[(&str, &str)] = &[
+    ("amphi/src/config.rs", "config"),
+    ("amphi/src/http/hls.rs", "hls_query"),
+    ("amphi/src/net/tcp.rs", "tcp_framing"),
     ("core/amphi-media/src/h264.rs", "h264"),
     ("core/amphi-media/src/opus.rs", "opus"),
     ("core/amphi-media/src/vp8.rs", "vp8"),
     ("core/amphi-mux/src/recording/scan.rs", "recording"),
     ("core/amphi-policy/src/name.rs", "room_name"),
     ("core/amphi-policy/src/token.rs", "token"),
+    ("core/amphi-sfu/src/framer.rs", "depacketize"),
     ("core/amphi-sfu/src/sdp.rs", "sdp"),
     ("core/amphi-sfu/src/stun.rs", "stun"),
     ("core/amphi-signal/src/connect.rs", "join_request"),

@@ -1,0 +1,65 @@
+//! What the shell reads: its configuration, framed packets on the TCP port, the delivery directives of HLS.
+
+use std::path::Path;
+
+use amphi::config::{Config, ConfigError};
+use amphi::net::tcp::Framing;
+
+/// A configuration file. What is refused is refused with a line that is in the file.
+pub fn config(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match Config::parse(text, Path::new("amphi.toml")) {
+        Err(ConfigError::Wrong { line, .. }) => {
+            assert!((1..=text.matches('\n').count() + 1).contains(&line));
+        }
+        Err(_) => {}
+        // What is asked of every configuration before anything starts.
+        Ok(config) => {
+            let _ = (
+                config.keys(),
+                config.shards(),
+                config.advertised(),
+                config.room("town-hall"),
+            );
+        }
+    }
+}
+
+/// The TCP port's stream (RFC 4571), cut into reads of one byte and then as a whole: the same packets come out.
+pub fn tcp_framing(bytes: &[u8]) {
+    let packets = |step: usize| {
+        let mut framing = Framing::default();
+        let mut packets = Vec::new();
+        for read in bytes.chunks(step) {
+            framing.buffer().extend_from_slice(read);
+            while let Some(packet) = framing.next_packet() {
+                assert!(!packet.is_empty());
+                packets.push(packet);
+            }
+        }
+        packets
+    };
+    let whole = packets(bytes.len().max(1));
+    assert_eq!(packets(1), whole);
+    assert!(whole.iter().map(|packet| packet.len() + 2).sum::<usize>() <= bytes.len());
+}
+
+/// `_HLS_msn` and `_HLS_part` of a playlist request.
+pub fn hls_query(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let (msn, part) = match text.split_once('&') {
+        Some((msn, part)) => (Some(msn), Some(part)),
+        None => (None, Some(text)),
+    };
+    assert!(
+        amphi::http::waited_for(None, part).is_err(),
+        "a part of nothing is nothing"
+    );
+    if let Ok(Some((number, _))) = amphi::http::waited_for(msn, part) {
+        assert_eq!(msn.and_then(|msn| msn.parse().ok()), Some(number));
+    }
+}
