@@ -1,0 +1,10 @@
+//! The shell from outside: a house in this process or the real program, on loopback.
+
+mod api;
+mod door;
+mod house;
+mod live;
+mod openapi;
+mod process;
+mod sockets;
+mod tls;
