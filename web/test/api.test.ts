@@ -17,7 +17,8 @@ test("a proxy's error page becomes a sentence", () => {
 })
 
 test('claims are read from a token, and nothing from what is not one', () => {
-  const part = (claims: unknown) => Buffer.from(JSON.stringify(claims)).toString('base64url')
+  const part = (claims: unknown) =>
+    btoa(String.fromCharCode(...new TextEncoder().encode(JSON.stringify(claims)))).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
   expect(claimsOf(`x.${part({ sub: 'ada', name: 'Adä', video: { roomAdmin: true } })}.y`)).toEqual({ identity: 'ada', name: 'Adä', grants: { roomAdmin: true } })
   for (const token of ['', 'x', 'x.!!.y', `x.${part(3)}.y`, `x.${part(null)}.y`]) expect(claimsOf(token), token).toBeNull()
   expect(claimsOf(`x.${part({ sub: 3, video: 'all' })}.y`)).toEqual({ identity: '', name: '', grants: {} })
