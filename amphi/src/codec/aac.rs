@@ -193,8 +193,8 @@ mod tests {
         let mut frame = vec![
             0xff,
             0xf1,
-            0b01_0011_0_0,
-            0b10_000000 | (length >> 11) as u8,
+            0x4c,
+            0x80 | (length >> 11) as u8,
             (length >> 3) as u8,
             ((length & 7) << 5) as u8 | 0x1f,
             0xfc,

@@ -34,6 +34,9 @@ const SHUN_US: i64 = 5_000_000;
 /// Without a picture for this long, the on-air source gives way to another.
 const STALLED_US: i64 = 3_000_000;
 
+/// The same for a screen, on which nothing may happen for a while.
+const STALLED_SCREEN_US: i64 = 10_000_000;
+
 /// The on-air member stays while its level times this is not below the loudest: two who talk at once do not flicker.
 const STAY: f32 = 1.5;
 
@@ -244,8 +247,13 @@ impl Director {
         let Some(shot) = self.shot else { return };
         match self.pictures.get_mut(&shot.track) {
             Some(picture) if picture.codec == Some(Codec::H264) && !picture.muted => {
-                let stalled = now_us - picture.seen_us.unwrap_or(shot.since_us).max(shot.since_us)
-                    > STALLED_US;
+                let patience = if picture.is_screen() {
+                    STALLED_SCREEN_US
+                } else {
+                    STALLED_US
+                };
+                let newest = picture.seen_us.unwrap_or(shot.since_us).max(shot.since_us);
+                let stalled = now_us - newest > patience;
                 picture.shunned_until_us = if stalled { now_us + 1 } else { i64::MIN };
             }
             _ => self.shot = None,

@@ -17,6 +17,13 @@ const PACKETS_MAX: usize = 64;
 /// How much missing sound is made up before there is silence.
 const CONCEAL_MAX: i64 = 100 * MS;
 
+/// How much is made up after a packet that says that there is nothing to say (DTX, RFC 7587 §3.1.3): the decoder makes
+/// the noise of the room until the next one, which comes after 400 ms.
+const REST_MAX: i64 = 1_000 * MS;
+
+/// A packet of so few bytes codes no sound.
+const REST_BYTES: usize = 2;
+
 /// Lost pieces are asked of decoders in multiples of this (2.5 ms, RFC 6716 §2.1.4).
 const CONCEAL_UNIT: i64 = 120;
 
@@ -65,6 +72,8 @@ pub struct Voice {
     /// Nothing but silence was decoded since the last sound.
     silent: bool,
     concealed: i64,
+    /// The newest packet said that there is nothing to say.
+    resting: bool,
     packet_frames: i64,
     scratch: Vec<Stereo>,
 }
@@ -86,6 +95,7 @@ impl Voice {
             gain: 0.0,
             silent: true,
             concealed: 0,
+            resting: false,
             packet_frames: PACKET_USUAL,
             scratch: Vec::new(),
         }
@@ -288,6 +298,7 @@ impl Voice {
                     return self.append_silence(until.min(at + 1) - at);
                 }
                 self.concealed = 0;
+                self.resting = packet.len() <= REST_BYTES;
                 self.decode(Piece::Packet(&packet), frames, counters);
                 self.scratch.drain(..(at - time) as usize);
                 if self.silent {
@@ -306,7 +317,8 @@ impl Voice {
         if self.silent {
             return self.append_silence(gap.min(until - self.pcm_end()));
         }
-        counters.concealed += 1;
+        counters.concealed += u64::from(!self.resting);
+        let most = if self.resting { REST_MAX } else { CONCEAL_MAX };
         let piece = gap.min(self.packet_frames).min(CONCEAL_MAX);
         let asked = (piece + CONCEAL_UNIT - 1) / CONCEAL_UNIT * CONCEAL_UNIT;
         let follower = next
@@ -320,7 +332,7 @@ impl Voice {
         self.scratch.truncate(piece as usize);
         self.concealed += piece;
         // A track that was muted has nothing to make up, but must not end with a click either.
-        let ends = self.muted || self.concealed >= CONCEAL_MAX;
+        let ends = self.muted || self.concealed >= most;
         if ends && piece < gap {
             fade_out(&mut self.scratch);
             self.silent = true;

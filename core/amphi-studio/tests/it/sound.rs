@@ -238,3 +238,37 @@ fn the_encoders_delay_is_taken_off_the_times() {
     assert_eq!(heard(0), heard(1024));
     assert_eq!(heard(0), heard(2048));
 }
+
+#[test]
+fn who_has_nothing_to_say_is_not_taken_for_lost() {
+    let mut world = World::new();
+    let ada = world.speaks(1, 450.0);
+    world.run_for(1_000);
+    world.microphone(ada).on = false;
+    // Discontinuous transmission: an empty packet every 400 ms.
+    for packet in (52..200).step_by(20) {
+        world.send(packet * 20_000 + 40_000, resting(ada, packet));
+    }
+    world.run_for(3_000);
+    assert_eq!(
+        world.counters().concealed,
+        2,
+        "the two packets between the tone and the rest"
+    );
+    assert_eq!(world.counters().packets_late, 0);
+}
+
+fn resting(track: amphi_media::TrackId, packet: i64) -> amphi_media::Frame {
+    amphi_media::Frame {
+        track,
+        codec: amphi_media::Codec::Opus,
+        rid: amphi_media::Rid::NONE,
+        time: amphi_media::MediaTime::new(77_000_000 + packet * 960, 48_000),
+        arrived: World::new().start,
+        sender_time_us: None,
+        key: true,
+        contiguous: true,
+        size: None,
+        data: bytes::Bytes::from_static(&[0xfc]),
+    }
+}

@@ -426,8 +426,9 @@ impl World {
     }
 }
 
+/// A cosine, so that a packet of whole cycles begins and ends at the top: there a click is loudest.
 pub fn tone(hz: f64, amplitude: f32, n: i64) -> f32 {
-    amplitude * (n as f64 * hz * std::f64::consts::TAU / 48_000.0).sin() as f32
+    amplitude * (n as f64 * hz * std::f64::consts::TAU / 48_000.0).cos() as f32
 }
 
 /// A coded picture that says where it is from and when it was captured.
