@@ -15,9 +15,11 @@ const SAMPLE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// No part is closed below this share of the target (RFC 8216bis §4.4.4.9: 85 %), but for the last one of a segment.
 const PART_SHARE_MIN: (i64, i64) = (85, 100);
 
-/// No segment is shorter, so that every segment has sound in it and the numbers of both renditions stay the same:
-/// four AAC access units. A cut that comes sooner is shown this much later.
-const SEGMENT_TICKS_MIN: i64 = VIDEO_RATE as i64 / 10;
+/// No last part of a segment is shorter, and so no segment. hls.js (1.7, `bufferPadding` of its fragment tracker) takes a segment
+/// for loaded when less than 200 ms of it are missing, and then waits for ever for a last part that it never asks for.
+/// A key frame that comes sooner after the start of a part is kept in that part, and sent again at the start of the next segment;
+/// a cut that comes sooner is shown this much later, which nobody sees, since it is a cut.
+const LAST_PART_TICKS_MIN: i64 = VIDEO_RATE as i64 * 22 / 100;
 
 /// How far the sound's clock must be past the end of a part before the picture is held. The sound comes some 250 ms
 /// after the picture by itself; a source that is later than this raises it for itself (see `Packager::lag`).
@@ -240,6 +242,11 @@ struct Video {
     part_start: i64,
     part_index: u32,
     part_frames: u32,
+    /// A key frame is in this part that should have begun a segment: the next one begins where the part ends.
+    turn: bool,
+    /// The newest key frame that began a segment, or should have, and how long after the one before it came; 0: not known.
+    key_time: i64,
+    key_ticks: i64,
     group: Group,
 }
 
@@ -482,7 +489,7 @@ impl Packager {
                 let at = pending
                     .time
                     .max(packed)
-                    .max(self.audio.segment.time + SEGMENT_TICKS_MIN);
+                    .max(self.audio.segment.time + LAST_PART_TICKS_MIN);
                 self.begin_segment(at, true)
             }
         };
@@ -494,6 +501,9 @@ impl Packager {
         self.video = Some(Video {
             parameters,
             part_start: pending.time,
+            key_time: pending.time,
+            key_ticks: 0,
+            turn: false,
             pending,
             broken: false,
             frame_ticks: i64::from(VIDEO_RATE) / 30,
@@ -519,22 +529,28 @@ impl Packager {
         } else if video.pending.own {
             video.frame_ticks = pending.time - video.pending.time;
         }
-        if cut {
-            pending.time = pending.time.max(video.segment.time + SEGMENT_TICKS_MIN);
-        }
-        let time = pending.time;
-        self.last_until(time);
+        let time = self.last_until(pending.time, if cut { LAST_PART_TICKS_MIN } else { 0 });
+        pending.time = time;
         let video = self.video.as_mut().expect("it was there");
-        let elapsed = time - video.segment.time;
+        let length = time - video.part_start;
         let due = ticks(self.config.segment_target) * 3 / 4;
-        let ready = elapsed >= due || (!video.independent && elapsed >= SEGMENT_TICKS_MIN);
-        if cut || (pending.key && ready) {
+        let ready = pending.key && (time - video.segment.time >= due || !video.independent);
+        if cut || ready {
+            video.key_ticks = if cut { 0 } else { time - video.key_time };
+            video.key_time = time;
+        }
+        if cut || (ready && length >= LAST_PART_TICKS_MIN) {
             self.close_video_part(time, Some(cut));
         } else {
-            // Close at once where the next frame would not fit: a part that waits for it is a frame later for everybody.
-            let length = time - video.part_start;
+            video.turn |= ready;
             let whole = length * PART_SHARE_MIN.1 >= self.part_target * PART_SHARE_MIN.0;
-            if whole && length + video.frame_ticks > self.part_target {
+            // Close at once where the next frame would not fit: a part that waits for it is a frame later for everybody.
+            let full = length + video.frame_ticks > self.part_target;
+            let as_planned =
+                length + video.frame_ticks / 2 >= video.length_wanted(self.part_target);
+            if (whole && (full || as_planned))
+                || (video.turn && !ready && length >= LAST_PART_TICKS_MIN)
+            {
                 self.close_video_part(time, None);
             }
         }
@@ -564,7 +580,7 @@ impl Packager {
         }
         self.counters.jumps += 1;
         let end = video.pending.time + video.frame_ticks;
-        self.last_until(end);
+        let end = self.last_until(end, LAST_PART_TICKS_MIN);
         self.close_video_part(end, Some(true));
         let video = self.video.as_mut().expect("it was there");
         self.outputs.push_back(Output::Init(init(
@@ -579,8 +595,9 @@ impl Packager {
         video.pending = pending;
     }
 
-    /// Gives the held-back picture its duration, splitting it over as many parts as it lasts.
-    fn last_until(&mut self, end: i64) {
+    /// Gives the held-back picture its duration, splitting it over as many parts as it lasts, and leaving the last of them
+    /// no shorter than `least`. Returns when that is.
+    fn last_until(&mut self, end: i64, least: i64) -> i64 {
         while self
             .video
             .as_ref()
@@ -588,9 +605,12 @@ impl Packager {
         {
             self.fill_part();
         }
-        if let Some(video) = &mut self.video {
-            self.counters.groups_repeated += u64::from(video.take_pending(end));
-        }
+        let Some(video) = &mut self.video else {
+            return end;
+        };
+        let end = end.max(video.part_start + least);
+        self.counters.groups_repeated += u64::from(video.take_pending(end));
+        end
     }
 
     /// Closes the part that is being filled although nothing came after the held-back picture.
@@ -623,6 +643,7 @@ impl Packager {
     fn close_video_part(&mut self, at: i64, segment: Option<bool>) {
         let Some(video) = &mut self.video else { return };
         let full = at + self.part_target - video.segment.time > ticks(self.config.segment_max);
+        let turns = video.turn && at - video.part_start >= LAST_PART_TICKS_MIN;
         let samples = std::mem::take(&mut video.part);
         let part = Closing {
             rendition: Rendition::Video,
@@ -631,12 +652,13 @@ impl Packager {
             start: video.part_start,
             end: at,
             frames: video.part_frames,
-            ends_segment: segment.is_some() || full,
+            ends_segment: segment.is_some() || full || turns,
         };
         video.part_start = at;
         video.part_frames = 0;
         video.part_index = if part.ends_segment { 0 } else { part.index + 1 };
         if part.ends_segment {
+            video.turn = false;
             let begun = self.begin_segment(at, segment.unwrap_or(false));
             if let Some(video) = &mut self.video {
                 video.segment = begun;
@@ -679,7 +701,7 @@ impl Packager {
             .max(sound_end)
             .min(latest)
             .max(video.pending.time + 1);
-        self.last_until(end);
+        self.last_until(end, 0);
         let Some(video) = &mut self.video else { return };
         let samples = std::mem::take(&mut video.part);
         let part = Closing {
@@ -780,15 +802,15 @@ impl Packager {
                 self.counters.sound_dropped += 1;
                 continue;
             }
-            self.follow_boundaries(on_picture_clock);
+            let hole = (self.audio.next).is_none_or(|next| time - next > AUDIO_UNIT_TICKS / 2);
+            self.follow_boundaries(on_picture_clock, hole);
             self.pack_unit(unit.data, time);
         }
     }
 
-    fn follow_boundaries(&mut self, time: i64) {
-        if self.video.is_none()
-            && time - self.audio.segment.time >= ticks(self.config.segment_target)
-        {
+    fn follow_boundaries(&mut self, time: i64, hole: bool) {
+        let over = time - self.audio.segment.time >= ticks(self.config.segment_target);
+        if self.video.is_none() && self.boundaries.is_empty() && over {
             self.begin_segment(time, false);
         }
         while let Some(boundary) = self
@@ -797,6 +819,12 @@ impl Packager {
             .copied()
             .filter(|boundary| boundary.time <= time)
         {
+            // The sound's segment ends up to as much later than the picture's, unless there is no sound to be had.
+            let units = i64::try_from(self.audio.part.len()).expect("a part is short");
+            let length = MediaTime::new(units * AUDIO_UNIT_TICKS, AUDIO_RATE).rescale(VIDEO_RATE);
+            if !hole && length.ticks < LAST_PART_TICKS_MIN {
+                return;
+            }
             self.boundaries.pop_front();
             self.close_audio_part(true);
             self.audio.segment = boundary;
@@ -890,6 +918,18 @@ struct Closing {
 }
 
 impl Video {
+    /// How long the part should be so that the next key frame, if it comes when the last one did, comes at its end or well
+    /// after the start of another: what is left until then in equal parts.
+    fn length_wanted(&self, part_target: i64) -> i64 {
+        let left = self.key_time + self.key_ticks - self.part_start;
+        // In the last one it is waited for as long as may be.
+        if self.key_ticks == 0 || left <= part_target {
+            return i64::MAX;
+        }
+        let parts = (left + part_target - 1) / part_target;
+        left / parts
+    }
+
     /// Puts the held-back picture into the part, up to `end`; at the start of a segment, what it builds on before it.
     /// Says whether that was so.
     fn take_pending(&mut self, end: i64) -> bool {

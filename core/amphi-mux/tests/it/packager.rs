@@ -42,8 +42,15 @@ fn check_rendition(parts: &[Part], holes: bool) {
         }
         assert_eq!(part.discontinuity, part.generation != before.generation);
     }
-    for part in parts {
+    let last = parts.len() - 1;
+    for (number, part) in parts.iter().enumerate() {
         let length = seconds(part.duration);
+        if !holes && number < last {
+            assert!(
+                length >= 0.2199,
+                "hls.js does not ask for a part of {length} s"
+            );
+        }
         assert!(length <= PART_TARGET_S + 1e-9, "a part of {length} s");
         if !part.ends_segment && !holes {
             assert!(
@@ -54,7 +61,7 @@ fn check_rendition(parts: &[Part], holes: bool) {
         segment += length;
         if part.ends_segment {
             let most = if rendition == Rendition::Audio {
-                SEGMENT_MAX_S + 0.03
+                SEGMENT_MAX_S + 0.3
             } else {
                 SEGMENT_MAX_S + 1e-9
             };
@@ -113,7 +120,7 @@ fn check_boxes(part: &Part) {
     }
 }
 
-/// Segments begin at the same time in both renditions, to an access unit, with the same numbers.
+/// Segments begin at the same time in both renditions, give or take a last part, with the same numbers.
 fn check_alignment(video: &[Part], audio: &[Part]) {
     let starts = |parts: &[Part]| -> BTreeMap<u64, (f64, u32)> {
         parts
@@ -126,11 +133,11 @@ fn check_alignment(video: &[Part], audio: &[Part]) {
     let audio = starts(audio);
     for (sequence, (start, generation)) in starts(video)
         .into_iter()
-        .filter(|(_, (start, _))| start + 0.022 < sound_end)
+        .filter(|(_, (start, _))| start + 0.3 < sound_end)
     {
         let (sound_start, sound_generation) = audio[&sequence];
         assert!(
-            (sound_start - start).abs() < 0.022,
+            (-1e-4..0.3).contains(&(sound_start - start)),
             "segment {sequence} begins at {start} and {sound_start}"
         );
         assert_eq!(sound_generation, generation, "segment {sequence}");
@@ -295,7 +302,15 @@ fn a_cut_begins_a_generation_in_both_renditions_and_time_goes_on() {
         .filter(|part| part.discontinuity)
         .map(|part| (part.generation, seconds(part.time)))
         .collect();
-    assert_eq!(cuts, [(1, 3.35), (2, 5.4)]);
+    let due = [(1, 3.35), (2, 5.4)];
+    assert_eq!(cuts.len(), due.len());
+    for ((generation, time), (due_generation, due_time)) in cuts.into_iter().zip(due) {
+        assert_eq!(generation, due_generation);
+        assert!(
+            (0.0..0.22).contains(&(time - due_time)),
+            "at {time}, or so much later that no part is too short"
+        );
+    }
     let mut known = BTreeMap::new();
     for output in &outputs {
         match output {
@@ -341,7 +356,10 @@ fn a_cut_without_a_key_frame_holds_the_old_picture_until_there_is_one() {
         .filter(|part| part.discontinuity)
         .map(|part| seconds(part.time))
         .collect();
-    assert_eq!(generations, [4.0], "the second key frame of the fixture");
+    assert!(
+        matches!(generations[..], [time] if (4.0..4.22).contains(&time)),
+        "the second key frame of the fixture: {generations:?}"
+    );
 }
 
 #[test]
@@ -374,6 +392,46 @@ fn a_segment_ends_at_the_target_duration_and_the_next_key_frame_begins_another_a
     assert_eq!(starts[2], (5.0, true));
 }
 
+/// Key frames every `interval` pictures, at 30 a second.
+fn keyed(interval: usize, count: usize) -> Vec<Sample> {
+    let pictures = pictures(CAMERA);
+    (0..count)
+        .map(|index| {
+            let picture = if index % interval == 0 {
+                0
+            } else {
+                1 + index % 50
+            };
+            video(index as f64 / 30.0, pictures[picture].clone())
+        })
+        .collect()
+}
+
+#[test]
+fn parts_are_laid_out_for_the_next_key_frame_where_it_comes_regularly() {
+    for interval in [50, 57, 60, 61, 62, 63, 64, 66, 70, 75] {
+        let mut packager = Packager::new(config());
+        let outputs = pack_on(
+            &mut packager,
+            &together(&[keyed(interval, 900), sound(0.0, 30.0)]),
+        );
+        let repeated = packager.counters().groups_repeated;
+        assert!(
+            repeated <= 3,
+            "every {interval}: {repeated} of 13 segments begin with a key frame sent twice"
+        );
+        let starts: Vec<_> = parts(&outputs, Rendition::Video)
+            .into_iter()
+            .filter(|part| part.index == 0)
+            .collect();
+        assert!(
+            starts.iter().all(|part| part.independent),
+            "every {interval}"
+        );
+        check(&pack(&together(&[keyed(interval, 900), sound(0.0, 30.0)])));
+    }
+}
+
 #[test]
 fn a_segment_of_a_slow_source_begins_with_all_that_somebody_who_comes_now_needs() {
     let samples = together(&[shot(SCREEN, 0.0, 1.0, 20), sound(0.0, 20.0)]);
@@ -403,7 +461,7 @@ fn without_a_picture_sound_is_a_program_of_two_second_segments() {
         starts
             .iter()
             .zip([0.0, 2.0, 4.0, 6.0])
-            .all(|(start, due)| (start - due).abs() < 0.03),
+            .all(|(start, due)| (start - due).abs() < 0.25),
         "{starts:?}"
     );
 }
