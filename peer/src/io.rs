@@ -376,6 +376,8 @@ pub struct Counters {
     pub packets_unannounced: u64,
     /// `mid_to_track_id` and `a=msid` of one answer said different things.
     pub disagreements: u64,
+    /// Requests made while the socket was away, beyond what waits.
+    pub requests_dropped: u64,
     /// Data that a channel did not take: not open, or full.
     pub data_refused: u64,
 }

@@ -28,6 +28,8 @@ use crate::{Setting, Sid, packet, sdp};
 const PROTOCOL: i32 = 16;
 /// Lines for others' media in the first offer of the single form, as LiveKit's clients ask for.
 const FIRST_LINES: MoreLines = MoreLines { audio: 3, video: 3 };
+/// Requests that wait while the socket is away; more are dropped and counted.
+const WAITING_MAX: usize = 100;
 /// Used until the server says how often it wants to hear from us.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -49,6 +51,10 @@ pub struct Peer {
     tracks: BTreeMap<Mid, Carried>,
     more_lines: MoreLines,
     offer_wanted: bool,
+    ice_restart_wanted: bool,
+    socket_open: bool,
+    /// Requests made while the socket is away; they follow when it is back, as LiveKit's clients do.
+    waiting: Vec<Request>,
     /// The offer that travels in the request of the single form.
     first_offer: Option<proto::SessionDescription>,
     last_answer: Option<proto::SessionDescription>,
@@ -127,6 +133,9 @@ impl Peer {
             tracks: BTreeMap::new(),
             more_lines: MoreLines::default(),
             offer_wanted: false,
+            ice_restart_wanted: false,
+            socket_open: false,
+            waiting: Vec::new(),
             first_offer,
             last_answer: None,
             reliable_sequence: 0,
@@ -194,14 +203,20 @@ impl Peer {
 
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         match input {
-            Input::SocketOpened => self.next_ping = Some(now + self.ping_interval),
+            Input::SocketOpened => {
+                self.socket_open = true;
+                self.next_ping = Some(now + self.ping_interval);
+            }
             Input::SocketMessage(bytes) => match proto::SignalResponse::decode(bytes) {
                 Ok(proto::SignalResponse {
                     message: Some(message),
                 }) => self.handle_response(now, message),
                 Ok(_) | Err(_) => self.counters.messages_unreadable += 1,
             },
-            Input::SocketClosed => self.next_ping = None,
+            Input::SocketClosed => {
+                self.socket_open = false;
+                self.next_ping = None;
+            }
             Input::Datagram {
                 source,
                 destination,
@@ -492,8 +507,17 @@ impl Peer {
         }));
     }
 
-    /// Sends any request: for what has no verb here, and for what must be refused.
+    /// Sends any request: for what has no verb here, and for what must be refused. While the socket is away it waits.
     pub fn send(&mut self, message: Request) {
+        let away = self.member.is_some() && (!self.socket_open || self.stage == Standing::Resuming);
+        if away && self.stage != Standing::Left {
+            if self.waiting.len() < WAITING_MAX {
+                self.waiting.push(message);
+            } else {
+                self.counters.requests_dropped += 1;
+            }
+            return;
+        }
         let request = proto::SignalRequest {
             message: Some(message),
         };
@@ -503,6 +527,7 @@ impl Peer {
 
     /// Says goodbye and closes everything.
     pub fn leave(&mut self, now: Instant) {
+        self.waiting.clear();
         self.send(Request::Leave(proto::LeaveRequest {
             reason: proto::DisconnectReason::ClientInitiated as i32,
             ..Default::default()
@@ -675,9 +700,17 @@ impl Peer {
             ..Default::default()
         }));
         self.event(Event::Resumed);
+        for request in std::mem::take(&mut self.waiting) {
+            self.send(request);
+        }
         // In the pair form the server restarts ICE on the subscriber's connection itself.
         if self.config.form == Form::Single || self.publisher.connected {
-            self.offer(true);
+            self.ice_restart_wanted = true;
+            self.offer_wanted = true;
+        }
+        // An offer that was open when the socket broke may have been lost, or its answer: once more, word for word.
+        if let Some((id, sdp)) = self.publisher.open_offer() {
+            self.send(Request::Offer(description("offer", sdp, id)));
         }
     }
 
@@ -885,8 +918,9 @@ impl Peer {
         }));
     }
 
-    fn offer(&mut self, ice_restart: bool) {
+    fn offer(&mut self) {
         let more = std::mem::take(&mut self.more_lines);
+        let ice_restart = std::mem::take(&mut self.ice_restart_wanted);
         self.offer_wanted = false;
         if let Some((id, sdp)) = self
             .publisher
@@ -914,8 +948,12 @@ impl Peer {
 
     /// Takes what the connections have to say, and makes the offer that is due.
     fn drain(&mut self) {
-        if self.offer_wanted && self.stage == Standing::Joined && !self.publisher.is_negotiating() {
-            self.offer(false);
+        if self.offer_wanted
+            && self.socket_open
+            && self.stage == Standing::Joined
+            && self.publisher.open_offer().is_none()
+        {
+            self.offer();
         }
         let mut happened = Vec::new();
         self.publisher
@@ -964,6 +1002,8 @@ impl Peer {
                     });
                 }
             }
+            // A connection that is closed half-way through its handshakes says so; nobody minds any more.
+            Happened::Failed(_) if self.stage == Standing::Left => {}
             Happened::Failed(reason) => self.event(Event::Failed(reason)),
         }
     }

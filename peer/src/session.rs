@@ -71,6 +71,13 @@ pub(crate) enum Happened {
     Failed(String),
 }
 
+/// An offer that waits for its answer.
+struct Open {
+    id: u32,
+    sdp: String,
+    pending: SdpPendingOffer,
+}
+
 /// A line the session has asked for, to take media on.
 pub(crate) struct ReceiveLine {
     pub(crate) mid: Mid,
@@ -80,7 +87,7 @@ pub(crate) struct Session {
     rtc: Rtc,
     pub(crate) address: SocketAddr,
     timeout: Instant,
-    pending: Option<(u32, SdpPendingOffer)>,
+    pending: Option<Open>,
     offer_id: u32,
     receive_lines: Vec<ReceiveLine>,
     channels: BTreeMap<Channel, ChannelId>,
@@ -123,19 +130,23 @@ impl Session {
         (!self.ended).then_some(self.timeout)
     }
 
-    pub(crate) fn is_negotiating(&self) -> bool {
-        self.pending.is_some()
+    /// The offer that waits for its answer, with its id.
+    pub(crate) fn open_offer(&self) -> Option<(u32, String)> {
+        self.pending
+            .as_ref()
+            .map(|open| (open.id, open.sdp.clone()))
     }
 
     /// Makes an offer: with lines for publications that have none, `audio` and `video` more lines to receive on, the
-    /// three data channels if there are none. Gives each publication its line. Any offer still open is forgotten.
+    /// three data channels if there are none. Gives each publication its line. **Not while an offer is
+    /// open:** the lines that it asks for would be lost.
     pub(crate) fn offer(
         &mut self,
         publications: &mut [Publication],
         more: MoreLines,
         ice_restart: bool,
     ) -> Option<(u32, String)> {
-        self.pending = None;
+        debug_assert!(self.pending.is_none(), "one offer at a time");
         let mut api = self.rtc.sdp_api();
         if ice_restart {
             api.ice_restart(true);
@@ -194,24 +205,30 @@ impl Session {
         }
         let (offer, pending) = api.apply()?;
         self.offer_id += 1;
-        self.pending = Some((self.offer_id, pending));
-        Some((self.offer_id, offer.to_sdp_string()))
+        let (id, sdp) = (self.offer_id, offer.to_sdp_string());
+        self.pending = Some(Open {
+            id,
+            sdp: sdp.clone(),
+            pending,
+        });
+        Some((id, sdp))
     }
 
     /// Takes the answer to the open offer. `id` 0 stands for whichever is open.
     pub(crate) fn answer(&mut self, id: u32, sdp: &str) -> Result<(), String> {
-        let Some((offered, pending)) = self.pending.take() else {
+        let Some(open) = self.pending.take() else {
             return Err("an answer to no offer".into());
         };
-        if id != 0 && id != offered {
-            self.pending = Some((offered, pending));
-            return Err(format!("an answer to offer {id}, but {offered} is open"));
+        if id != 0 && id != open.id {
+            let reason = format!("an answer to offer {id}, but {} is open", open.id);
+            self.pending = Some(open);
+            return Err(reason);
         }
         let answer = SdpAnswer::from_sdp_string(sdp)
             .map_err(|error| format!("an unreadable answer: {error}"))?;
         self.rtc
             .sdp_api()
-            .accept_answer(pending, answer)
+            .accept_answer(open.pending, answer)
             .map_err(|error| format!("a refused answer: {error}"))
     }
 
