@@ -140,7 +140,6 @@ impl Sfu {
                     continue;
                 }
                 counters.layer_switches += u64::from(line.layer.is_some());
-                line.egress.leave();
                 line.layer = Some(packet.layer);
             }
             let Some(payload_type) = line.payload_type(rtc, packet.format) else {

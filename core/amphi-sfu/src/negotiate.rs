@@ -14,7 +14,7 @@ use crate::track::Source;
 use crate::{Channel, Mid, NewLine, Output, ReceiveLine, SendLine};
 
 /// Most m-lines that one session may come to, whoever adds them.
-const LINES_MAX: usize = 96;
+const LINES_MAX: usize = sdp::LINES_MAX;
 
 impl Sfu {
     pub(crate) fn take_offer(
@@ -150,9 +150,6 @@ impl Sfu {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| !session.ended) else {
             return self.refuse(id, "the session is over".to_owned());
         };
-        if session.lines.len() + add.len() > LINES_MAX {
-            return self.refuse(id, "the session has too many m-lines".to_owned());
-        }
         // An offer that was never answered is thrown away: its lines do not exist, or go back to what they were.
         if let Some(pending) = session.pending.take() {
             for index in pending.lines {
@@ -168,6 +165,14 @@ impl Sfu {
             .filter(|line| line.track.is_none())
             .map(|line| line.mid)
             .collect();
+        let fresh = |kind: MediaKind| {
+            let wanted = add.iter().filter(|new| new.kind == kind).count();
+            let asleep = |line: &&Line| line.kind == kind && line.track.is_none();
+            wanted.saturating_sub(session.lines.iter().filter(asleep).count())
+        };
+        if session.lines.len() + fresh(MediaKind::Audio) + fresh(MediaKind::Video) > LINES_MAX {
+            return self.refuse(id, "the session has too many m-lines".to_owned());
+        }
         let first = !session.offered_channels;
         let mut changes = session.rtc.sdp_api();
         if first {

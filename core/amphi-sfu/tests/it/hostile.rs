@@ -1,7 +1,7 @@
 //! What bad input gets: a counter or a refusal, never more, and nobody else's call is touched.
 
 use amphi_media::{SessionId, TrackId};
-use amphi_sfu::{Input, Output, Transport};
+use amphi_sfu::{Input, Output, Transport, sdp};
 use str0m::media::{Direction, MediaKind, Mid as StrMid};
 
 use crate::world::{Fate, Media, SFU_UDP, World, assert_unbroken, is_rtp, made, ms, said_of};
@@ -62,7 +62,7 @@ fn a_description_that_makes_no_sense_is_refused_and_the_next_one_is_taken() {
     let bad = [
         String::new(),
         "hello".to_owned(),
-        "v=0\r\n".repeat(20_000),
+        "v=0\r\n".repeat(sdp::BYTES_MAX / 5 + 1),
         good.replace("a=fingerprint:", "a=fingerprunt:"),
         good.replace("a=ice-ufrag:", "a=ice-frag:"),
         good.replace("a=mid:", "a=mud:"),
@@ -71,8 +71,8 @@ fn a_description_that_makes_no_sense_is_refused_and_the_next_one_is_taken() {
         good.replace("SAVPF ", "SAVPF 200 "),
         good[..good.len() / 2].replace("m=video", "m=video\0"),
     ];
-    for sdp in &bad {
-        let reason = offer_of_nonsense(&mut world, session, sdp);
+    for text in &bad {
+        let reason = offer_of_nonsense(&mut world, session, text);
         assert!(!reason.is_empty());
     }
     assert_eq!(world.counter("sdp_refused"), bad.len() as u64);

@@ -121,6 +121,10 @@ fn a_removed_line_is_silent_at_once_and_used_again_for_the_next_track() {
         (idle.direction, &idle.msid),
         (sdp::Direction::Inactive, &None)
     );
+    assert!(
+        offer.contains("a=ssrc:"),
+        "a sleeping line keeps its SSRC, or Chromium never shows what comes on it later"
+    );
     world.answer(bo, &offer);
     world.run(ms(50));
 
@@ -266,4 +270,26 @@ fn a_refused_answer_leaves_the_connection_as_it_was() {
             .len(),
         10
     );
+}
+
+#[test]
+fn more_lines_than_a_session_may_have_are_refused_and_the_rest_goes_on() {
+    let (mut world, ada, mids, bo) = call();
+    let (offer, lines) = make_offer(&mut world, bo, vec![line(1, MediaKind::Audio)], Vec::new());
+    world.answer(bo, &offer);
+    world.run(ms(500));
+    let session = world.clients[bo].session;
+    let many = (0..200)
+        .map(|track| line(1_000 + track, MediaKind::Video))
+        .collect();
+    world.input(Input::MakeOffer {
+        session,
+        add: many,
+        remove: Vec::new(),
+        ice_restart: false,
+    });
+    assert_eq!(world.counter("sdp_refused"), 1);
+    speak(&mut world, ada, mids, 0);
+    let mid = StrMid::from(lines[0].1.0.as_str());
+    assert_eq!(world.clients[bo].received(mid).len(), 10);
 }
