@@ -36,5 +36,6 @@ pub use io::{Input, News, Output, SfuCommand, SocketId};
 pub use leave::cannot_resume;
 pub use signal::Signal;
 
-/// Largest message of a client that is read, in bytes. An offer with 60 m-lines has about 60 KB.
-pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// Largest message of a client that is read, in bytes: an offer with all the lines that one client may have. A browser's
+/// video line has about 4.5 KB, an audio line 1.5 KB.
+pub const MESSAGE_BYTES_MAX: usize = 512 * 1024;

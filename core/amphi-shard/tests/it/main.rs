@@ -67,6 +67,16 @@ fn a_lost_camera_stops_in_the_same_step_and_the_member_stays() {
     let Outcome::Snapshot(room) = hall.command(Command::Snapshot) else { panic!("a snapshot") };
     assert_eq!(room.members.len(), 2);
     assert!(hall.events(ada).iter().any(|event| matches!(event, Event::PermissionsChanged(_))));
+
+    let change = Change { sources: Some(None), ..Change::default() };
+    hall.command(Command::ChangeGrants { by: hall::moderator(), identity: "ada".to_owned(), change });
+    let camera = hall.publish(ada, Announcement::camera(Codec::Vp8, 640, 360));
+    hall.run(Duration::from_secs(2));
+    for tick in 100..150u32 {
+        hall.write(ada, camera, VP8_KEY, tick * 1_800, None);
+        hall.run(Duration::from_millis(20));
+    }
+    assert!(received(&hall) > before + 40, "a camera that is allowed again is seen again");
 }
 
 #[test]
