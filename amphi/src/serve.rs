@@ -252,9 +252,20 @@ struct Events {
 
 impl RoomEvents for Events {
     fn on_output(&self, output: Output) {
-        let Some(Output::RoomOpened { room }) = self.programs.on_output(output) else {
-            return;
-        };
+        match self.programs.on_output(output) {
+            Some(Output::RoomOpened { room }) => self.configure(room),
+            Some(Output::RoomFailed { room: _ }) => {
+                tracing::error!("a room broke and was closed; its members may come in again");
+            }
+            // What programs took, and what concerns nobody here.
+            None | Some(_) => {}
+        }
+    }
+}
+
+impl Events {
+    /// Tells a room that has just opened how it is to behave.
+    fn configure(&self, room: String) {
         let Some(house) = self.house.get().cloned() else {
             return;
         };

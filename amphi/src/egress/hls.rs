@@ -55,6 +55,8 @@ const VIEWERS_MAX: usize = 100_000;
 const TICKET_BYTES_MAX: usize = 32;
 /// A request waits for at most this many target durations (RFC 8216bis §6.2.5.2).
 const WAIT_TARGETS: u32 = 3;
+/// … and for a broadcast to begin: three of the usual target durations.
+const BEGIN_WAIT_MAX: Duration = Duration::from_secs(12);
 
 /// What the origin may use.
 #[derive(Clone, Debug)]
@@ -123,6 +125,8 @@ pub struct Media(pub Bytes);
 pub struct Origin {
     limits: Limits,
     channels: Mutex<BTreeMap<String, Arc<Channel>>>,
+    /// Sent to when a broadcast begins.
+    begun: watch::Sender<()>,
     blocked: AtomicUsize,
     hasher: RandomState,
     counters: Counters,
@@ -154,6 +158,13 @@ struct Channel {
     packed: Mutex<[Option<(Bytes, Bytes)>; 2]>,
 }
 
+/// Whether a room that has no live window, or an old one, is about to begin one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Coming {
+    Yes,
+    No,
+}
+
 enum Look<T> {
     Found(T),
     Wait,
@@ -165,6 +176,7 @@ impl Origin {
         Self {
             limits,
             channels: Mutex::default(),
+            begun: watch::Sender::new(()),
             blocked: AtomicUsize::new(0),
             hasher: RandomState::new(),
             counters: Counters::default(),
@@ -173,12 +185,14 @@ impl Origin {
 
     /// `index.m3u8`, with a ticket of its own in the addresses that it names: the ticket tells viewers apart, and
     /// nothing else (no cookie, no memory of who it was).
-    pub async fn multivariant(&self, room: &str) -> Result<Playlist, Missing> {
+    ///
+    /// Whoever asks between "go live" and the first part waits for it, if told that it is `coming`.
+    pub async fn multivariant(&self, room: &str, coming: Coming) -> Result<Playlist, Missing> {
         let ticket: String = (0..10)
             .map(|_| char::from(rand::rng().sample(rand::distr::Alphanumeric)))
             .collect();
         let query = format!("v={ticket}");
-        self.wait(room, Rendition::Audio, |channel| {
+        self.wait(room, Rendition::Audio, coming, |channel| {
             match channel.window().multivariant_for(&query) {
                 Some(body) => Look::Found(Playlist { body, packed: None }),
                 None => Look::Wait,
@@ -207,7 +221,9 @@ impl Origin {
                 (Presence::Ready, None) | (Presence::NotYet, _) => Look::Wait,
             }
         };
-        let (body, channel) = self.wait(room, rendition, channel_playlist).await?;
+        let (body, channel) = self
+            .wait(room, rendition, Coming::No, channel_playlist)
+            .await?;
         let packed = channel.packed(rendition, &body);
         Ok(Playlist { body, packed })
     }
@@ -220,7 +236,7 @@ impl Origin {
         } else {
             Rendition::Audio
         };
-        self.wait(room, rendition, |channel| {
+        self.wait(room, rendition, Coming::No, |channel| {
             match channel.window().resource(name) {
                 Found::Init(bytes) | Found::Media(bytes) => Look::Found(Media(bytes)),
                 Found::NotYet => Look::Wait,
@@ -337,15 +353,25 @@ impl Origin {
         &self,
         room: &str,
         rendition: Rendition,
+        coming: Coming,
         look: impl Fn(&Arc<Channel>) -> Look<T>,
     ) -> Result<T, Missing> {
         let mut waiting: Option<(Blocked<'_>, tokio::time::Instant)> = None;
         loop {
-            // Each time anew: the room may have begun another broadcast.
-            let channel = self.channel(room).ok_or(Missing::NotOnAir)?;
             // Before looking, so that what comes between the look and the wait is not missed.
-            let mut changed = channel.changed[index(rendition)].subscribe();
-            match look(&channel) {
+            let begun = self.begun.subscribe();
+            // Each time anew: the room may have begun another broadcast.
+            let channel = self.channel(room);
+            let channel = channel.filter(|channel| coming == Coming::No || !channel.is_over());
+            let (mut changed, wait_max) = match &channel {
+                Some(channel) => (
+                    channel.changed[index(rendition)].subscribe(),
+                    channel.wait_max,
+                ),
+                None if coming == Coming::Yes => (begun, BEGIN_WAIT_MAX),
+                None => return Err(Missing::NotOnAir),
+            };
+            match channel.as_ref().map_or(Look::Wait, &look) {
                 Look::Found(found) => return Ok(found),
                 Look::Missing(missing) => {
                     if missing == Missing::TooFar {
@@ -358,7 +384,7 @@ impl Origin {
             let deadline = match &waiting {
                 Some((_, deadline)) => *deadline,
                 None => {
-                    let deadline = tokio::time::Instant::now() + channel.wait_max;
+                    let deadline = tokio::time::Instant::now() + wait_max;
                     waiting = Some((self.block()?, deadline));
                     deadline
                 }
@@ -431,6 +457,7 @@ impl Live for Origin {
             self.remember(&before);
             before.wake(None);
         }
+        self.begun.send_replace(());
     }
 
     fn push(&self, room: &str, output: &Output) {
@@ -477,6 +504,10 @@ impl Channel {
 
     fn window(&self) -> MutexGuard<'_, Window> {
         lock(&self.window)
+    }
+
+    fn is_over(&self) -> bool {
+        lock(&self.ended).is_some()
     }
 
     /// Wakes who waits for this rendition, or everybody.
@@ -616,7 +647,7 @@ mod tests {
     async fn a_room_that_is_not_on_air_has_nothing() {
         let origin = Origin::new(LIMITS);
         assert_eq!(
-            origin.multivariant("hall").await.err(),
+            origin.multivariant("hall", Coming::No).await.err(),
             Some(Missing::NotOnAir)
         );
         assert_eq!(
@@ -635,8 +666,8 @@ mod tests {
         show.play_parts(1);
         let origin = show.origin.clone();
         let (first, second) = (
-            text(origin.multivariant("hall").await),
-            text(origin.multivariant("hall").await),
+            text(origin.multivariant("hall", Coming::No).await),
+            text(origin.multivariant("hall", Coming::No).await),
         );
         assert!(first.contains("audio.m3u8?v="), "{first}");
         assert_ne!(first, second);
@@ -800,23 +831,51 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_comes_before_the_broadcast_begins_gets_its_first_playlist_and_not_the_last_one() {
+        let mut old = on_air();
+        old.play_parts(1);
+        let origin = old.origin.clone();
+        origin.end("hall");
+        let early = {
+            let origin = origin.clone();
+            tokio::spawn(async move { origin.multivariant("hall", Coming::Yes).await })
+        };
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!early.is_finished());
+        origin.begin("hall", config(8));
+        let mut packing = PackagerConfig::new(vec![0x11, 0x90]);
+        packing.video_wait = Duration::ZERO;
+        let mut show = Show {
+            origin: origin.clone(),
+            packager: Packager::new(packing),
+            ticks: 0,
+        };
+        show.play_parts(1);
+        assert!(text(early.await.expect("no panic")).contains("audio.m3u8?v="));
+        assert_eq!(
+            origin.multivariant("cellar", Coming::Yes).await.err(),
+            Some(Missing::Late)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_full_origin_makes_room_by_what_is_over_and_refuses_else() {
         let origin = on_air().origin;
         origin.begin("cellar", config(8));
         origin.begin("attic", config(9));
         assert_eq!(origin.stats().broadcasts_refused, 1);
         assert_eq!(
-            origin.multivariant("attic").await.err(),
+            origin.multivariant("attic", Coming::No).await.err(),
             Some(Missing::NotOnAir)
         );
         origin.end("hall");
         origin.begin("attic", config(10));
         assert_eq!(
-            origin.multivariant("hall").await.err(),
+            origin.multivariant("hall", Coming::No).await.err(),
             Some(Missing::NotOnAir)
         );
         assert_eq!(
-            origin.multivariant("attic").await.err(),
+            origin.multivariant("attic", Coming::No).await.err(),
             Some(Missing::Late)
         );
     }

@@ -60,6 +60,7 @@ pub struct Order {
 pub struct Gauge {
     gaps: AtomicU64,
     bytes: AtomicU64,
+    duration_ms: AtomicU64,
     io_errors: AtomicU64,
     outputs_missed: AtomicU64,
     queued_bytes: AtomicUsize,
@@ -75,6 +76,11 @@ impl Gauge {
     /// Length of the file.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How much of the program is in the file.
+    pub fn duration(&self) -> Duration {
+        Duration::from_millis(self.duration_ms.load(Ordering::Relaxed))
     }
 
     pub fn io_errors(&self) -> u64 {
@@ -258,6 +264,8 @@ fn run(mut tape: Tape, row: &mut Row<'_>, messages: &Receiver<Message>, gauge: &
 fn read_off(tape: &Tape, gauge: &Gauge) {
     gauge.gaps.store(tape.gaps(), Ordering::Relaxed);
     gauge.bytes.store(tape.bytes(), Ordering::Relaxed);
+    let duration_ms = u64::try_from(tape.duration().as_millis()).unwrap_or(u64::MAX);
+    gauge.duration_ms.store(duration_ms, Ordering::Relaxed);
     gauge.io_errors.store(tape.io_errors(), Ordering::Relaxed);
     let was_failing = gauge.failing.swap(tape.is_failing(), Ordering::Relaxed);
     if tape.is_failing() && !was_failing {

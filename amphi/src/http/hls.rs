@@ -9,7 +9,7 @@ use super::App;
 use super::error::{ApiError, ErrorBody};
 use super::listen::Peer;
 use super::request::{FileName, Room};
-use crate::egress::hls::{Missing, Playlist};
+use crate::egress::hls::{Coming, Missing, Playlist};
 use crate::gzip;
 
 /// A live playlist is another one at the next part.
@@ -53,7 +53,16 @@ pub async fn file(
             .map(|(_, value)| value.as_str())
     };
     if file == "index.m3u8" {
-        let playlist = app.origin.multivariant(&room).await.map_err(error)?;
+        let program = app.programs.state(&room);
+        let coming = match program.and_then(|program| program.broadcasting) {
+            Some(_) => Coming::Yes,
+            None => Coming::No,
+        };
+        let playlist = app
+            .origin
+            .multivariant(&room, coming)
+            .await
+            .map_err(error)?;
         return Ok(playlist_answer(playlist, "no-store", &headers));
     }
     if let Some(rendition) = Rendition::of_playlist(&file) {

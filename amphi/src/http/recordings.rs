@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::time::SystemTime;
 
 use amphi_mux::recording;
 use axum::Json;
@@ -95,12 +94,9 @@ fn body(app: &App, recording: Recording) -> RecordingBody {
         .and_then(|program| program.recording);
     let live = live.filter(|live| live.id == recording.id);
     // The store is told now and then; who records knows it now.
-    let duration = match &live {
-        Some(_) => SystemTime::now()
-            .duration_since(recording.started)
-            .unwrap_or_default(),
-        None => recording.duration,
-    };
+    let duration = live
+        .as_ref()
+        .map_or(recording.duration, |live| live.gauge.duration());
     RecordingBody {
         hls: format!("/recordings/{}/index.m3u8", recording.id),
         file: format!("/recordings/{}/{FILE}", recording.id),

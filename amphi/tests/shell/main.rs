@@ -1,5 +1,6 @@
 //! The shell from outside: a house in this process or the real program, on loopback.
 
+mod air;
 mod api;
 mod door;
 mod house;

@@ -1,0 +1,212 @@
+//! One voice, from its microphone to the air, to a file, and out again over HTTP.
+
+use std::time::{Duration, Instant};
+
+use peer::net::{Handle, Options, connect};
+use peer::{Announcement, Event, Form};
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use crate::house::{House, ask, token};
+
+const SOON: Duration = Duration::from_secs(15);
+const PACKET: Duration = Duration::from_millis(20);
+/// Sampling instants of one packet.
+const PACKET_TICKS: u32 = 960;
+
+/// Ada, who hums until she is dropped.
+struct Voice {
+    humming: JoinHandle<()>,
+}
+
+impl Drop for Voice {
+    fn drop(&mut self) {
+        self.humming.abort();
+    }
+}
+
+async fn hum(mut ada: Handle) -> Voice {
+    let microphone = ada
+        .call(|peer, now| peer.publish(now, Announcement::microphone()))
+        .await
+        .expect("she is in");
+    ada.wait("a line to send on", SOON, |event| match event {
+        Event::Sending { publication } if *publication == microphone => Some(()),
+        _ => None,
+    })
+    .await
+    .expect("it stands");
+    let packets = packets();
+    let humming = tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(PACKET);
+        for number in 0u32.. {
+            ticks.tick().await;
+            let packet = packets[number as usize % packets.len()].clone();
+            let time = number.wrapping_mul(PACKET_TICKS);
+            ada.tell(move |peer, now| {
+                peer.write_frame(now, microphone, None, &packet, time, Some(20));
+            });
+        }
+    });
+    Voice { humming }
+}
+
+/// A second of a tone, in Opus.
+fn packets() -> Vec<Vec<u8>> {
+    let mut encoder = opus::Encoder::new(48_000, opus::Channels::Mono, opus::Application::Voip)
+        .expect("libopus has this");
+    (0..50)
+        .map(|packet| {
+            let pcm: Vec<f32> = (0..960)
+                .map(|n| {
+                    0.25 * ((packet * 960 + n) as f32 * 440.0 * std::f32::consts::TAU / 48_000.0)
+                        .sin()
+                })
+                .collect();
+            encoder.encode_vec_float(&pcm, 400).expect("libopus can")
+        })
+        .collect()
+}
+
+/// Polls until `done` gives something, for what the house does a moment after it was told.
+async fn until<T>(what: &str, mut done: impl AsyncFnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = done().await {
+            return found;
+        }
+        assert!(start.elapsed() < SOON, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_voice_goes_on_air_and_into_a_file_and_comes_out_again() {
+    let house = House::open().await;
+    let able = token("hall", "ada").grant("roomAdmin", true).sign();
+    // Set before the room opens: it opens with what the store says.
+    let settings = json!({ "title": "The hall", "record": "auto" }).to_string();
+    let set = house
+        .send("PUT", "/api/rooms/hall/settings", &able, &settings)
+        .await;
+    assert_eq!(set.status, 200, "{}", set.text());
+
+    let ada = connect(&house.web_socket(), &able, &Options::new(Form::Single))
+        .await
+        .expect("let in");
+    let _voice = hum(ada).await;
+    let recording = until("a recording by itself", async || {
+        let state = house.get("/api/rooms/hall").await.json();
+        state["recording"]["id"].as_str().map(str::to_owned)
+    })
+    .await;
+
+    let compose = json!({ "program": "compose" }).to_string();
+    let refused = house
+        .send("POST", "/api/rooms/hall/broadcast", &able, &compose)
+        .await;
+    let words = refused.refused(501, "unavailable", None);
+    assert!(words.contains("cut"), "{words}");
+
+    let started = house
+        .send("POST", "/api/rooms/hall/broadcast", &able, "")
+        .await;
+    assert_eq!(started.status, 200, "{}", started.text());
+    let path = started.json()["hls"].as_str().expect("a path").to_owned();
+    assert_eq!(path, "/hls/hall/index.m3u8");
+    // Asked for at once: it waits for the first part.
+    let index = house.get(&path).await;
+    assert_eq!(index.status, 200, "{}", index.text());
+    let index = index.text();
+    let named = index
+        .lines()
+        .find(|line| line.starts_with("audio.m3u8"))
+        .expect("a program of sound alone");
+    let playlist = house.get(&format!("/hls/hall/{named}")).await.text();
+    assert!(playlist.contains("#EXT-X-PART:"), "{playlist}");
+
+    let state = until("on air", async || {
+        let state = house.get("/api/rooms/hall").await.json();
+        (state["broadcast"]["state"] == "on_air").then_some(state)
+    })
+    .await;
+    assert_eq!(state["title"], "The hall");
+    let broadcast = &state["broadcast"];
+    assert_eq!(
+        (&broadcast["program"], &broadcast["requested"]),
+        (&json!("cut"), &json!("auto"))
+    );
+    assert_eq!(broadcast["viewers"], 1);
+    let behind = broadcast["seconds_behind"].as_f64().expect("on air");
+    assert!((1.0..6.0).contains(&behind), "{behind}");
+    assert!(state["members"][0]["microphone"] == true && state["members"][0]["camera"] == false);
+    let rooms = house.get("/api/rooms").await.json();
+    assert_eq!(
+        (&rooms["rooms"][0]["on_air"], &rooms["rooms"][0]["viewers"]),
+        (&json!(true), &json!(1))
+    );
+    assert!(house.metric("amphi_parts_total").await > 0.0);
+    assert!(house.metric("amphi_packets_in_total").await > 0.0);
+
+    let ended = house
+        .send("DELETE", "/api/rooms/hall/broadcast", &able, "")
+        .await;
+    assert_eq!(
+        ended.json(),
+        json!({ "state": "off", "program": null, "hls": null })
+    );
+    until("the end in the playlist", async || {
+        let playlist = house.get("/hls/hall/audio.m3u8").await.text();
+        playlist.contains("#EXT-X-ENDLIST").then_some(())
+    })
+    .await;
+
+    // It is listed as soon as something is in its file.
+    let so_far = until("the recording in the list", async || {
+        let path = format!("/api/recordings/{recording}");
+        let one = house.get(&path).await.json();
+        (one["duration_s"].as_f64() > Some(0.5)).then_some(one)
+    })
+    .await;
+    assert_eq!(so_far["state"], "recording");
+    let stopped = house
+        .send("DELETE", "/api/rooms/hall/recording", &able, "")
+        .await;
+    assert_eq!(stopped.json(), json!({ "state": "off", "id": recording }));
+    let ready = until("the recording is ready", async || {
+        let list = house.get("/api/recordings").await.json();
+        let first = list["recordings"][0].clone();
+        (first["state"] == "ready").then_some(first)
+    })
+    .await;
+    assert_eq!(ready["id"], recording.as_str());
+    assert_eq!(
+        (&ready["room"], &ready["title"]),
+        (&json!("hall"), &json!("The hall"))
+    );
+    assert!(ready["duration_s"].as_f64() >= so_far["duration_s"].as_f64());
+    assert!(ready["duration_s"].as_f64().expect("a number") > 0.5);
+
+    let hls = ready["hls"].as_str().expect("a path");
+    let playlist = house.get(hls).await;
+    assert_eq!(
+        playlist.header("content-type"),
+        "application/vnd.apple.mpegurl"
+    );
+    let playlist = playlist.text();
+    assert!(
+        playlist.contains("#EXT-X-BYTERANGE:") && playlist.contains("#EXT-X-ENDLIST"),
+        "{playlist}"
+    );
+    let file = ready["file"].as_str().expect("a path");
+    let range = async |range: &str| ask(house.address, "GET", file, &[("range", range)], b"").await;
+    let start = range("bytes=0-99").await;
+    assert_eq!((start.status, start.body.len()), (206, 100));
+    assert_eq!(&start.body[4..8], b"ftyp");
+    let size = ready["size_bytes"].as_u64().expect("a number");
+    assert_eq!(start.header("content-range"), format!("bytes 0-99/{size}"));
+    assert_eq!(range(&format!("bytes={size}-")).await.status, 416);
+    let whole = house.get(file).await;
+    assert_eq!((whole.status, whole.body.len() as u64), (200, size));
+    assert_eq!(whole.header("content-type"), "video/mp4");
+}
