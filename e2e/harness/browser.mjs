@@ -34,7 +34,7 @@ export class Person {
   trouble = [];
 
   /**
-   * @param {{name: string, colour?: string, hz?: number, asked?: keyof typeof ASKED, autoplay?: boolean,
+   * @param {{name: string, colour?: string, camera?: string, hz?: number, asked?: keyof typeof ASKED, autoplay?: boolean,
    *   viewport?: {width: number, height: number}, colorScheme?: 'dark' | 'light', phone?: boolean}} who
    */
   static async open(who) {
@@ -43,6 +43,7 @@ export class Person {
     person.profile = newFolder('profile');
     const flags = [...FLAGS, ...ASKED[who.asked ?? 'granted']];
     if (who.autoplay ?? true) flags.push('--autoplay-policy=no-user-gesture-required');
+    if (who.camera) flags.push(`--use-file-for-fake-video-capture=${who.camera}`);
     if (who.colour) flags.push(`--use-file-for-fake-video-capture=${camera(who.colour)}`);
     if (who.hz) flags.push(`--use-file-for-fake-audio-capture=${microphone(who.hz)}`);
     person.context = await chromium.launchPersistentContext(person.profile, {
