@@ -14,7 +14,9 @@ use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use amphi_media::TrackId;
-use amphi_shard::{Command, ConnectionId, JoinRequest, Outcome, Output, RoomSnapshot, Shard, WallClock};
+use amphi_shard::{
+    Command, ConnectionId, JoinRequest, Outcome, Output, RoomSnapshot, Shard, WallClock,
+};
 use anyhow::Context;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -86,12 +88,17 @@ pub struct Connection {
 impl Connection {
     /// A message of the client. An error when the shard has too much to do: close the socket.
     pub fn send(&self, bytes: Bytes) -> Result<(), Overloaded> {
-        self.sender.shard.try_send(ToShard::Message { connection: self.sender.id, bytes })
+        self.sender.shard.try_send(ToShard::Message {
+            connection: self.sender.id,
+            bytes,
+        })
     }
 
     /// A text message of the client; what it says is not looked at.
     pub fn send_text(&self) -> Result<(), Overloaded> {
-        self.sender.shard.try_send(ToShard::TextMessage { connection: self.sender.id })
+        self.sender.shard.try_send(ToShard::TextMessage {
+            connection: self.sender.id,
+        })
     }
 }
 
@@ -103,35 +110,53 @@ struct ConnectionSender {
 
 impl Drop for ConnectionSender {
     fn drop(&mut self) {
-        self.shard.send(ToShard::Disconnected { connection: self.id });
+        self.shard.send(ToShard::Disconnected {
+            connection: self.id,
+        });
     }
 }
 
 impl House {
     /// Binds the ports and starts the shard threads. `tcp` is the ICE-TCP listener; must run inside a tokio runtime.
-    pub fn start(config: &Config, tcp: tokio::net::TcpListener, events: Arc<dyn RoomEvents>) -> anyhow::Result<Self> {
+    pub fn start(
+        config: &Config,
+        tcp: tokio::net::TcpListener,
+        events: Arc<dyn RoomEvents>,
+    ) -> anyhow::Result<Self> {
         let tcp_address = tcp.local_addr().context("asking for the ICE-TCP address")?;
         let tcp_connections = Arc::new(tcp::Connections::default());
         let identity = amphi_shard::Identity::new();
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).context("the system's clock is before 1970")?;
+        let since_1970 = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .context("the system's clock is before 1970")?;
         let wall = WallClock {
             at: Instant::now(),
-            unix_ms: i64::try_from(since_1970.as_millis()).context("the system's clock is far in the future")?,
+            unix_ms: i64::try_from(since_1970.as_millis())
+                .context("the system's clock is far in the future")?,
         };
         let advertised = |bound: SocketAddr| -> Vec<SocketAddr> {
             if config.advertise.is_empty() {
                 return vec![bound];
             }
-            config.advertise.iter().map(|ip| SocketAddr::new(*ip, bound.port())).collect()
+            config
+                .advertise
+                .iter()
+                .map(|ip| SocketAddr::new(*ip, bound.port()))
+                .collect()
         };
-        let (mut senders, mut stats, mut threads, mut udp_addresses) = (vec![], vec![], vec![], vec![]);
+        let (mut senders, mut stats, mut threads, mut udp_addresses) =
+            (vec![], vec![], vec![], vec![]);
         for index in 0..config.shards.max(1) {
             let mut address = config.udp;
             if address.port() != 0 {
                 let port = usize::from(address.port()) + index;
-                address.set_port(u16::try_from(port).context("the UDP ports of all shards must be below 65536")?);
+                address.set_port(
+                    u16::try_from(port)
+                        .context("the UDP ports of all shards must be below 65536")?,
+                );
             }
-            let port = UdpPort::bind(address, &config.advertise).with_context(|| format!("binding UDP port {address} for media"))?;
+            let port = UdpPort::bind(address, &config.advertise)
+                .with_context(|| format!("binding UDP port {address} for media"))?;
             let local = port.local_addr();
             udp_addresses.push(local);
             let shard = Shard::new(amphi_shard::Config {
@@ -173,19 +198,34 @@ impl House {
         let id = ConnectionId(self.0.next_connection.fetch_add(1, Ordering::Relaxed));
         let (to_client, incoming) = mpsc::channel(CLIENT_QUEUE_MAX);
         let shard = self.shard_of(room).clone();
-        shard.try_send(ToShard::Connect { connection: id, join: Box::new(join), to_client })?;
-        Ok(Connection { incoming, sender: ConnectionSender { id, shard } })
+        shard.try_send(ToShard::Connect {
+            connection: id,
+            join: Box::new(join),
+            to_client,
+        })?;
+        Ok(Connection {
+            incoming,
+            sender: ConnectionSender { id, shard },
+        })
     }
 
     pub async fn command(&self, room: &str, command: Command) -> Result<Outcome, Overloaded> {
         let (reply, answer) = oneshot::channel();
-        self.shard_of(room).try_send(ToShard::Command { room: room.to_owned(), command, reply: Some(reply) })?;
+        self.shard_of(room).try_send(ToShard::Command {
+            room: room.to_owned(),
+            command,
+            reply: Some(reply),
+        })?;
         answer.await.map_err(|_| Overloaded)
     }
 
     /// A command whose outcome nobody waits for. Never blocks; false when the shard has too much to do.
     pub fn tell(&self, room: &str, command: Command) -> bool {
-        self.shard_of(room).send(ToShard::Command { room: room.to_owned(), command, reply: None })
+        self.shard_of(room).send(ToShard::Command {
+            room: room.to_owned(),
+            command,
+            reply: None,
+        })
     }
 
     /// Asks for a key frame; never blocks, and is forgotten when the shard has too much to do (the asker asks again).
@@ -217,7 +257,13 @@ impl House {
         for shard in &self.0.shards {
             shard.send(ToShard::Stop);
         }
-        let threads = std::mem::take(&mut *self.0.threads.lock().expect("nobody panics while holding it"));
+        let threads = std::mem::take(
+            &mut *self
+                .0
+                .threads
+                .lock()
+                .expect("nobody panics while holding it"),
+        );
         for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("a shard thread had panicked");
@@ -226,7 +272,12 @@ impl House {
     }
 
     pub fn stats(&self) -> Stats {
-        let shards = self.0.stats.iter().map(|s| s.lock().expect("nobody panics while holding it").clone()).collect();
+        let shards = self
+            .0
+            .stats
+            .iter()
+            .map(|s| s.lock().expect("nobody panics while holding it").clone())
+            .collect();
         let tcp = &self.0.tcp.counters;
         Stats {
             shards,

@@ -51,8 +51,13 @@ pub struct Connections {
 impl Connections {
     /// Queues a packet of `shard` for the client; the connection is that shard's from now on. Never blocks.
     pub fn send(&self, shard: usize, to: SocketAddr, bytes: Bytes) {
-        let connections = self.by_address.lock().expect("nobody panics while holding it");
-        let Some(entry) = connections.get(&to) else { return };
+        let connections = self
+            .by_address
+            .lock()
+            .expect("nobody panics while holding it");
+        let Some(entry) = connections.get(&to) else {
+            return;
+        };
         entry.shard.store(shard, Ordering::Relaxed);
         if entry.queue.try_send(bytes).is_err() {
             self.counters.dropped_full.fetch_add(1, Ordering::Relaxed);
@@ -60,7 +65,10 @@ impl Connections {
     }
 
     fn insert(&self, address: SocketAddr, entry: Entry) -> bool {
-        let mut connections = self.by_address.lock().expect("nobody panics while holding it");
+        let mut connections = self
+            .by_address
+            .lock()
+            .expect("nobody panics while holding it");
         if connections.len() >= CONNECTIONS_MAX {
             return false;
         }
@@ -69,12 +77,19 @@ impl Connections {
     }
 
     fn remove(&self, address: SocketAddr) {
-        self.by_address.lock().expect("nobody panics while holding it").remove(&address);
+        self.by_address
+            .lock()
+            .expect("nobody panics while holding it")
+            .remove(&address);
     }
 }
 
 /// Takes connections for ever.
-pub async fn accept(listener: TcpListener, connections: Arc<Connections>, shards: Vec<ShardSender>) {
+pub async fn accept(
+    listener: TcpListener,
+    connections: Arc<Connections>,
+    shards: Vec<ShardSender>,
+) {
     loop {
         let Ok((stream, address)) = listener.accept().await else {
             // Out of descriptors, most likely: come back when some are free.
@@ -83,14 +98,34 @@ pub async fn accept(listener: TcpListener, connections: Arc<Connections>, shards
         };
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let shard = Arc::new(AtomicUsize::new(UNCLAIMED));
-        if !connections.insert(address, Entry { queue, shard: shard.clone() }) {
-            connections.counters.refused_full.fetch_add(1, Ordering::Relaxed);
+        if !connections.insert(
+            address,
+            Entry {
+                queue,
+                shard: shard.clone(),
+            },
+        ) {
+            connections
+                .counters
+                .refused_full
+                .fetch_add(1, Ordering::Relaxed);
             continue;
         }
-        connections.counters.accepted.fetch_add(1, Ordering::Relaxed);
+        connections
+            .counters
+            .accepted
+            .fetch_add(1, Ordering::Relaxed);
         let (connections, shards) = (connections.clone(), shards.clone());
         tokio::spawn(async move {
-            serve(stream, address, waiting, &shard, &shards, &connections.counters).await;
+            serve(
+                stream,
+                address,
+                waiting,
+                &shard,
+                &shards,
+                &connections.counters,
+            )
+            .await;
             connections.remove(address);
         });
     }
@@ -104,7 +139,9 @@ async fn serve(
     shards: &[ShardSender],
     counters: &Counters,
 ) {
-    let Ok(local) = stream.local_addr() else { return };
+    let Ok(local) = stream.local_addr() else {
+        return;
+    };
     // Media is late or nothing: waiting to fill a segment only adds delay.
     let _ = stream.set_nodelay(true);
     let (mut reader, mut writer) = stream.into_split();
@@ -157,7 +194,8 @@ async fn serve(
 
 /// A packet with its length before it (RFC 4571 §2).
 fn frame(packet: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(packet.len()).expect("a packet came from a datagram, which is shorter than 64 KiB");
+    let length = u16::try_from(packet.len())
+        .expect("a packet came from a datagram, which is shorter than 64 KiB");
     let mut framed = Vec::with_capacity(packet.len() + 2);
     framed.extend_from_slice(&length.to_be_bytes());
     framed.extend_from_slice(packet);
@@ -207,7 +245,11 @@ mod tests {
                     packets.push(packet);
                 }
             }
-            assert_eq!(packets, [Bytes::from_static(b"abc"), Bytes::from(vec![7; 300])], "in steps of {step}");
+            assert_eq!(
+                packets,
+                [Bytes::from_static(b"abc"), Bytes::from(vec![7; 300])],
+                "in steps of {step}"
+            );
         }
     }
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use amphi_shard::{CommandId, ConnectionId, Input, JoinRequest, Outcome, Output, RoomSnapshot, Shard, Transport};
+use amphi_shard::{
+    CommandId, ConnectionId, Input, JoinRequest, Outcome, Output, RoomSnapshot, Shard, Transport,
+};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -28,13 +30,35 @@ const STATS_EVERY: Duration = Duration::from_millis(500);
 
 /// What others say to a shard.
 pub enum ToShard {
-    Datagram { transport: Transport, source: std::net::SocketAddr, destination: std::net::SocketAddr, bytes: Bytes },
-    Connect { connection: ConnectionId, join: Box<JoinRequest>, to_client: mpsc::Sender<ToClient> },
-    Message { connection: ConnectionId, bytes: Bytes },
-    TextMessage { connection: ConnectionId },
-    Disconnected { connection: ConnectionId },
-    Command { room: String, command: amphi_shard::Command, reply: Option<oneshot::Sender<Outcome>> },
-    List { reply: oneshot::Sender<Vec<RoomSnapshot>> },
+    Datagram {
+        transport: Transport,
+        source: std::net::SocketAddr,
+        destination: std::net::SocketAddr,
+        bytes: Bytes,
+    },
+    Connect {
+        connection: ConnectionId,
+        join: Box<JoinRequest>,
+        to_client: mpsc::Sender<ToClient>,
+    },
+    Message {
+        connection: ConnectionId,
+        bytes: Bytes,
+    },
+    TextMessage {
+        connection: ConnectionId,
+    },
+    Disconnected {
+        connection: ConnectionId,
+    },
+    Command {
+        room: String,
+        command: amphi_shard::Command,
+        reply: Option<oneshot::Sender<Outcome>>,
+    },
+    List {
+        reply: oneshot::Sender<Vec<RoomSnapshot>>,
+    },
     Drain,
     Stop,
 }
@@ -116,11 +140,20 @@ impl ShardThread {
         events: Arc<dyn RoomEvents>,
     ) -> io::Result<(Self, ShardSender, Arc<Mutex<ShardStats>>)> {
         let poll = Poll::new()?;
-        poll.registry().register(port.source(), UDP, Interest::READABLE)?;
+        poll.registry()
+            .register(port.source(), UDP, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let (queue, receiver) = crossbeam_channel::bounded(QUEUE_MAX);
-        let (awake, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let sender = ShardSender { queue, waker, awake: awake.clone(), refused: refused.clone() };
+        let (awake, refused) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicU64::new(0)),
+        );
+        let sender = ShardSender {
+            queue,
+            waker,
+            awake: awake.clone(),
+            refused: refused.clone(),
+        };
         let stats = Arc::new(Mutex::new(ShardStats::default()));
         let thread = Self {
             index,
@@ -149,8 +182,16 @@ impl ShardThread {
         let mut stats_at = Instant::now();
         while !self.stopping {
             let now = Instant::now();
-            let next = self.shard.poll_timeout().unwrap_or(now + STATS_EVERY).min(stats_at);
-            let wait = if more_udp || more_messages { Duration::ZERO } else { next.saturating_duration_since(now) };
+            let next = self
+                .shard
+                .poll_timeout()
+                .unwrap_or(now + STATS_EVERY)
+                .min(stats_at);
+            let wait = if more_udp || more_messages {
+                Duration::ZERO
+            } else {
+                next.saturating_duration_since(now)
+            };
             if let Err(error) = self.poll.poll(&mut events, Some(wait))
                 && error.kind() != io::ErrorKind::Interrupted
             {
@@ -184,7 +225,15 @@ impl ShardThread {
             // Outputs wait until the batch is read: a burst then leaves as one run per subscriber.
             let read = self.port.read(|source, destination, bytes| {
                 datagrams += 1;
-                shard.handle_input(now, Input::Datagram { transport: Transport::Udp, source, destination, bytes });
+                shard.handle_input(
+                    now,
+                    Input::Datagram {
+                        transport: Transport::Udp,
+                        source,
+                        destination,
+                        bytes,
+                    },
+                );
             });
             self.perform_all();
             match read {
@@ -203,7 +252,9 @@ impl ShardThread {
     fn read_messages(&mut self) -> bool {
         self.awake.store(false, Ordering::Release);
         for _ in 0..MESSAGES_PER_TURN {
-            let Ok(message) = self.queue.try_recv() else { return false };
+            let Ok(message) = self.queue.try_recv() else {
+                return false;
+            };
             self.take(message);
             self.perform_all();
         }
@@ -213,26 +264,52 @@ impl ShardThread {
     fn take(&mut self, message: ToShard) {
         let now = Instant::now();
         match message {
-            ToShard::Datagram { transport, source, destination, bytes } => {
-                self.shard.handle_input(now, Input::Datagram { transport, source, destination, bytes: &bytes });
+            ToShard::Datagram {
+                transport,
+                source,
+                destination,
+                bytes,
+            } => {
+                self.shard.handle_input(
+                    now,
+                    Input::Datagram {
+                        transport,
+                        source,
+                        destination,
+                        bytes: &bytes,
+                    },
+                );
             }
-            ToShard::Connect { connection, join, to_client } => {
+            ToShard::Connect {
+                connection,
+                join,
+                to_client,
+            } => {
                 self.clients.insert(connection, to_client);
-                self.shard.handle_input(now, Input::Connect { connection, join });
+                self.shard
+                    .handle_input(now, Input::Connect { connection, join });
             }
             ToShard::Message { connection, bytes } => {
-                self.shard.handle_input(now, Input::Message { connection, bytes });
+                self.shard
+                    .handle_input(now, Input::Message { connection, bytes });
             }
             ToShard::TextMessage { connection } => {
-                self.shard.handle_input(now, Input::TextMessage { connection });
+                self.shard
+                    .handle_input(now, Input::TextMessage { connection });
             }
             ToShard::Disconnected { connection } => {
                 self.clients.remove(&connection);
-                self.shard.handle_input(now, Input::Disconnected { connection });
+                self.shard
+                    .handle_input(now, Input::Disconnected { connection });
             }
-            ToShard::Command { room, command, reply } => {
+            ToShard::Command {
+                room,
+                command,
+                reply,
+            } => {
                 let id = self.command_id(reply.map(Waiting::Outcome));
-                self.shard.handle_input(now, Input::Command { id, room, command });
+                self.shard
+                    .handle_input(now, Input::Command { id, room, command });
             }
             ToShard::List { reply } => {
                 let id = self.command_id(Some(Waiting::Rooms(reply)));
@@ -260,10 +337,20 @@ impl ShardThread {
 
     fn perform(&mut self, output: Output) {
         match output {
-            Output::Transmit { transport: Transport::Udp, source, destination, bytes } => {
+            Output::Transmit {
+                transport: Transport::Udp,
+                source,
+                destination,
+                bytes,
+            } => {
                 self.port.gather(source, destination, bytes);
             }
-            Output::Transmit { transport: Transport::Tcp, destination, bytes, .. } => {
+            Output::Transmit {
+                transport: Transport::Tcp,
+                destination,
+                bytes,
+                ..
+            } => {
                 self.tcp.send(self.index, destination, bytes);
             }
             Output::Send { connection, bytes } => self.tell(connection, ToClient::Message(bytes)),
@@ -295,7 +382,9 @@ impl ShardThread {
 
     /// A client that does not read is closed: nothing may wait for it.
     fn tell(&mut self, connection: ConnectionId, message: ToClient) {
-        let Some(client) = self.clients.get(&connection) else { return };
+        let Some(client) = self.clients.get(&connection) else {
+            return;
+        };
         if let Err(mpsc::error::TrySendError::Full(_)) = client.try_send(message) {
             self.slow_clients += 1;
             self.clients.remove(&connection);

@@ -66,7 +66,9 @@ impl UdpPort {
             own_addresses: advertised
                 .iter()
                 .copied()
-                .filter(|ip| local.ip().is_unspecified() && std::net::UdpSocket::bind((*ip, 0)).is_ok())
+                .filter(|ip| {
+                    local.ip().is_unspecified() && std::net::UdpSocket::bind((*ip, 0)).is_ok()
+                })
                 .collect(),
             buffers: (0..BATCH_SIZE).map(|_| vec![0; READ_BYTES]).collect(),
             gathered: BTreeMap::new(),
@@ -85,20 +87,29 @@ impl UdpPort {
     }
 
     /// Reads one batch and gives each datagram to `each(source, destination, bytes)`. False when there was nothing.
-    pub fn read(&mut self, mut each: impl FnMut(SocketAddr, SocketAddr, &[u8])) -> io::Result<bool> {
+    pub fn read(
+        &mut self,
+        mut each: impl FnMut(SocketAddr, SocketAddr, &[u8]),
+    ) -> io::Result<bool> {
         let mut metas = [RecvMeta::default(); BATCH_SIZE];
-        let mut slices: Vec<IoSliceMut<'_>> = self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
+        let mut slices: Vec<IoSliceMut<'_>> = self
+            .buffers
+            .iter_mut()
+            .map(|buffer| IoSliceMut::new(buffer))
+            .collect();
         let state = &self.state;
         let socket = &self.socket;
-        let count = match socket.try_io(|| state.recv(UdpSockRef::from(socket), &mut slices, &mut metas)) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            // ICMP errors of earlier sends surface here; they say nothing about this socket.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(true),
-            Err(error) => return Err(error),
-        };
+        let count =
+            match socket.try_io(|| state.recv(UdpSockRef::from(socket), &mut slices, &mut metas)) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                // ICMP errors of earlier sends surface here; they say nothing about this socket.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(true),
+                Err(error) => return Err(error),
+            };
         for (meta, buffer) in metas.iter().zip(&self.buffers).take(count) {
-            let destination = SocketAddr::new(meta.dst_ip.unwrap_or(self.local.ip()), self.local.port());
+            let destination =
+                SocketAddr::new(meta.dst_ip.unwrap_or(self.local.ip()), self.local.port());
             let stride = meta.stride.max(1);
             for datagram in buffer[..meta.len].chunks(stride) {
                 self.counters.datagrams_in += 1;
@@ -111,7 +122,10 @@ impl UdpPort {
 
     /// Takes a datagram for the next [`flush`](Self::flush).
     pub fn gather(&mut self, source: SocketAddr, destination: SocketAddr, bytes: Bytes) {
-        self.gathered.entry(destination).or_default().push((source.ip(), bytes));
+        self.gathered
+            .entry(destination)
+            .or_default()
+            .push((source.ip(), bytes));
         self.gathered_count += 1;
         if self.gathered_count >= GATHER_MAX {
             self.flush();
@@ -165,7 +179,9 @@ impl UdpPort {
                 self.counters.datagrams_out += datagrams;
                 self.counters.bytes_out += self.run.len() as u64;
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.counters.dropped_full += datagrams,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.counters.dropped_full += datagrams
+            }
             Err(_) => self.counters.dropped_error += datagrams,
         }
     }
@@ -183,7 +199,9 @@ mod tests {
     fn runs_keep_order_and_boundaries() {
         let mut port = UdpPort::bind(loopback(), &[]).expect("a port");
         let receiver = std::net::UdpSocket::bind(loopback()).expect("a socket");
-        receiver.set_read_timeout(Some(std::time::Duration::from_secs(5))).expect("a timeout");
+        receiver
+            .set_read_timeout(Some(std::time::Duration::from_secs(5)))
+            .expect("a timeout");
         let to = receiver.local_addr().expect("bound");
         let sizes = [100usize, 100, 100, 40, 100, 120, 120, 7];
         for (index, size) in sizes.iter().enumerate() {
@@ -203,12 +221,15 @@ mod tests {
         let mut port = UdpPort::bind(loopback(), &[]).expect("a port");
         let sender = std::net::UdpSocket::bind(loopback()).expect("a socket");
         for size in [1usize, 2, 3] {
-            sender.send_to(&vec![9; size], port.local_addr()).expect("sent");
+            sender
+                .send_to(&vec![9; size], port.local_addr())
+                .expect("sent");
         }
         let mut seen = Vec::new();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
         while seen.len() < 3 && std::time::Instant::now() < deadline {
-            port.read(|source, _, bytes| seen.push((source, bytes.len()))).expect("a read");
+            port.read(|source, _, bytes| seen.push((source, bytes.len())))
+                .expect("a read");
         }
         let from = sender.local_addr().expect("bound");
         assert_eq!(seen, [(from, 1), (from, 2), (from, 3)]);

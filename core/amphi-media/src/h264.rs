@@ -26,7 +26,10 @@ pub fn nal_type(nal: &[u8]) -> Option<u8> {
 /// Bytes before the first start code are not a NAL unit and are left out, as are empty units.
 pub fn nal_units(annex_b: &[u8]) -> NalUnits<'_> {
     let start = next_start(annex_b, 0).map_or(annex_b.len(), |(_, after)| after);
-    NalUnits { data: annex_b, at: start }
+    NalUnits {
+        data: annex_b,
+        at: start,
+    }
 }
 
 /// See [`nal_units`].
@@ -40,7 +43,8 @@ impl<'a> Iterator for NalUnits<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         while self.at < self.data.len() {
-            let (end, after) = next_start(self.data, self.at).unwrap_or((self.data.len(), self.data.len()));
+            let (end, after) =
+                next_start(self.data, self.at).unwrap_or((self.data.len(), self.data.len()));
             let nal = trim_zeros(&self.data[self.at..end]);
             self.at = after;
             if !nal.is_empty() {
@@ -53,7 +57,10 @@ impl<'a> Iterator for NalUnits<'a> {
 
 /// Trailing zero bytes belong to the byte stream, not to the unit (H.264 annex B.1.1).
 fn trim_zeros(nal: &[u8]) -> &[u8] {
-    let end = nal.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let end = nal
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1);
     &nal[..end]
 }
 
@@ -157,7 +164,13 @@ pub fn slice_head(nal: &[u8], sps: &Sps) -> Option<SliceHead> {
         OrderCount::LowBits { bits: length } => Some(bits.read(length)?),
         OrderCount::Difference { .. } | OrderCount::FrameNum => None,
     };
-    Some(SliceHead { reference, first_macroblock, picture_parameter_set, frame_num, order_low_bits })
+    Some(SliceHead {
+        reference,
+        first_macroblock,
+        picture_parameter_set,
+        frame_num,
+        order_low_bits,
+    })
 }
 
 /// Reads an SPS NAL unit (header byte included), H.264 §7.3.2.1.1. None when it is cut short or makes no sense.
@@ -170,10 +183,15 @@ pub fn sps(nal: &[u8]) -> Option<Sps> {
     let profile = bits.read(8)? as u8;
     let constraints = bits.read(8)? as u8;
     let level = bits.read(8)? as u8;
-    let id = u8::try_from(bits.exp_golomb()?).ok().filter(|id| *id <= 31)?;
+    let id = u8::try_from(bits.exp_golomb()?)
+        .ok()
+        .filter(|id| *id <= 31)?;
     let mut chroma_format = 1;
     let mut separate_planes = 0;
-    if matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
+    if matches!(
+        profile,
+        100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135
+    ) {
         chroma_format = bits.exp_golomb()?;
         if chroma_format > 3 {
             return None;
@@ -193,9 +211,17 @@ pub fn sps(nal: &[u8]) -> Option<Sps> {
             }
         }
     }
-    let frame_num_bits = bits.exp_golomb()?.checked_add(4).filter(|length| *length <= 16)?;
+    let frame_num_bits = bits
+        .exp_golomb()?
+        .checked_add(4)
+        .filter(|length| *length <= 16)?;
     let order_count = match bits.exp_golomb()? {
-        0 => OrderCount::LowBits { bits: bits.exp_golomb()?.checked_add(4).filter(|length| *length <= 16)? },
+        0 => OrderCount::LowBits {
+            bits: bits
+                .exp_golomb()?
+                .checked_add(4)
+                .filter(|length| *length <= 16)?,
+        },
         1 => {
             let always_zero = bits.read(1)? == 1;
             bits.signed_exp_golomb()?;
@@ -222,11 +248,17 @@ pub fn sps(nal: &[u8]) -> Option<Sps> {
     }
     bits.read(1)?;
     let width = width_mbs.checked_mul(16)?;
-    let height = height_units.checked_mul(16)?.checked_mul(2 - frame_mbs_only)?;
+    let height = height_units
+        .checked_mul(16)?
+        .checked_mul(2 - frame_mbs_only)?;
     let (mut crop_x, mut crop_y) = (0u32, 0u32);
     if bits.read(1)? == 1 {
-        let (left, right, top, bottom) =
-            (bits.exp_golomb()?, bits.exp_golomb()?, bits.exp_golomb()?, bits.exp_golomb()?);
+        let (left, right, top, bottom) = (
+            bits.exp_golomb()?,
+            bits.exp_golomb()?,
+            bits.exp_golomb()?,
+            bits.exp_golomb()?,
+        );
         let unit_x = if matches!(chroma_format, 1 | 2) { 2 } else { 1 };
         let unit_y = (if chroma_format == 1 { 2 } else { 1 }) * (2 - frame_mbs_only);
         crop_x = left.checked_add(right)?.checked_mul(unit_x)?;
@@ -236,7 +268,17 @@ pub fn sps(nal: &[u8]) -> Option<Sps> {
     let sane = (1..=SIDE_MAX).contains(&size.width) && (1..=SIDE_MAX).contains(&size.height);
     let macroblocks = (width / 16).checked_mul(height / 16)?;
     let progressive = frame_mbs_only == 1 && separate_planes == 0;
-    sane.then_some(Sps { profile, constraints, level, size, id, macroblocks, progressive, frame_num_bits, order_count })
+    sane.then_some(Sps {
+        profile,
+        constraints,
+        level,
+        size,
+        id,
+        macroblocks,
+        progressive,
+        frame_num_bits,
+        order_count,
+    })
 }
 
 fn skip_scaling_list(bits: &mut Bits<'_>, length: usize) -> Option<()> {
@@ -303,7 +345,11 @@ impl<'a> Bits<'a> {
     /// se(v), H.264 §9.1.1.
     fn signed_exp_golomb(&mut self) -> Option<i32> {
         let code = i64::from(self.exp_golomb()?);
-        let value = if code % 2 == 1 { (code + 1) / 2 } else { -(code / 2) };
+        let value = if code % 2 == 1 {
+            (code + 1) / 2
+        } else {
+            -(code / 2)
+        };
         value.try_into().ok()
     }
 }
@@ -313,11 +359,16 @@ mod tests {
     use super::*;
 
     /// Constrained baseline, level 3.1, 1280×720, as libwebrtc's OpenH264 writes it.
-    const SPS_720P: &[u8] = &[0x67, 0x42, 0xc0, 0x1f, 0x8c, 0x8d, 0x40, 0x28, 0x02, 0xdd, 0x80, 0xb4, 0x3c, 0x22, 0x11, 0xa8];
+    const SPS_720P: &[u8] = &[
+        0x67, 0x42, 0xc0, 0x1f, 0x8c, 0x8d, 0x40, 0x28, 0x02, 0xdd, 0x80, 0xb4, 0x3c, 0x22, 0x11,
+        0xa8,
+    ];
 
     #[test]
     fn start_codes_of_three_and_four_bytes_split_units() {
-        let stream = [0, 0, 0, 1, 0x67, 1, 2, 0, 0, 1, 0x68, 3, 0, 0, 0, 1, 0x65, 4, 0, 0];
+        let stream = [
+            0, 0, 0, 1, 0x67, 1, 2, 0, 0, 1, 0x68, 3, 0, 0, 0, 1, 0x65, 4, 0, 0,
+        ];
         let units: Vec<&[u8]> = nal_units(&stream).collect();
         assert_eq!(units, [&[0x67, 1, 2][..], &[0x68, 3], &[0x65, 4]]);
         assert_eq!(nal_units(&[1, 2, 3]).count(), 0);
@@ -328,9 +379,15 @@ mod tests {
     #[test]
     fn an_sps_tells_profile_and_size() {
         let sps = sps(SPS_720P).expect("a whole SPS");
-        assert_eq!((sps.profile, sps.constraints, sps.level), (0x42, 0xc0, 0x1f));
+        assert_eq!(
+            (sps.profile, sps.constraints, sps.level),
+            (0x42, 0xc0, 0x1f)
+        );
         assert_eq!(sps.size, VideoSize::new(1280, 720));
-        assert_eq!((sps.id, sps.macroblocks, sps.progressive), (0, 80 * 45, true));
+        assert_eq!(
+            (sps.id, sps.macroblocks, sps.progressive),
+            (0, 80 * 45, true)
+        );
     }
 
     #[test]

@@ -32,7 +32,11 @@ impl Rid {
 
     /// The name as text; empty when it is [`Rid::NONE`] or not UTF-8.
     pub fn as_str(&self) -> &str {
-        let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
+        let end = self
+            .0
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(self.0.len());
         std::str::from_utf8(&self.0[..end]).unwrap_or("")
     }
 }

@@ -17,6 +17,6 @@ pub mod vp8;
 
 pub use frame::Frame;
 pub use id::{MemberId, Rid, SessionId, TrackId};
-pub use sample::Sample;
 pub use kind::{Codec, Layer, MediaKind, Source, VideoSize};
+pub use sample::Sample;
 pub use time::{Bitrate, MediaTime};

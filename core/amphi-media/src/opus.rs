@@ -27,10 +27,26 @@ mod tests {
 
     #[test]
     fn a_packet_tells_its_duration() {
-        assert_eq!(duration(&[0xfc]), Some(Duration::from_millis(20)), "CELT fullband 20 ms, one frame");
-        assert_eq!(duration(&[0x78]), Some(Duration::from_millis(20)), "hybrid fullband 20 ms");
-        assert_eq!(duration(&[0x03 | (3 << 3), 2]), Some(Duration::from_millis(120)), "two frames of SILK 60 ms");
-        assert_eq!(duration(&[0x03 | (3 << 3), 3]), None, "180 ms is more than a packet may last");
+        assert_eq!(
+            duration(&[0xfc]),
+            Some(Duration::from_millis(20)),
+            "CELT fullband 20 ms, one frame"
+        );
+        assert_eq!(
+            duration(&[0x78]),
+            Some(Duration::from_millis(20)),
+            "hybrid fullband 20 ms"
+        );
+        assert_eq!(
+            duration(&[0x03 | (3 << 3), 2]),
+            Some(Duration::from_millis(120)),
+            "two frames of SILK 60 ms"
+        );
+        assert_eq!(
+            duration(&[0x03 | (3 << 3), 3]),
+            None,
+            "180 ms is more than a packet may last"
+        );
         assert_eq!(duration(&[0xff, 0]), None, "no frames");
         assert_eq!(duration(&[]), None);
     }

@@ -25,7 +25,10 @@ impl MediaTime {
     /// The same point in ticks of another rate, rounded down.
     pub fn rescale(self, rate: u32) -> Self {
         let ticks = (i128::from(self.ticks) * i128::from(rate)).div_euclid(i128::from(self.rate));
-        Self::new(i64::try_from(ticks).unwrap_or(if ticks < 0 { i64::MIN } else { i64::MAX }), rate)
+        Self::new(
+            i64::try_from(ticks).unwrap_or(if ticks < 0 { i64::MIN } else { i64::MAX }),
+            rate,
+        )
     }
 
     pub fn seconds(self) -> f64 {
@@ -68,9 +71,18 @@ mod tests {
     fn a_time_keeps_its_place_when_the_rate_changes() {
         assert_eq!(MediaTime::new(90_000, 90_000).rescale(48_000).ticks, 48_000);
         assert_eq!(MediaTime::new(-1, 90_000).rescale(45_000).ticks, -1);
-        assert_eq!(MediaTime::from_duration(Duration::from_millis(500), 48_000).ticks, 24_000);
-        assert_eq!(MediaTime::new(45_000, 90_000).to_duration(), Duration::from_millis(500));
-        assert_eq!(MediaTime::new(-45_000, 90_000).to_duration(), Duration::ZERO);
+        assert_eq!(
+            MediaTime::from_duration(Duration::from_millis(500), 48_000).ticks,
+            24_000
+        );
+        assert_eq!(
+            MediaTime::new(45_000, 90_000).to_duration(),
+            Duration::from_millis(500)
+        );
+        assert_eq!(
+            MediaTime::new(-45_000, 90_000).to_duration(),
+            Duration::ZERO
+        );
     }
 
     #[test]

@@ -104,7 +104,12 @@ pub struct Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "You may not {} (needs: {}).", self.action.phrase(), self.action.needs())
+        write!(
+            f,
+            "You may not {} (needs: {}).",
+            self.action.phrase(),
+            self.action.needs()
+        )
     }
 }
 

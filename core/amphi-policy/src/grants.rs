@@ -11,7 +11,12 @@ pub struct SourceSet {
 }
 
 impl SourceSet {
-    pub const ALL: SourceSet = SourceSet { camera: true, microphone: true, screen: true, screen_audio: true };
+    pub const ALL: SourceSet = SourceSet {
+        camera: true,
+        microphone: true,
+        screen: true,
+        screen_audio: true,
+    };
 
     /// From LiveKit's words; unknown words allow nothing.
     pub fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
@@ -93,7 +98,11 @@ impl Grants {
     /// What a token's video grant gives in `room`. As in LiveKit, publishing, subscribing and data are allowed unless
     /// the token says no, and everything else is refused unless it says yes.
     pub fn from_token(video: &VideoGrant, room: &str) -> Self {
-        if video.room.as_deref().is_some_and(|named| !named.is_empty() && named != room) {
+        if video
+            .room
+            .as_deref()
+            .is_some_and(|named| !named.is_empty() && named != room)
+        {
             return Self::none();
         }
         let named = video.room.as_deref() == Some(room);
@@ -103,8 +112,9 @@ impl Grants {
             enter: video.room_join && named,
             subscribe: video.can_subscribe.unwrap_or(true),
             publish: video.can_publish.unwrap_or(true),
-            sources: (!video.can_publish_sources.is_empty())
-                .then(|| SourceSet::from_names(video.can_publish_sources.iter().map(String::as_str))),
+            sources: (!video.can_publish_sources.is_empty()).then(|| {
+                SourceSet::from_names(video.can_publish_sources.iter().map(String::as_str))
+            }),
             send_data: video.can_publish_data.unwrap_or(true),
             update_own_metadata: video.can_update_own_metadata.unwrap_or(false),
             moderate: admin,
@@ -117,7 +127,8 @@ impl Grants {
     }
 
     pub fn allows(&self, action: Action) -> Result<(), Refusal> {
-        let source = |pick: fn(&SourceSet) -> bool| self.publish && self.sources.as_ref().is_none_or(pick);
+        let source =
+            |pick: fn(&SourceSet) -> bool| self.publish && self.sources.as_ref().is_none_or(pick);
         let allowed = match action {
             Action::Enter => self.enter,
             Action::Subscribe => self.subscribe,
@@ -133,7 +144,11 @@ impl Grants {
             Action::Broadcast => self.broadcast,
             Action::Record => self.record,
         };
-        if allowed { Ok(()) } else { Err(Refusal { action }) }
+        if allowed {
+            Ok(())
+        } else {
+            Err(Refusal { action })
+        }
     }
 
     /// The value after a moderator's change, one revision on.
@@ -170,45 +185,92 @@ mod tests {
     use super::*;
 
     fn grant() -> VideoGrant {
-        VideoGrant { room_join: true, room: Some("hall".into()), ..VideoGrant::default() }
+        VideoGrant {
+            room_join: true,
+            room: Some("hall".into()),
+            ..VideoGrant::default()
+        }
     }
 
     #[test]
     fn a_plain_join_token_may_publish_and_subscribe_but_not_broadcast() {
         let grants = Grants::from_token(&grant(), "hall");
-        for action in [Action::Enter, Action::Subscribe, Action::Camera, Action::PublishUnknown, Action::SendData] {
+        for action in [
+            Action::Enter,
+            Action::Subscribe,
+            Action::Camera,
+            Action::PublishUnknown,
+            Action::SendData,
+        ] {
             assert_eq!(grants.allows(action), Ok(()), "{action:?}");
         }
-        for action in [Action::Broadcast, Action::Record, Action::Moderate, Action::UpdateOwnMetadata] {
+        for action in [
+            Action::Broadcast,
+            Action::Record,
+            Action::Moderate,
+            Action::UpdateOwnMetadata,
+        ] {
             assert_eq!(grants.allows(action), Err(Refusal { action }));
         }
     }
 
     #[test]
     fn a_token_for_another_room_or_for_no_room_gives_nothing_here() {
-        assert!(Action::ALL.iter().all(|action| Grants::from_token(&grant(), "cellar").allows(*action).is_err()));
-        let nowhere = VideoGrant { room: None, room_admin: true, ..grant() };
+        assert!(Action::ALL.iter().all(|action| {
+            Grants::from_token(&grant(), "cellar")
+                .allows(*action)
+                .is_err()
+        }));
+        let nowhere = VideoGrant {
+            room: None,
+            room_admin: true,
+            ..grant()
+        };
         let grants = Grants::from_token(&nowhere, "hall");
         assert!(grants.allows(Action::Enter).is_err() && grants.allows(Action::Moderate).is_err());
     }
 
     #[test]
     fn who_may_make_rooms_may_configure_them_and_nothing_more() {
-        let anywhere = VideoGrant { room_create: true, ..VideoGrant::default() };
-        let elsewhere = VideoGrant { room: Some("cellar".into()), ..anywhere.clone() };
+        let anywhere = VideoGrant {
+            room_create: true,
+            ..VideoGrant::default()
+        };
+        let elsewhere = VideoGrant {
+            room: Some("cellar".into()),
+            ..anywhere.clone()
+        };
         let grants = Grants::from_token(&anywhere, "hall");
         assert!(grants.allows(Action::Configure).is_ok());
-        assert!(grants.allows(Action::Moderate).is_err() && grants.allows(Action::Broadcast).is_err());
-        assert!(Grants::from_token(&elsewhere, "hall").allows(Action::Configure).is_err());
-        assert!(Grants::from_token(&grant(), "hall").allows(Action::Configure).is_err());
+        assert!(
+            grants.allows(Action::Moderate).is_err() && grants.allows(Action::Broadcast).is_err()
+        );
+        assert!(
+            Grants::from_token(&elsewhere, "hall")
+                .allows(Action::Configure)
+                .is_err()
+        );
+        assert!(
+            Grants::from_token(&grant(), "hall")
+                .allows(Action::Configure)
+                .is_err()
+        );
     }
 
     #[test]
     fn a_list_of_sources_allows_only_these() {
-        let video = VideoGrant { can_publish_sources: vec!["microphone".into()], ..grant() };
+        let video = VideoGrant {
+            can_publish_sources: vec!["microphone".into()],
+            ..grant()
+        };
         let grants = Grants::from_token(&video, "hall");
         assert!(grants.allows(Action::Microphone).is_ok());
-        for action in [Action::Camera, Action::Screen, Action::ScreenAudio, Action::PublishUnknown] {
+        for action in [
+            Action::Camera,
+            Action::Screen,
+            Action::ScreenAudio,
+            Action::PublishUnknown,
+        ] {
             assert!(grants.allows(action).is_err(), "{action:?}");
         }
     }
@@ -217,7 +279,10 @@ mod tests {
     fn a_change_touches_what_it_names_and_raises_the_revision() {
         let before = Grants::from_token(&grant(), "hall");
         let only_sound = Change {
-            sources: Some(Some(SourceSet { microphone: true, ..SourceSet::default() })),
+            sources: Some(Some(SourceSet {
+                microphone: true,
+                ..SourceSet::default()
+            })),
             ..Change::default()
         };
         let after = before.changed(&only_sound);
@@ -228,7 +293,13 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_action_and_what_it_needs() {
-        let words = Refusal { action: Action::Screen }.to_string();
-        assert_eq!(words, "You may not share a screen here (needs: canPublish with source screen_share).");
+        let words = Refusal {
+            action: Action::Screen,
+        }
+        .to_string();
+        assert_eq!(
+            words,
+            "You may not share a screen here (needs: canPublish with source screen_share)."
+        );
     }
 }

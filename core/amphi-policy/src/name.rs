@@ -12,7 +12,9 @@ pub enum BadName {
     Empty,
     #[error("a name may have at most 128 bytes")]
     TooLong,
-    #[error("a room's name may have letters, digits, spaces and - _ . ~ only, and may not begin or end with a dot or a space")]
+    #[error(
+        "a room's name may have letters, digits, spaces and - _ . ~ only, and may not begin or end with a dot or a space"
+    )]
     Characters,
     #[error("a name may not hold control characters")]
     Control,
@@ -23,7 +25,9 @@ pub enum BadName {
 pub fn room(name: &str) -> Result<(), BadName> {
     length(name)?;
     let edge = |c: char| c == '.' || c == ' ';
-    let fits = name.chars().all(|c| c.is_alphanumeric() || "-_.~ ".contains(c));
+    let fits = name
+        .chars()
+        .all(|c| c.is_alphanumeric() || "-_.~ ".contains(c));
     if !fits || name.starts_with(edge) || name.ends_with(edge) {
         return Err(BadName::Characters);
     }
@@ -58,7 +62,9 @@ mod tests {
         for good in ["town-hall", "Ålesund 2", "会議", "a.b_c~d"] {
             assert_eq!(room(good), Ok(()), "{good}");
         }
-        for bad in ["..", ".", ".hidden", "a/b", "a\\b", "a%2fb", "<b>", "a\0b", " a", "a\n", "a?b", "a#b"] {
+        for bad in [
+            "..", ".", ".hidden", "a/b", "a\\b", "a%2fb", "<b>", "a\0b", " a", "a\n", "a?b", "a#b",
+        ] {
             assert_eq!(room(bad), Err(BadName::Characters), "{bad}");
         }
         assert_eq!(room(""), Err(BadName::Empty));

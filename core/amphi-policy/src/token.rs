@@ -33,7 +33,10 @@ impl Keys {
 
     /// One of the keys, to sign with.
     pub fn first(&self) -> Option<(&str, &str)> {
-        self.0.iter().next().map(|(key, secret)| (key.as_str(), secret.as_str()))
+        self.0
+            .iter()
+            .next()
+            .map(|(key, secret)| (key.as_str(), secret.as_str()))
     }
 }
 
@@ -148,12 +151,19 @@ pub fn verify(token: &str, keys: &Keys, now_s: u64) -> Result<Claims, TokenError
     }
     let claims: Claims = part(payload)?;
     let secret = keys.0.get(&claims.iss).ok_or(TokenError::UnknownKey)?;
-    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError::Malformed)?;
-    mac(secret, signed).verify_slice(&signature).map_err(|_| TokenError::Signature)?;
+    let signature = URL_SAFE_NO_PAD
+        .decode(signature)
+        .map_err(|_| TokenError::Malformed)?;
+    mac(secret, signed)
+        .verify_slice(&signature)
+        .map_err(|_| TokenError::Signature)?;
     if now_s > claims.exp.saturating_add(LEEWAY_S) {
         return Err(TokenError::Expired);
     }
-    if claims.nbf.is_some_and(|nbf| now_s.saturating_add(LEEWAY_S) < nbf) {
+    if claims
+        .nbf
+        .is_some_and(|nbf| now_s.saturating_add(LEEWAY_S) < nbf)
+    {
         return Err(TokenError::NotYet);
     }
     if claims.video.is_none() {
@@ -170,21 +180,28 @@ pub fn verify(token: &str, keys: &Keys, now_s: u64) -> Result<Claims, TokenError
 
 /// Signs `claims` as `key`; the issuer is set to it.
 pub fn sign(claims: &Claims, key: &str, secret: &str) -> String {
-    let claims = Claims { iss: key.to_owned(), ..claims.clone() };
+    let claims = Claims {
+        iss: key.to_owned(),
+        ..claims.clone()
+    };
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
-    let payload = serde_json::to_vec(&claims).expect("claims are plain text, numbers and maps of text");
+    let payload =
+        serde_json::to_vec(&claims).expect("claims are plain text, numbers and maps of text");
     let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(payload));
     let signature = mac(secret, &signed).finalize().into_bytes();
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
 fn part<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, TokenError> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| TokenError::Malformed)?;
+    let bytes = URL_SAFE_NO_PAD
+        .decode(text)
+        .map_err(|_| TokenError::Malformed)?;
     serde_json::from_slice(&bytes).map_err(|_| TokenError::Malformed)
 }
 
 fn mac(secret: &str, signed: &str) -> Hmac<Sha256> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(signed.as_bytes());
     mac
 }
@@ -203,7 +220,11 @@ mod tests {
         Claims {
             sub: "ada".into(),
             exp: NOW + 60,
-            video: Some(VideoGrant { room_join: true, room: Some("hall".into()), ..VideoGrant::default() }),
+            video: Some(VideoGrant {
+                room_join: true,
+                room: Some("hall".into()),
+                ..VideoGrant::default()
+            }),
             ..Claims::default()
         }
     }
@@ -212,7 +233,13 @@ mod tests {
     fn a_signed_token_verifies_and_says_the_same() {
         let token = sign(&claims(), "devkey", "secret");
         let read = verify(&token, &keys(), NOW).expect("our own token");
-        assert_eq!(read, Claims { iss: "devkey".into(), ..claims() });
+        assert_eq!(
+            read,
+            Claims {
+                iss: "devkey".into(),
+                ..claims()
+            }
+        );
     }
 
     #[test]
@@ -220,19 +247,73 @@ mod tests {
         let good = sign(&claims(), "devkey", "secret");
         let none_header = URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#);
         let payload = good.split('.').nth(1).expect("three parts");
-        let check = |token: &str, reason| assert_eq!(verify(token, &keys(), NOW), Err(reason), "{token}");
+        let check =
+            |token: &str, reason| assert_eq!(verify(token, &keys(), NOW), Err(reason), "{token}");
         check("", TokenError::Missing);
         check("abc", TokenError::Malformed);
         check("a.b.c", TokenError::Malformed);
         check(&"a".repeat(TOKEN_BYTES_MAX + 1), TokenError::Malformed);
         check(&format!("{none_header}.{payload}."), TokenError::Algorithm);
         check(&sign(&claims(), "devkey", "wrong"), TokenError::Signature);
-        check(&sign(&claims(), "otherkey", "secret"), TokenError::UnknownKey);
-        check(&sign(&Claims { exp: NOW - 60, ..claims() }, "devkey", "secret"), TokenError::Expired);
-        check(&sign(&Claims { nbf: Some(NOW + 60), ..claims() }, "devkey", "secret"), TokenError::NotYet);
-        check(&sign(&Claims { video: None, ..claims() }, "devkey", "secret"), TokenError::NoVideoGrant);
-        check(&sign(&Claims { sub: String::new(), ..claims() }, "devkey", "secret"), TokenError::Identity);
-        check(&sign(&Claims { sub: "a\u{1}".into(), ..claims() }, "devkey", "secret"), TokenError::Identity);
+        check(
+            &sign(&claims(), "otherkey", "secret"),
+            TokenError::UnknownKey,
+        );
+        check(
+            &sign(
+                &Claims {
+                    exp: NOW - 60,
+                    ..claims()
+                },
+                "devkey",
+                "secret",
+            ),
+            TokenError::Expired,
+        );
+        check(
+            &sign(
+                &Claims {
+                    nbf: Some(NOW + 60),
+                    ..claims()
+                },
+                "devkey",
+                "secret",
+            ),
+            TokenError::NotYet,
+        );
+        check(
+            &sign(
+                &Claims {
+                    video: None,
+                    ..claims()
+                },
+                "devkey",
+                "secret",
+            ),
+            TokenError::NoVideoGrant,
+        );
+        check(
+            &sign(
+                &Claims {
+                    sub: String::new(),
+                    ..claims()
+                },
+                "devkey",
+                "secret",
+            ),
+            TokenError::Identity,
+        );
+        check(
+            &sign(
+                &Claims {
+                    sub: "a\u{1}".into(),
+                    ..claims()
+                },
+                "devkey",
+                "secret",
+            ),
+            TokenError::Identity,
+        );
     }
 
     #[test]
@@ -242,10 +323,20 @@ mod tests {
             r#"{{"iss":"devkey","sub":"ada","exp":{},"jti":"x","kind":"standard","sip":{{}},"video":{{"roomJoin":true,"room":"hall","canPublishSources":["camera"],"agent":false}}}}"#,
             NOW + 60
         );
-        let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"HS256","kid":"1"}"#), URL_SAFE_NO_PAD.encode(json));
-        let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac("secret", &signed).finalize().into_bytes()));
+        let signed = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"HS256","kid":"1"}"#),
+            URL_SAFE_NO_PAD.encode(json)
+        );
+        let token = format!(
+            "{signed}.{}",
+            URL_SAFE_NO_PAD.encode(mac("secret", &signed).finalize().into_bytes())
+        );
         let claims = verify(&token, &keys(), NOW).expect("a token of another maker");
-        assert_eq!(claims.video.expect("a grant").can_publish_sources, ["camera"]);
+        assert_eq!(
+            claims.video.expect("a grant").can_publish_sources,
+            ["camera"]
+        );
     }
 
     #[test]

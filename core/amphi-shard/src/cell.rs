@@ -11,14 +11,25 @@ use amphi_sfu::{Sfu, Transport};
 use amphi_signal::{Entry, RoomFacts, SfuAudience, Signal, SocketId, View};
 
 use crate::stage::{Change, Stage};
-use crate::{Command, CommandId, ConnectionId, JoinRequest, MemberSnapshot, Outcome, Output, RoomSnapshot};
+use crate::{
+    Command, CommandId, ConnectionId, JoinRequest, MemberSnapshot, Outcome, Output, RoomSnapshot,
+};
 
 /// What a room tells its shard besides outputs.
 pub(crate) enum News {
     Output(Output),
-    Credentials { session: SessionId, ufrag: String },
-    PathVerified { session: SessionId, transport: Transport, source: SocketAddr },
-    SessionClosed { session: SessionId },
+    Credentials {
+        session: SessionId,
+        ufrag: String,
+    },
+    PathVerified {
+        session: SessionId,
+        transport: Transport,
+        source: SocketAddr,
+    },
+    SessionClosed {
+        session: SessionId,
+    },
 }
 
 /// Numbers for new members and sessions, unique within the shard.
@@ -45,8 +56,15 @@ impl Ids {
 enum Work {
     Room(amphi_room::Input),
     Sfu(amphi_signal::SfuCommand),
-    Data { to: Vec<MemberId>, packet: amphi_signal::Packet },
-    Tell { to: amphi_signal::Audience, from: MemberId, news: amphi_signal::News },
+    Data {
+        to: Vec<MemberId>,
+        packet: amphi_signal::Packet,
+    },
+    Tell {
+        to: amphi_signal::Audience,
+        from: MemberId,
+        news: amphi_signal::News,
+    },
 }
 
 /// See the module's text.
@@ -92,7 +110,10 @@ impl Cell {
         let signals = *self
             .signals_timeout
             .get_or_insert_with(|| self.signals.values().filter_map(Signal::poll_timeout).min());
-        [signals, self.room.poll_timeout(), self.sfu.poll_timeout()].into_iter().flatten().min()
+        [signals, self.room.poll_timeout(), self.sfu.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Nobody is in and nothing runs.
@@ -113,7 +134,16 @@ impl Cell {
         destination: SocketAddr,
         bytes: &[u8],
     ) {
-        self.sfu.handle_input(now, amphi_sfu::Input::Datagram { session, transport, source, destination, bytes });
+        self.sfu.handle_input(
+            now,
+            amphi_sfu::Input::Datagram {
+                session,
+                transport,
+                source,
+                destination,
+                bytes,
+            },
+        );
         self.drain_sfu(now);
         self.run(now);
     }
@@ -127,9 +157,22 @@ impl Cell {
         ids: &mut Ids,
     ) -> Option<MemberId> {
         let socket = SocketId(connection.0);
-        let member = match amphi_signal::find_resumed(&join, View { room: &self.room, facts: &self.facts }) {
+        let member = match amphi_signal::find_resumed(
+            &join,
+            View {
+                room: &self.room,
+                facts: &self.facts,
+            },
+        ) {
             Entry::Resume(member) => {
-                self.signal(now, member, amphi_signal::Input::Resume { socket, join: &join });
+                self.signal(
+                    now,
+                    member,
+                    amphi_signal::Input::Resume {
+                        socket,
+                        join: &join,
+                    },
+                );
                 member
             }
             Entry::CannotResume => {
@@ -144,9 +187,11 @@ impl Cell {
                     self.owners.insert(session, member);
                 }
                 let joining = join.joining.clone();
-                self.signals.insert(member, Signal::new(now, member, socket, sessions, join));
+                self.signals
+                    .insert(member, Signal::new(now, member, socket, sessions, join));
                 self.signals_timeout = None;
-                self.work.push_back(Work::Room(amphi_room::Input::Join { member, joining }));
+                self.work
+                    .push_back(Work::Room(amphi_room::Input::Join { member, joining }));
                 member
             }
         };
@@ -155,7 +200,12 @@ impl Cell {
     }
 
     /// Something about a client's socket.
-    pub(crate) fn socket(&mut self, now: Instant, member: MemberId, input: amphi_signal::Input<'_>) {
+    pub(crate) fn socket(
+        &mut self,
+        now: Instant,
+        member: MemberId,
+        input: amphi_signal::Input<'_>,
+    ) {
         self.signal(now, member, input);
         self.run(now);
     }
@@ -168,13 +218,19 @@ impl Cell {
                 self.reply(id, Outcome::Snapshot(snapshot));
                 return;
             }
-            Command::StartBroadcast { by, program } => {
-                amphi_room::Input::StartBroadcast { request, by, program }
-            }
+            Command::StartBroadcast { by, program } => amphi_room::Input::StartBroadcast {
+                request,
+                by,
+                program,
+            },
             Command::StopBroadcast { by } => amphi_room::Input::StopBroadcast { request, by },
             Command::StartRecording { by } => amphi_room::Input::StartRecording { request, by },
             Command::StopRecording { by } => amphi_room::Input::StopRecording { request, by },
-            Command::ChangeGrants { by, identity, change } => {
+            Command::ChangeGrants {
+                by,
+                identity,
+                change,
+            } => {
                 if let Err(refusal) = by.allows(Action::Moderate) {
                     return self.reply(id, Outcome::Refused(refusal));
                 }
@@ -189,18 +245,26 @@ impl Cell {
                 if let Err(refusal) = by.allows(Action::Moderate) {
                     return self.reply(id, Outcome::Refused(refusal));
                 }
-                let Some(member) = self.room.member_by_identity(&identity).map(|member| member.id) else {
+                let Some(member) = self
+                    .room
+                    .member_by_identity(&identity)
+                    .map(|member| member.id)
+                else {
                     return self.reply(id, Outcome::NotFound);
                 };
                 self.reply(id, Outcome::Done);
-                amphi_room::Input::Leave { member, reason: LeaveReason::Removed }
+                amphi_room::Input::Leave {
+                    member,
+                    reason: LeaveReason::Removed,
+                }
             }
             Command::Configure(settings) => {
                 self.reply(id, Outcome::Done);
                 amphi_room::Input::SettingsChanged(settings)
             }
             Command::RequestKeyFrame { track } => {
-                self.sfu.handle_input(now, amphi_sfu::Input::RequestKeyFrame { track });
+                self.sfu
+                    .handle_input(now, amphi_sfu::Input::RequestKeyFrame { track });
                 self.drain_sfu(now);
                 self.reply(id, Outcome::Done);
                 return self.run(now);
@@ -218,8 +282,10 @@ impl Cell {
     pub(crate) fn drain(&mut self, now: Instant) {
         let members: Vec<MemberId> = self.room.members().map(|member| member.id).collect();
         for member in members {
-            self.work
-                .push_back(Work::Room(amphi_room::Input::Leave { member, reason: LeaveReason::ServerShutdown }));
+            self.work.push_back(Work::Room(amphi_room::Input::Leave {
+                member,
+                reason: LeaveReason::ServerShutdown,
+            }));
         }
         self.run(now);
     }
@@ -233,8 +299,12 @@ impl Cell {
             self.sfu.handle_input(now, amphi_sfu::Input::Timeout);
             self.drain_sfu(now);
         }
-        let members: Vec<MemberId> =
-            self.signals.iter().filter(|(_, signal)| due(signal.poll_timeout())).map(|(member, _)| *member).collect();
+        let members: Vec<MemberId> = self
+            .signals
+            .iter()
+            .filter(|(_, signal)| due(signal.poll_timeout()))
+            .map(|(member, _)| *member)
+            .collect();
         for member in members {
             self.signal(now, member, amphi_signal::Input::Timeout);
         }
@@ -242,21 +312,27 @@ impl Cell {
     }
 
     pub(crate) fn snapshot(&self) -> RoomSnapshot {
-        let members = self.room.members().filter(|member| !member.hidden()).map(|member| {
-            let sends = |source| {
-                member.tracks.iter().filter_map(|track| self.room.track(*track)).any(|track| {
-                    track.announced.source == source && !track.announced.muted
-                })
-            };
-            MemberSnapshot {
-                member: member.id,
-                identity: member.identity.clone(),
-                name: member.name.clone(),
-                camera: sends(amphi_media::Source::Camera),
-                microphone: sends(amphi_media::Source::Microphone),
-                screen: sends(amphi_media::Source::Screen),
-            }
-        });
+        let members = self
+            .room
+            .members()
+            .filter(|member| !member.hidden())
+            .map(|member| {
+                let sends = |source| {
+                    member
+                        .tracks
+                        .iter()
+                        .filter_map(|track| self.room.track(*track))
+                        .any(|track| track.announced.source == source && !track.announced.muted)
+                };
+                MemberSnapshot {
+                    member: member.id,
+                    identity: member.identity.clone(),
+                    name: member.name.clone(),
+                    camera: sends(amphi_media::Source::Camera),
+                    microphone: sends(amphi_media::Source::Microphone),
+                    screen: sends(amphi_media::Source::Screen),
+                }
+            });
         RoomSnapshot {
             room: self.name.clone(),
             title: self.room.settings().title.clone(),
@@ -290,7 +366,8 @@ impl Cell {
                 Work::Sfu(command) => {
                     if let amphi_signal::SfuCommand::CloseSession { session } = &command {
                         self.owners.remove(session);
-                        self.news.push_back(News::SessionClosed { session: *session });
+                        self.news
+                            .push_back(News::SessionClosed { session: *session });
                     }
                     self.sfu.handle_input(now, command.as_input());
                     self.drain_sfu(now);
@@ -317,7 +394,9 @@ impl Cell {
             for member in self.members(amphi_signal::audience(&output, &self.room)) {
                 self.signal(now, member, amphi_signal::Input::Room(&output));
             }
-            if let amphi_room::Output::Left { member, .. } | amphi_room::Output::JoinRefused { member, .. } = output {
+            if let amphi_room::Output::Left { member, .. }
+            | amphi_room::Output::JoinRefused { member, .. } = output
+            {
                 self.forget(member);
             }
         }
@@ -329,28 +408,48 @@ impl Cell {
         use amphi_room::Output as Room;
         match output {
             Room::StopTrack { track, .. } => {
-                self.sfu.handle_input(now, amphi_sfu::Input::StopTrack { track: *track });
+                self.sfu
+                    .handle_input(now, amphi_sfu::Input::StopTrack { track: *track });
                 self.drain_sfu(now);
             }
             Room::SetMuted { track, muted } => {
-                self.sfu.handle_input(now, amphi_sfu::Input::Mute { track: *track, muted: *muted });
+                self.sfu.handle_input(
+                    now,
+                    amphi_sfu::Input::Mute {
+                        track: *track,
+                        muted: *muted,
+                    },
+                );
                 self.drain_sfu(now);
             }
             Room::StartProgram { program } => {
                 self.stage = Some(Stage::default());
                 let room = self.name.clone();
-                self.output(Output::StartProgram { room, program: *program });
+                self.output(Output::StartProgram {
+                    room,
+                    program: *program,
+                });
             }
             Room::StopProgram => self.stop_program(now),
-            Room::BroadcastStarted { .. } => self.output_named(|room| Output::Broadcast { room, on: true }),
-            Room::BroadcastStopped { .. } => self.output_named(|room| Output::Broadcast { room, on: false }),
-            Room::RecordingStarted => self.output_named(|room| Output::Recording { room, on: true }),
-            Room::RecordingStopped { .. } => self.output_named(|room| Output::Recording { room, on: false }),
+            Room::BroadcastStarted { .. } => {
+                self.output_named(|room| Output::Broadcast { room, on: true })
+            }
+            Room::BroadcastStopped { .. } => {
+                self.output_named(|room| Output::Broadcast { room, on: false })
+            }
+            Room::RecordingStarted => {
+                self.output_named(|room| Output::Recording { room, on: true })
+            }
+            Room::RecordingStopped { .. } => {
+                self.output_named(|room| Output::Recording { room, on: false })
+            }
             Room::Reply { request, result } => {
                 let outcome = match result {
                     Ok(()) => Outcome::Done,
                     Err(Denied::Refused(refusal)) => Outcome::Refused(*refusal),
-                    Err(Denied::Unavailable(words) | Denied::Limit(words)) => Outcome::Unavailable(words.clone()),
+                    Err(Denied::Unavailable(words) | Denied::Limit(words)) => {
+                        Outcome::Unavailable(words.clone())
+                    }
                 };
                 self.reply(CommandId(request.0), outcome);
             }
@@ -393,22 +492,52 @@ impl Cell {
     fn perform_sfu(&mut self, output: amphi_sfu::Output) {
         use amphi_sfu::Output as Sfu;
         match output {
-            Sfu::Transmit { transport, source, destination, bytes } => {
-                self.output(Output::Transmit { transport, source, destination, bytes });
+            Sfu::Transmit {
+                transport,
+                source,
+                destination,
+                bytes,
+            } => {
+                self.output(Output::Transmit {
+                    transport,
+                    source,
+                    destination,
+                    bytes,
+                });
             }
-            Sfu::Credentials { session, ufrag } => self.news.push_back(News::Credentials { session, ufrag }),
-            Sfu::PathVerified { session, transport, source } => {
-                self.news.push_back(News::PathVerified { session, transport, source });
+            Sfu::Credentials { session, ufrag } => {
+                self.news.push_back(News::Credentials { session, ufrag })
+            }
+            Sfu::PathVerified {
+                session,
+                transport,
+                source,
+            } => {
+                self.news.push_back(News::PathVerified {
+                    session,
+                    transport,
+                    source,
+                });
             }
             Sfu::TrackLive { track, codec } => {
-                self.work.push_back(Work::Room(amphi_room::Input::TrackLive { track, codec }));
+                self.work
+                    .push_back(Work::Room(amphi_room::Input::TrackLive { track, codec }));
             }
             Sfu::Frame(frame) if self.stage.is_some() => {
-                self.output_named(|room| Output::Program { room, input: amphi_studio::Input::Frame(frame) });
+                self.output_named(|room| Output::Program {
+                    room,
+                    input: amphi_studio::Input::Frame(frame),
+                });
             }
             Sfu::Speakers(speakers) if self.stage.is_some() => {
-                let levels = speakers.iter().map(|speaker| (speaker.track, speaker.level)).collect();
-                self.output_named(|room| Output::Program { room, input: amphi_studio::Input::Speakers(levels) });
+                let levels = speakers
+                    .iter()
+                    .map(|speaker| (speaker.track, speaker.level))
+                    .collect();
+                self.output_named(|room| Output::Program {
+                    room,
+                    input: amphi_studio::Input::Speakers(levels),
+                });
             }
             Sfu::Frame(_)
             | Sfu::Speakers(_)
@@ -429,22 +558,42 @@ impl Cell {
 
     /// Gives one signal an input and queues what it answers.
     fn signal(&mut self, now: Instant, member: MemberId, input: amphi_signal::Input<'_>) {
-        let Some(signal) = self.signals.get_mut(&member) else { return };
+        let Some(signal) = self.signals.get_mut(&member) else {
+            return;
+        };
         self.signals_timeout = None;
-        signal.handle_input(now, View { room: &self.room, facts: &self.facts }, input);
+        signal.handle_input(
+            now,
+            View {
+                room: &self.room,
+                facts: &self.facts,
+            },
+            input,
+        );
         while let Some(output) = signal.poll_output() {
             match output {
                 amphi_signal::Output::Send { socket, bytes } => {
-                    self.news.push_back(News::Output(Output::Send { connection: ConnectionId(socket.0), bytes }));
+                    self.news.push_back(News::Output(Output::Send {
+                        connection: ConnectionId(socket.0),
+                        bytes,
+                    }));
                 }
                 amphi_signal::Output::Close { socket } => {
-                    self.news.push_back(News::Output(Output::Close { connection: ConnectionId(socket.0) }));
+                    self.news.push_back(News::Output(Output::Close {
+                        connection: ConnectionId(socket.0),
+                    }));
                 }
                 amphi_signal::Output::Room(input) => self.work.push_back(Work::Room(input)),
                 amphi_signal::Output::Sfu(command) => self.work.push_back(Work::Sfu(command)),
-                amphi_signal::Output::Data { to, packet } => self.work.push_back(Work::Data { to, packet }),
+                amphi_signal::Output::Data { to, packet } => {
+                    self.work.push_back(Work::Data { to, packet })
+                }
                 amphi_signal::Output::Tell { to, news } => {
-                    self.work.push_back(Work::Tell { to, from: member, news });
+                    self.work.push_back(Work::Tell {
+                        to,
+                        from: member,
+                        news,
+                    });
                 }
             }
         }
@@ -478,7 +627,10 @@ impl Cell {
         for change in changes {
             let (input, frames) = match change {
                 Change::Track { track, new } => {
-                    let frames = new.then_some(amphi_sfu::Input::TakeFrames { track: track.track, on: true });
+                    let frames = new.then_some(amphi_sfu::Input::TakeFrames {
+                        track: track.track,
+                        on: true,
+                    });
                     (amphi_studio::Input::Track(track), frames)
                 }
                 Change::Gone { track } => (
@@ -495,8 +647,14 @@ impl Cell {
     }
 
     fn stop_program(&mut self, now: Instant) {
-        for track in self.stage.take().map(|mut stage| stage.clear()).unwrap_or_default() {
-            self.sfu.handle_input(now, amphi_sfu::Input::TakeFrames { track, on: false });
+        for track in self
+            .stage
+            .take()
+            .map(|mut stage| stage.clear())
+            .unwrap_or_default()
+        {
+            self.sfu
+                .handle_input(now, amphi_sfu::Input::TakeFrames { track, on: false });
         }
         self.drain_sfu(now);
         self.output_named(|room| Output::StopProgram { room });

@@ -66,7 +66,9 @@ impl Demux {
     }
 
     pub fn forget_session(&mut self, session: SessionId) {
-        let Some(known) = self.of_session.remove(&session) else { return };
+        let Some(known) = self.of_session.remove(&session) else {
+            return;
+        };
         for ufrag in known.ufrags {
             self.by_ufrag.remove(&ufrag);
         }
@@ -88,7 +90,11 @@ impl Demux {
 
     /// Another session may have proven the same address since.
     fn forget_path(&mut self, path: (Transport, SocketAddr), session: SessionId) {
-        if self.by_path.get(&path).is_some_and(|(_, owner)| *owner == session) {
+        if self
+            .by_path
+            .get(&path)
+            .is_some_and(|(_, owner)| *owner == session)
+        {
             self.by_path.remove(&path);
         }
     }
@@ -114,7 +120,13 @@ mod tests {
         assert_eq!(demux.by_path(Transport::Udp, address(1)), Some(place));
         assert_eq!(demux.by_path(Transport::Tcp, address(1)), None);
         demux.forget_session(SessionId(7));
-        assert_eq!((demux.by_ufrag("abcd"), demux.by_path(Transport::Udp, address(1))), (None, None));
+        assert_eq!(
+            (
+                demux.by_ufrag("abcd"),
+                demux.by_path(Transport::Udp, address(1))
+            ),
+            (None, None)
+        );
     }
 
     #[test]
@@ -123,7 +135,10 @@ mod tests {
         demux.learn_path((ROOM, SessionId(1)), Transport::Udp, address(1));
         demux.learn_path((ROOM, SessionId(2)), Transport::Udp, address(1));
         demux.forget_session(SessionId(1));
-        assert_eq!(demux.by_path(Transport::Udp, address(1)), Some((ROOM, SessionId(2))));
+        assert_eq!(
+            demux.by_path(Transport::Udp, address(1)),
+            Some((ROOM, SessionId(2)))
+        );
     }
 
     #[test]

@@ -22,19 +22,40 @@ pub struct CommandId(pub u64);
 /// What happened.
 #[derive(Debug)]
 pub enum Input<'a> {
-    Datagram { transport: Transport, source: SocketAddr, destination: SocketAddr, bytes: &'a [u8] },
+    Datagram {
+        transport: Transport,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &'a [u8],
+    },
     /// A client with a verified token opened its socket.
-    Connect { connection: ConnectionId, join: Box<JoinRequest> },
+    Connect {
+        connection: ConnectionId,
+        join: Box<JoinRequest>,
+    },
     /// One message of a client's socket.
-    Message { connection: ConnectionId, bytes: Bytes },
+    Message {
+        connection: ConnectionId,
+        bytes: Bytes,
+    },
     /// A text message, which no client that speaks the binary form sends.
-    TextMessage { connection: ConnectionId },
+    TextMessage {
+        connection: ConnectionId,
+    },
     /// A client's socket is gone; the member stays for the grace time.
-    Disconnected { connection: ConnectionId },
+    Disconnected {
+        connection: ConnectionId,
+    },
     /// From the HTTP API, or from a program.
-    Command { id: CommandId, room: String, command: Command },
+    Command {
+        id: CommandId,
+        room: String,
+        command: Command,
+    },
     /// Every room that somebody is in or that is on air; answered by `Output::Listed`.
-    List { id: CommandId },
+    List {
+        id: CommandId,
+    },
     /// Tell every member to come back later and take nobody in (SIGTERM).
     Drain,
     Timeout,
@@ -44,17 +65,37 @@ pub enum Input<'a> {
 #[derive(Clone, Debug)]
 pub enum Command {
     Snapshot,
-    StartBroadcast { by: Grants, program: ProgramKind },
-    StopBroadcast { by: Grants },
-    StartRecording { by: Grants },
-    StopRecording { by: Grants },
-    ChangeGrants { by: Grants, identity: String, change: Change },
-    RemoveMember { by: Grants, identity: String },
+    StartBroadcast {
+        by: Grants,
+        program: ProgramKind,
+    },
+    StopBroadcast {
+        by: Grants,
+    },
+    StartRecording {
+        by: Grants,
+    },
+    StopRecording {
+        by: Grants,
+    },
+    ChangeGrants {
+        by: Grants,
+        identity: String,
+        change: Change,
+    },
+    RemoveMember {
+        by: Grants,
+        identity: String,
+    },
     Configure(Settings),
     /// The program needs a key frame of this track.
-    RequestKeyFrame { track: TrackId },
+    RequestKeyFrame {
+        track: TrackId,
+    },
     /// The program cannot go on.
-    ProgramFailed { reason: String },
+    ProgramFailed {
+        reason: String,
+    },
 }
 
 /// What came of a command.
@@ -94,22 +135,58 @@ pub struct MemberSnapshot {
 /// What to do.
 #[derive(Debug)]
 pub enum Output {
-    Transmit { transport: Transport, source: SocketAddr, destination: SocketAddr, bytes: Bytes },
-    Send { connection: ConnectionId, bytes: Bytes },
+    Transmit {
+        transport: Transport,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: Bytes,
+    },
+    Send {
+        connection: ConnectionId,
+        bytes: Bytes,
+    },
     /// Close this socket after what was sent before.
-    Close { connection: ConnectionId },
-    Reply { id: CommandId, outcome: Outcome },
-    Listed { id: CommandId, rooms: Vec<RoomSnapshot> },
+    Close {
+        connection: ConnectionId,
+    },
+    Reply {
+        id: CommandId,
+        outcome: Outcome,
+    },
+    Listed {
+        id: CommandId,
+        rooms: Vec<RoomSnapshot>,
+    },
     /// The room's program starts: what follows for this room as `Program` belongs to it.
-    StartProgram { room: String, program: ProgramKind },
-    Program { room: String, input: amphi_studio::Input },
+    StartProgram {
+        room: String,
+        program: ProgramKind,
+    },
+    Program {
+        room: String,
+        input: amphi_studio::Input,
+    },
     /// Nothing needs the program any more.
-    StopProgram { room: String },
-    Broadcast { room: String, on: bool },
-    Recording { room: String, on: bool },
+    StopProgram {
+        room: String,
+    },
+    Broadcast {
+        room: String,
+        on: bool,
+    },
+    Recording {
+        room: String,
+        on: bool,
+    },
     /// Somebody joined or left, the first or the last: the room's settings are wanted (`Command::Configure`) or not.
-    RoomOpened { room: String },
-    RoomClosed { room: String },
+    RoomOpened {
+        room: String,
+    },
+    RoomClosed {
+        room: String,
+    },
     /// Something in the room broke (our bug): it was closed, and `RoomClosed` follows.
-    RoomFailed { room: String },
+    RoomFailed {
+        room: String,
+    },
 }

@@ -10,7 +10,8 @@ use amphi_signal::{RoomFacts, SocketId, WallClock};
 use crate::cell::{Cell, Ids, News};
 use crate::demux::Demux;
 use crate::{
-    Command, CommandId, ConnectionId, Counters, DoorCounters, Input, JoinRequest, Outcome, Output, RoomKey,
+    Command, CommandId, ConnectionId, Counters, DoorCounters, Input, JoinRequest, Outcome, Output,
+    RoomKey,
 };
 
 /// Rooms on one shard. A client who would open one more is sent away, and counted.
@@ -73,13 +74,25 @@ impl Shard {
 
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         match input {
-            Input::Datagram { transport, source, destination, bytes } => {
+            Input::Datagram {
+                transport,
+                source,
+                destination,
+                bytes,
+            } => {
                 self.datagram(now, transport, source, destination, bytes);
             }
             Input::Connect { connection, join } => self.connect(now, connection, *join),
             Input::Message { connection, bytes } => {
                 let socket = SocketId(connection.0);
-                self.socket(now, connection, amphi_signal::Input::Message { socket, bytes: &bytes });
+                self.socket(
+                    now,
+                    connection,
+                    amphi_signal::Input::Message {
+                        socket,
+                        bytes: &bytes,
+                    },
+                );
             }
             Input::TextMessage { connection } => {
                 let socket = SocketId(connection.0);
@@ -87,7 +100,11 @@ impl Shard {
             }
             Input::Disconnected { connection } => {
                 let socket = SocketId(connection.0);
-                self.socket(now, connection, amphi_signal::Input::SocketClosed { socket });
+                self.socket(
+                    now,
+                    connection,
+                    amphi_signal::Input::SocketClosed { socket },
+                );
                 self.members.remove(&connection);
             }
             Input::Command { id, room, command } => self.command(now, id, &room, command),
@@ -114,7 +131,10 @@ impl Shard {
     }
 
     pub fn counters(&self) -> Counters {
-        let mut sum = Counters { door: self.door, ..self.past };
+        let mut sum = Counters {
+            door: self.door,
+            ..self.past
+        };
         for cell in self.rooms.values() {
             cell.count(&mut sum);
         }
@@ -147,7 +167,9 @@ impl Shard {
         };
         let Some((key, session)) = place else { return };
         let destination = self.candidate(transport, destination);
-        self.with(key, |cell, _| cell.datagram(now, session, transport, source, destination, bytes));
+        self.with(key, |cell, _| {
+            cell.datagram(now, session, transport, source, destination, bytes)
+        });
     }
 
     fn connect(&mut self, now: Instant, connection: ConnectionId, join: JoinRequest) {
@@ -161,7 +183,9 @@ impl Shard {
             self.outputs.push_back(Output::Close { connection });
             return;
         };
-        let member = self.with(key, |cell, ids| cell.connect(now, connection, join, ids)).flatten();
+        let member = self
+            .with(key, |cell, ids| cell.connect(now, connection, join, ids))
+            .flatten();
         if let Some(member) = member {
             self.members.insert(connection, (key, member));
         }
@@ -178,12 +202,19 @@ impl Shard {
     fn command(&mut self, now: Instant, id: CommandId, room: &str, command: Command) {
         match self.by_name.get(room).copied() {
             Some(key) => {
-                if self.with(key, |cell, _| cell.command(now, id, command)).is_none() {
-                    let outcome = Outcome::Unavailable("This room has just been closed.".to_owned());
+                if self
+                    .with(key, |cell, _| cell.command(now, id, command))
+                    .is_none()
+                {
+                    let outcome =
+                        Outcome::Unavailable("This room has just been closed.".to_owned());
                     self.outputs.push_back(Output::Reply { id, outcome });
                 }
             }
-            None => self.outputs.push_back(Output::Reply { id, outcome: Outcome::NotFound }),
+            None => self.outputs.push_back(Output::Reply {
+                id,
+                outcome: Outcome::NotFound,
+            }),
         }
     }
 
@@ -211,13 +242,20 @@ impl Shard {
         self.next_room += 1;
         let key = RoomKey(self.next_room);
         let mut config = amphi_sfu::Config::new(self.config.identity.clone());
-        config.udp_candidates.clone_from(&self.config.udp_candidates);
-        config.tcp_candidates.clone_from(&self.config.tcp_candidates);
+        config
+            .udp_candidates
+            .clone_from(&self.config.udp_candidates);
+        config
+            .tcp_candidates
+            .clone_from(&self.config.tcp_candidates);
         let facts = RoomFacts::new(name, mixed(self.config.seed, key.0), self.config.wall);
-        self.rooms.insert(key, Cell::new(name, Sfu::new(config), facts));
+        self.rooms
+            .insert(key, Cell::new(name, Sfu::new(config), facts));
         self.by_name.insert(name.to_owned(), key);
         self.door.rooms_opened += 1;
-        self.outputs.push_back(Output::RoomOpened { room: name.to_owned() });
+        self.outputs.push_back(Output::RoomOpened {
+            room: name.to_owned(),
+        });
         Some(key)
     }
 
@@ -255,7 +293,11 @@ impl Shard {
             }
             News::Output(output) => self.outputs.push_back(output),
             News::Credentials { session, ufrag } => self.demux.learn_ufrag((key, session), ufrag),
-            News::PathVerified { session, transport, source } => {
+            News::PathVerified {
+                session,
+                transport,
+                source,
+            } => {
                 self.demux.learn_path((key, session), transport, source);
             }
             News::SessionClosed { session } => self.demux.forget_session(session),
@@ -265,14 +307,23 @@ impl Shard {
     /// The room broke: its clients are let go, and may join again.
     fn fail(&mut self, key: RoomKey) {
         self.door.rooms_failed += 1;
-        let name = self.rooms.get(&key).map(|cell| cell.name().to_owned()).unwrap_or_default();
-        let connections: Vec<ConnectionId> =
-            self.members.iter().filter(|(_, (room, _))| *room == key).map(|(connection, _)| *connection).collect();
+        let name = self
+            .rooms
+            .get(&key)
+            .map(|cell| cell.name().to_owned())
+            .unwrap_or_default();
+        let connections: Vec<ConnectionId> = self
+            .members
+            .iter()
+            .filter(|(_, (room, _))| *room == key)
+            .map(|(connection, _)| *connection)
+            .collect();
         for connection in connections {
             self.members.remove(&connection);
             self.outputs.push_back(Output::Close { connection });
         }
-        self.outputs.push_back(Output::StopProgram { room: name.clone() });
+        self.outputs
+            .push_back(Output::StopProgram { room: name.clone() });
         self.outputs.push_back(Output::RoomFailed { room: name });
         self.close(key);
     }
@@ -280,14 +331,18 @@ impl Shard {
     fn close(&mut self, key: RoomKey) {
         self.set_timer(key, None);
         self.demux.forget_room(key);
-        let Some(cell) = self.rooms.remove(&key) else { return };
+        let Some(cell) = self.rooms.remove(&key) else {
+            return;
+        };
         let mut done = Counters::default();
         cell.count(&mut done);
         self.past.room.add(&done.room);
         self.past.sfu.add(&done.sfu);
         self.past.signal.add(&done.signal);
         self.by_name.remove(cell.name());
-        self.outputs.push_back(Output::RoomClosed { room: cell.name().to_owned() });
+        self.outputs.push_back(Output::RoomClosed {
+            room: cell.name().to_owned(),
+        });
     }
 
     fn set_timer(&mut self, key: RoomKey, at: Option<Instant>) {
@@ -315,7 +370,9 @@ impl Shard {
         if candidates.contains(&destination) {
             return destination;
         }
-        let same_family = candidates.iter().find(|candidate| candidate.is_ipv4() == destination.is_ipv4());
+        let same_family = candidates
+            .iter()
+            .find(|candidate| candidate.is_ipv4() == destination.is_ipv4());
         same_family.copied().unwrap_or(destination)
     }
 }

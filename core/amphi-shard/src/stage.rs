@@ -15,8 +15,13 @@ pub(crate) struct Stage {
 /// One thing that changed on stage.
 pub(crate) enum Change {
     /// A track came, or something about it changed.
-    Track { track: StageTrack, new: bool },
-    Gone { track: TrackId },
+    Track {
+        track: StageTrack,
+        new: bool,
+    },
+    Gone {
+        track: TrackId,
+    },
 }
 
 impl Stage {
@@ -26,9 +31,19 @@ impl Stage {
         let wanted: BTreeMap<TrackId, StageTrack> = room
             .tracks()
             .filter(|track| !track.announced.encrypted)
-            .filter_map(|track| Some((track, room.member(track.member).filter(|member| !member.hidden())?)))
+            .filter_map(|track| {
+                Some((
+                    track,
+                    room.member(track.member)
+                        .filter(|member| !member.hidden())?,
+                ))
+            })
             .map(|(track, member)| {
-                let name = if member.name.is_empty() { &member.identity } else { &member.name };
+                let name = if member.name.is_empty() {
+                    &member.identity
+                } else {
+                    &member.name
+                };
                 let on_stage = StageTrack {
                     track: track.id,
                     member: member.id,
@@ -41,10 +56,18 @@ impl Stage {
                 (track.id, on_stage)
             })
             .collect();
-        let gone = self.told.keys().filter(|track| !wanted.contains_key(track)).map(|track| Change::Gone { track: *track });
-        let come = wanted.values().filter(|track| self.told.get(&track.track) != Some(track)).map(|track| {
-            Change::Track { new: !self.told.contains_key(&track.track), track: track.clone() }
-        });
+        let gone = self
+            .told
+            .keys()
+            .filter(|track| !wanted.contains_key(track))
+            .map(|track| Change::Gone { track: *track });
+        let come = wanted
+            .values()
+            .filter(|track| self.told.get(&track.track) != Some(track))
+            .map(|track| Change::Track {
+                new: !self.told.contains_key(&track.track),
+                track: track.clone(),
+            });
         let changes = gone.chain(come).collect();
         self.told = wanted;
         changes

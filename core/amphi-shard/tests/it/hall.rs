@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use amphi_policy::Grants;
 use amphi_policy::token::VideoGrant;
 use amphi_shard::{
-    Command, CommandId, Config, Connect, ConnectionId, Identity, Input, Outcome, Output, Path, Shard, Transport,
-    WallClock,
+    Command, CommandId, Config, Connect, ConnectionId, Identity, Input, Outcome, Output, Path,
+    Shard, Transport, WallClock,
 };
 use peer::token::Token;
 use peer::{Announcement, Certificate, Channel, Event, Form, Peer, PublicationId};
@@ -51,7 +51,11 @@ fn server() -> SocketAddr {
 }
 
 pub fn moderator() -> Grants {
-    let video = VideoGrant { room: Some(ROOM.to_owned()), room_admin: true, ..VideoGrant::default() };
+    let video = VideoGrant {
+        room: Some(ROOM.to_owned()),
+        room_admin: true,
+        ..VideoGrant::default()
+    };
     Grants::from_token(&video, ROOM)
 }
 
@@ -60,34 +64,62 @@ impl Hall {
         let now = Instant::now();
         let shard = Shard::new(Config {
             seed: 1,
-            wall: WallClock { at: now, unix_ms: 1_800_000_000_000 },
+            wall: WallClock {
+                at: now,
+                unix_ms: 1_800_000_000_000,
+            },
             udp_candidates: vec![server()],
             tcp_candidates: Vec::new(),
             identity: Identity::new(),
         });
-        Self { shard, outputs: Vec::new(), now, clients: Vec::new(), next_command: 0 }
+        Self {
+            shard,
+            outputs: Vec::new(),
+            now,
+            clients: Vec::new(),
+            next_command: 0,
+        }
     }
 
     pub fn join(&mut self, identity: &str, form: Form, grants: &[&str]) -> Who {
         let index = self.clients.len();
         let address = SocketAddr::from(([127, 0, 0, 1], 40_000 + 2 * index as u16));
-        let peer = Peer::new(self.now, peer::Config::new(form, address, Certificate::new()));
+        let peer = Peer::new(
+            self.now,
+            peer::Config::new(form, address, Certificate::new()),
+        );
         let mut token = Token::dev(ROOM, identity, 1_800_000_000);
         for grant in grants {
             token = token.grant(grant, true);
         }
         let token = token.sign();
         let url = peer.request().url("ws://127.0.0.1", &token);
-        let (path, query) = url.trim_start_matches("ws://127.0.0.1").split_once('?').expect("a query");
-        let path = if path == "/rtc/v1" { Path::V1 } else { Path::V0 };
+        let (path, query) = url
+            .trim_start_matches("ws://127.0.0.1")
+            .split_once('?')
+            .expect("a query");
+        let path = if path == "/rtc/v1" {
+            Path::V1
+        } else {
+            Path::V0
+        };
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         let connect = Connect::parse(path, pairs).expect("our own request");
         let keys = amphi_policy::token::Keys::new([("devkey".to_owned(), "secret".to_owned())]);
-        let claims = amphi_policy::token::verify(&token, &keys, 1_800_000_000).expect("our own token");
+        let claims =
+            amphi_policy::token::verify(&token, &keys, 1_800_000_000).expect("our own token");
         let join = Box::new(connect.join(&claims).expect("a token that may enter"));
         let connection = ConnectionId(index as u64 + 1);
-        self.clients.push(Client { peer, connection, address, open: true, events: Vec::new() });
-        self.clients[index].peer.handle_input(self.now, peer::Input::SocketOpened);
+        self.clients.push(Client {
+            peer,
+            connection,
+            address,
+            open: true,
+            events: Vec::new(),
+        });
+        self.clients[index]
+            .peer
+            .handle_input(self.now, peer::Input::SocketOpened);
         self.input(Input::Connect { connection, join });
         Who(index)
     }
@@ -98,13 +130,27 @@ impl Hall {
         id
     }
 
-    pub fn write(&mut self, who: Who, id: PublicationId, frame: &[u8], rtp_time: u32, level: Option<u8>) {
-        self.clients[who.0].peer.write_frame(self.now, id, None, frame, rtp_time, level);
+    pub fn write(
+        &mut self,
+        who: Who,
+        id: PublicationId,
+        frame: &[u8],
+        rtp_time: u32,
+        level: Option<u8>,
+    ) {
+        self.clients[who.0]
+            .peer
+            .write_frame(self.now, id, None, frame, rtp_time, level);
         self.settle();
     }
 
     pub fn send_data(&mut self, who: Who, channel: Channel, bytes: &[u8]) {
-        assert!(self.clients[who.0].peer.send_data(self.now, channel, "topic", bytes, &[]), "the channel is open");
+        assert!(
+            self.clients[who.0]
+                .peer
+                .send_data(self.now, channel, "topic", bytes, &[]),
+            "the channel is open"
+        );
         self.settle();
     }
 
@@ -120,13 +166,22 @@ impl Hall {
     /// A datagram from somebody who is nobody.
     pub fn noise(&mut self, bytes: &[u8]) {
         let source = SocketAddr::from(([127, 0, 0, 1], 1));
-        self.input(Input::Datagram { transport: Transport::Udp, source, destination: server(), bytes });
+        self.input(Input::Datagram {
+            transport: Transport::Udp,
+            source,
+            destination: server(),
+            bytes,
+        });
     }
 
     pub fn command(&mut self, command: Command) -> Outcome {
         self.next_command += 1;
         let id = CommandId(self.next_command);
-        self.input(Input::Command { id, room: ROOM.to_owned(), command });
+        self.input(Input::Command {
+            id,
+            room: ROOM.to_owned(),
+            command,
+        });
         let reply = self.outputs.iter().rev().find_map(|output| match output {
             Output::Reply { id: of, outcome } if *of == id => Some(outcome.clone()),
             _ => None,
@@ -150,19 +205,36 @@ impl Hall {
         let end = self.now + duration;
         self.settle();
         loop {
-            let timers = self.clients.iter().filter_map(|client| client.peer.poll_timeout());
-            let next = timers.chain(self.shard.poll_timeout()).min().unwrap_or(end).max(self.now);
+            let timers = self
+                .clients
+                .iter()
+                .filter_map(|client| client.peer.poll_timeout());
+            let next = timers
+                .chain(self.shard.poll_timeout())
+                .min()
+                .unwrap_or(end)
+                .max(self.now);
             if next > end {
                 break;
             }
             // A timer that stays where it is must not stop the clock.
-            self.now = if next == self.now { self.now + Duration::from_millis(1) } else { next };
+            self.now = if next == self.now {
+                self.now + Duration::from_millis(1)
+            } else {
+                next
+            };
             if self.now > end {
                 break;
             }
             for index in 0..self.clients.len() {
-                if self.clients[index].peer.poll_timeout().is_some_and(|at| at <= self.now) {
-                    self.clients[index].peer.handle_input(self.now, peer::Input::Timeout);
+                if self.clients[index]
+                    .peer
+                    .poll_timeout()
+                    .is_some_and(|at| at <= self.now)
+                {
+                    self.clients[index]
+                        .peer
+                        .handle_input(self.now, peer::Input::Timeout);
                 }
             }
             if self.shard.poll_timeout().is_some_and(|at| at <= self.now) {
@@ -200,20 +272,48 @@ impl Hall {
 
     fn deliver(&mut self, output: Output) {
         match output {
-            Output::Transmit { source, destination, bytes, .. } => {
-                if let Some(client) = self.clients.iter_mut().find(|client| client.owns(destination)) {
-                    client.peer.handle_input(self.now, peer::Input::Datagram { source, destination, bytes: &bytes });
+            Output::Transmit {
+                source,
+                destination,
+                bytes,
+                ..
+            } => {
+                if let Some(client) = self
+                    .clients
+                    .iter_mut()
+                    .find(|client| client.owns(destination))
+                {
+                    client.peer.handle_input(
+                        self.now,
+                        peer::Input::Datagram {
+                            source,
+                            destination,
+                            bytes: &bytes,
+                        },
+                    );
                 }
             }
             Output::Send { connection, bytes } => {
-                if let Some(client) = self.clients.iter_mut().find(|client| client.connection == connection) {
-                    client.peer.handle_input(self.now, peer::Input::SocketMessage(&bytes));
+                if let Some(client) = self
+                    .clients
+                    .iter_mut()
+                    .find(|client| client.connection == connection)
+                {
+                    client
+                        .peer
+                        .handle_input(self.now, peer::Input::SocketMessage(&bytes));
                 }
             }
             Output::Close { connection } => {
-                if let Some(client) = self.clients.iter_mut().find(|client| client.connection == connection) {
+                if let Some(client) = self
+                    .clients
+                    .iter_mut()
+                    .find(|client| client.connection == connection)
+                {
                     client.open = false;
-                    client.peer.handle_input(self.now, peer::Input::SocketClosed);
+                    client
+                        .peer
+                        .handle_input(self.now, peer::Input::SocketClosed);
                 }
             }
             kept => self.outputs.push(kept),
@@ -224,16 +324,27 @@ impl Hall {
         let connection = self.clients[index].connection;
         match output {
             peer::Output::SocketSend(bytes) if self.clients[index].open => {
-                self.shard.handle_input(self.now, Input::Message { connection, bytes });
+                self.shard
+                    .handle_input(self.now, Input::Message { connection, bytes });
             }
             peer::Output::SocketSend(_) => {}
             peer::Output::SocketClose => {
                 self.clients[index].open = false;
-                self.shard.handle_input(self.now, Input::Disconnected { connection });
+                self.shard
+                    .handle_input(self.now, Input::Disconnected { connection });
             }
-            peer::Output::Transmit { source, destination, bytes } => self.shard.handle_input(
+            peer::Output::Transmit {
+                source,
+                destination,
+                bytes,
+            } => self.shard.handle_input(
                 self.now,
-                Input::Datagram { transport: Transport::Udp, source, destination, bytes: &bytes },
+                Input::Datagram {
+                    transport: Transport::Udp,
+                    source,
+                    destination,
+                    bytes: &bytes,
+                },
             ),
             peer::Output::Event(event) => self.clients[index].events.push(event),
         }

@@ -12,7 +12,10 @@ use peer::{Announcement, Channel, Codec, Event, Form, Kind};
 /// Both publish; each gets the other's media, in every mixture of the protocol's two forms.
 fn check_two_members(forms: [Form; 2]) {
     let mut hall = Hall::new();
-    let members = [hall.join("ada", forms[0], &[]), hall.join("bo", forms[1], &[])];
+    let members = [
+        hall.join("ada", forms[0], &[]),
+        hall.join("bo", forms[1], &[]),
+    ];
     let sounds = members.map(|who| hall.publish(who, Announcement::microphone()));
     let pictures = members.map(|who| hall.publish(who, Announcement::camera(Codec::Vp8, 640, 360)));
     hall.run(Duration::from_secs(5));
@@ -25,9 +28,17 @@ fn check_two_members(forms: [Form; 2]) {
     }
     for who in members {
         let got = |kind: Kind| {
-            hall.events(who).iter().filter(|event| matches!(event, Event::Rtp(rtp) if rtp.kind == kind)).count()
+            hall.events(who)
+                .iter()
+                .filter(|event| matches!(event, Event::Rtp(rtp) if rtp.kind == kind))
+                .count()
         };
-        assert!(got(Kind::Audio) >= 95 && got(Kind::Video) >= 95, "{forms:?} {}, {}", got(Kind::Audio), got(Kind::Video));
+        assert!(
+            got(Kind::Audio) >= 95 && got(Kind::Video) >= 95,
+            "{forms:?} {}, {}",
+            got(Kind::Audio),
+            got(Kind::Video)
+        );
     }
 }
 
@@ -41,20 +52,37 @@ fn two_members_see_and_hear_each_other_in_both_forms() {
 #[test]
 fn a_lost_camera_stops_in_the_same_step_and_the_member_stays() {
     let mut hall = Hall::new();
-    let (ada, bo) = (hall.join("ada", Form::Single, &[]), hall.join("bo", Form::Single, &[]));
+    let (ada, bo) = (
+        hall.join("ada", Form::Single, &[]),
+        hall.join("bo", Form::Single, &[]),
+    );
     let camera = hall.publish(ada, Announcement::camera(Codec::Vp8, 640, 360));
     hall.run(Duration::from_secs(3));
     for tick in 0..50u32 {
         hall.write(ada, camera, VP8_KEY, tick * 1_800, None);
         hall.run(Duration::from_millis(20));
     }
-    let received = |hall: &Hall| hall.events(bo).iter().filter(|event| matches!(event, Event::Rtp(_))).count();
+    let received = |hall: &Hall| {
+        hall.events(bo)
+            .iter()
+            .filter(|event| matches!(event, Event::Rtp(_)))
+            .count()
+    };
     assert!(received(&hall) > 40, "{}", received(&hall));
 
-    let only_sound = SourceSet { microphone: true, ..SourceSet::default() };
-    let change = Change { sources: Some(Some(only_sound)), ..Change::default() };
-    let outcome =
-        hall.command(Command::ChangeGrants { by: hall::moderator(), identity: "ada".to_owned(), change });
+    let only_sound = SourceSet {
+        microphone: true,
+        ..SourceSet::default()
+    };
+    let change = Change {
+        sources: Some(Some(only_sound)),
+        ..Change::default()
+    };
+    let outcome = hall.command(Command::ChangeGrants {
+        by: hall::moderator(),
+        identity: "ada".to_owned(),
+        change,
+    });
     assert_eq!(outcome, Outcome::Done);
     // What was on its way to Bo when the grant went may still arrive; nothing that is sent after it.
     hall.run(Duration::from_millis(200));
@@ -64,31 +92,55 @@ fn a_lost_camera_stops_in_the_same_step_and_the_member_stays() {
         hall.run(Duration::from_millis(20));
     }
     assert_eq!(received(&hall), before, "not one more packet");
-    let Outcome::Snapshot(room) = hall.command(Command::Snapshot) else { panic!("a snapshot") };
+    let Outcome::Snapshot(room) = hall.command(Command::Snapshot) else {
+        panic!("a snapshot")
+    };
     assert_eq!(room.members.len(), 2);
-    assert!(hall.events(ada).iter().any(|event| matches!(event, Event::PermissionsChanged(_))));
+    assert!(
+        hall.events(ada)
+            .iter()
+            .any(|event| matches!(event, Event::PermissionsChanged(_)))
+    );
 
-    let change = Change { sources: Some(None), ..Change::default() };
-    hall.command(Command::ChangeGrants { by: hall::moderator(), identity: "ada".to_owned(), change });
+    let change = Change {
+        sources: Some(None),
+        ..Change::default()
+    };
+    hall.command(Command::ChangeGrants {
+        by: hall::moderator(),
+        identity: "ada".to_owned(),
+        change,
+    });
     let camera = hall.publish(ada, Announcement::camera(Codec::Vp8, 640, 360));
     hall.run(Duration::from_secs(2));
     for tick in 100..150u32 {
         hall.write(ada, camera, VP8_KEY, tick * 1_800, None);
         hall.run(Duration::from_millis(20));
     }
-    assert!(received(&hall) > before + 40, "a camera that is allowed again is seen again");
+    assert!(
+        received(&hall) > before + 40,
+        "a camera that is allowed again is seen again"
+    );
 }
 
 #[test]
 fn data_reaches_the_others_and_not_the_sender() {
     let mut hall = Hall::new();
-    let (ada, bo) = (hall.join("ada", Form::Single, &[]), hall.join("bo", Form::Pair, &[]));
+    let (ada, bo) = (
+        hall.join("ada", Form::Single, &[]),
+        hall.join("bo", Form::Pair, &[]),
+    );
     hall.run(Duration::from_secs(3));
     for channel in [Channel::Reliable, Channel::Lossy] {
         hall.send_data(ada, channel, b"hello");
     }
     hall.run(Duration::from_secs(2));
-    let got = |who| hall.events(who).iter().filter(|event| matches!(event, Event::Data { .. })).count();
+    let got = |who| {
+        hall.events(who)
+            .iter()
+            .filter(|event| matches!(event, Event::Data { .. }))
+            .count()
+    };
     assert_eq!((got(ada), got(bo)), (0, 2));
 }
 
@@ -98,19 +150,32 @@ fn a_broadcast_takes_frames_and_ends_with_its_room() {
     let ada = hall.join("ada", Form::Single, &["roomBroadcast"]);
     let sound = hall.publish(ada, Announcement::microphone());
     hall.run(Duration::from_secs(3));
-    let start = Command::StartBroadcast { by: hall::moderator(), program: amphi_room::ProgramKind::Auto };
+    let start = Command::StartBroadcast {
+        by: hall::moderator(),
+        program: amphi_room::ProgramKind::Auto,
+    };
     assert_eq!(hall.command(start), Outcome::Done);
     for tick in 0..100u32 {
         hall.write(ada, sound, OPUS, tick * 960, Some(LEVEL));
         hall.run(Duration::from_millis(20));
     }
-    let frames = hall.program().filter(|input| matches!(input, amphi_studio::Input::Frame(_))).count();
+    let frames = hall
+        .program()
+        .filter(|input| matches!(input, amphi_studio::Input::Frame(_)))
+        .count();
     assert!(frames > 80, "{frames} frames");
     hall.leave(ada);
     hall.run(Duration::from_secs(40));
     let closed = |output: &Output| matches!(output, Output::RoomClosed { .. });
-    assert!(hall.outputs.iter().any(|output| matches!(output, Output::StopProgram { .. })));
-    assert!(hall.outputs.iter().any(closed), "the room is dropped when nothing runs in it any more");
+    assert!(
+        hall.outputs
+            .iter()
+            .any(|output| matches!(output, Output::StopProgram { .. }))
+    );
+    assert!(
+        hall.outputs.iter().any(closed),
+        "the room is dropped when nothing runs in it any more"
+    );
 }
 
 #[test]
@@ -120,8 +185,17 @@ fn a_second_join_with_the_same_identity_sends_the_first_away_with_a_reason() {
     hall.run(Duration::from_secs(2));
     let second = hall.join("ada", Form::Single, &[]);
     hall.run(Duration::from_secs(2));
-    assert!(hall.events(first).iter().any(|event| matches!(event, Event::Left(leave) if leave.reason == 2)));
-    assert!(!hall.events(second).iter().any(|event| matches!(event, Event::Left(_))));
+    assert!(
+        hall.events(first)
+            .iter()
+            .any(|event| matches!(event, Event::Left(leave) if leave.reason == 2))
+    );
+    assert!(
+        !hall
+            .events(second)
+            .iter()
+            .any(|event| matches!(event, Event::Left(_)))
+    );
 }
 
 #[test]
@@ -133,7 +207,10 @@ fn noise_is_counted_and_costs_nobody_a_call() {
         hall.noise(&vec![(length * 7) as u8; length]);
     }
     let counters = hall.shard.counters();
-    assert_eq!(counters.door.dropped_unknown_source + counters.door.dropped_unknown_ufrag, 200);
+    assert_eq!(
+        counters.door.dropped_unknown_source + counters.door.dropped_unknown_ufrag,
+        200
+    );
     assert_eq!((counters.members, counters.door.rooms_failed), (1, 0));
 }
 
@@ -145,8 +222,17 @@ fn a_draining_shard_tells_everybody_to_come_back_and_takes_nobody_in() {
     hall.drain();
     hall.run(Duration::from_secs(1));
     // LeaveRequest.Action.RECONNECT
-    assert!(hall.events(ada).iter().any(|event| matches!(event, Event::Left(leave) if leave.action == 2)));
+    assert!(
+        hall.events(ada)
+            .iter()
+            .any(|event| matches!(event, Event::Left(leave) if leave.action == 2))
+    );
     let late = hall.join("bo", Form::Single, &[]);
     hall.run(Duration::from_secs(1));
-    assert!(!hall.events(late).iter().any(|event| matches!(event, Event::Joined(_))));
+    assert!(
+        !hall
+            .events(late)
+            .iter()
+            .any(|event| matches!(event, Event::Joined(_)))
+    );
 }
