@@ -9,6 +9,10 @@ use crate::packager::Rendition;
 /// Delta-free low-latency playlists with `EXT-X-MAP` need 6; `EXT-X-GAP` needs 8 (RFC 8216bis §8).
 const VERSION: u32 = 8;
 
+/// Part targets that a low-latency player stays behind the end. RFC 8216bis §4.4.3.8 asks for three; sound comes a quarter of a second
+/// after the picture, and with three Chromium had half a second of it in hand at times.
+const PARTS_HELD_BACK: f64 = 4.0;
+
 /// The name of the multivariant playlist, and of the two that it names.
 impl Rendition {
     pub fn playlist_name(self) -> &'static str {
@@ -148,7 +152,7 @@ fn write_live(out: &mut String, live: &Live, name: &dyn Fn(File) -> Name) -> std
     writeln!(
         out,
         "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={:.3},HOLD-BACK={:.1}",
-        live.part_target * 3.0,
+        live.part_target * PARTS_HELD_BACK,
         live.target_duration as f64 * 3.0,
     )?;
     writeln!(out, "#EXT-X-PART-INF:PART-TARGET={:.3}", live.part_target)?;
@@ -293,7 +297,7 @@ pub(crate) struct VodSegment {
     pub bytes: (u64, u64),
     pub duration: f64,
     pub date_ms: i64,
-    /// Comes after a cut, or after something that is missing.
+    /// Something before it is missing.
     pub discontinuity: bool,
 }
 

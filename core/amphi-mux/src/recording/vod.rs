@@ -16,15 +16,19 @@ pub fn vod_playlist(scan: &Scan, uri: &str) -> Option<String> {
     if !scan.playable || scan.fragments.is_empty() {
         return None;
     }
+    // A player cannot be given another track later, so what was sound only before the first picture is in the file alone.
+    let with_video = |fragment: &Fragment| mark(scan, fragment).is_some_and(|mark| mark.has_video);
+    let begin = scan.fragments.iter().position(with_video).unwrap_or(0);
+    let fragments = &scan.fragments[begin..];
     let mut groups: Vec<&[Fragment]> = Vec::new();
     let mut from = 0;
-    for at in 1..scan.fragments.len() {
-        if begins_segment(scan, &scan.fragments[from..at], &scan.fragments[at]) {
-            groups.push(&scan.fragments[from..at]);
+    for at in 1..fragments.len() {
+        if begins_segment(scan, &fragments[from..at], &fragments[at]) {
+            groups.push(&fragments[from..at]);
             from = at;
         }
     }
-    groups.push(&scan.fragments[from..]);
+    groups.push(&fragments[from..]);
 
     let segments = groups.iter().enumerate().filter_map(|(index, group)| {
         let first = group.first()?;
@@ -52,11 +56,18 @@ pub fn vod_playlist(scan: &Scan, uri: &str) -> Option<String> {
             bytes: (first.offset, last.offset + last.bytes - first.offset),
             duration: end.saturating_sub(start) as f64 / 1e6,
             date_ms: mark.zero_unix_ms + i64::try_from(start / 1000).unwrap_or(0),
-            discontinuity: before.is_some_and(|before| before.mark != first.mark),
+            discontinuity: before.is_some_and(|before| breaks(scan, before, first)),
         })
     });
     let segments: Vec<VodSegment> = segments.collect();
     Some(Vod { uri, segments }.render())
+}
+
+/// Between two segments something is missing. A cut is none: its times go on, and a new `EXT-X-MAP` is enough (RFC 8216bis §4.4.4.3
+/// says SHOULD for other parameters, MUST for other times). With a discontinuity hls.js lays the start of the sound, which is earlier in such
+/// a segment, on the start of the picture, and MSE then drops the picture up to its next key frame.
+fn breaks(scan: &Scan, before: &Fragment, first: &Fragment) -> bool {
+    before.mark != first.mark && mark(scan, first).is_some_and(|mark| mark.gap)
 }
 
 fn mark<'a>(scan: &'a Scan, fragment: &Fragment) -> Option<&'a Mark> {

@@ -232,6 +232,19 @@ fn a_picture_that_comes_later_is_in_the_header_from_then_on() {
         [false, true]
     );
     assert!(scan.has_video());
+    let playlist = vod_playlist(&scan, "program.mp4").expect("it plays");
+    assert_eq!(
+        playlist.matches("#EXT-X-MAP").count(),
+        1,
+        "what had no picture is not in it: {playlist}"
+    );
+}
+
+#[test]
+fn a_recording_of_sound_alone_plays() {
+    let file = write(&mut Writer::new(ZERO_UNIX_MS), &pack(&sound(0.0, 7.0)));
+    let playlist = vod_playlist(&scan(&file[..]), "program.mp4").expect("it plays");
+    assert_eq!(playlist.matches("#EXTINF").count(), 4, "{playlist}");
 }
 
 #[test]
@@ -241,6 +254,7 @@ fn byte_ranges_of_the_playlist_are_whole_fragments() {
     let playlist = vod_playlist(&scan, "program.mp4").expect("it plays");
     let mut covered = 0;
     for line in playlist.lines() {
+        assert_ne!(line, "#EXT-X-DISCONTINUITY", "times go on through a cut");
         if let Some(range) = line.strip_prefix("#EXT-X-BYTERANGE:") {
             let (length, offset) = range.split_once('@').expect("an offset is always given");
             let (length, offset): (usize, usize) = (
