@@ -16,12 +16,11 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -90,10 +89,9 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) {
-    let free = Arc::new(Semaphore::new(
-        limits.connections.min(Semaphore::MAX_PERMITS),
-    ));
-    let graceful = GracefulShutdown::new();
+    let places = u32::try_from(limits.connections).unwrap_or(u32::MAX);
+    let free = Arc::new(Semaphore::new(places as usize));
+    let (close, closing) = watch::channel(());
     let mut stop = std::pin::pin!(stop);
     loop {
         if free.available_permits() == 0 {
@@ -127,15 +125,17 @@ pub async fn serve(
             limits.clone(),
             counters.clone(),
         );
-        let watcher = graceful.watcher();
+        let closing = closing.clone();
         tokio::spawn(async move {
-            connection(stream, peer, tls, router, &limits, &counters, watcher).await;
+            connection(stream, peer, tls, router, &limits, &counters, closing).await;
             counters.closed.fetch_add(1, Ordering::Relaxed);
             drop(permit);
         });
     }
     drop(listener);
-    if tokio::time::timeout(grace, graceful.shutdown())
+    drop(close);
+    // When all places are free again, all connections have ended.
+    if tokio::time::timeout(grace, free.acquire_many(places))
         .await
         .is_err()
     {
@@ -150,34 +150,34 @@ async fn connection(
     router: Router,
     limits: &Limits,
     counters: &Counters,
-    watcher: hyper_util::server::graceful::Watcher,
+    closing: watch::Receiver<()>,
 ) {
     // A playlist is one small write that somebody waits for.
     let _ = stream.set_nodelay(true);
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEAD_BYTES_MAX)
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(20));
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
         router.clone().oneshot(request)
     });
+    let mut http1 = http1::Builder::new();
+    http1
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout);
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    http2
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
     let done = match tls {
         None => {
             let io = TokioIo::new(Impatient::new(stream));
-            let builder = builder.http1_only();
-            watcher
-                .watch(builder.serve_connection_with_upgrades(io, service))
-                .await
+            let connection = http1.serve_connection(io, service).with_upgrades();
+            carry(connection, closing, |connection| {
+                connection.graceful_shutdown()
+            })
+            .await
         }
         Some(tls) => {
             let Ok(Ok(stream)) =
@@ -186,30 +186,52 @@ async fn connection(
                 counters.tls_failed.fetch_add(1, Ordering::Relaxed);
                 return;
             };
-            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let io = TokioIo::new(Impatient::new(stream));
-            let builder = if http2 {
-                builder.http2_only()
-            } else {
-                builder.http1_only()
-            };
-            watcher
-                .watch(builder.serve_connection_with_upgrades(io, service))
+            if is_http2 {
+                let connection = http2.serve_connection(io, service);
+                carry(connection, closing, |connection| {
+                    connection.graceful_shutdown()
+                })
                 .await
+            } else {
+                let connection = http1.serve_connection(io, service).with_upgrades();
+                carry(connection, closing, |connection| {
+                    connection.graceful_shutdown()
+                })
+                .await
+            }
         }
     };
     if let Err(error) = done {
-        let timed_out = error
-            .downcast_ref::<hyper::Error>()
-            .is_some_and(hyper::Error::is_timeout)
-            || error
-                .downcast_ref::<io::Error>()
-                .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
-        if timed_out {
+        if timed_out(&error) {
             counters.timed_out.fetch_add(1, Ordering::Relaxed);
         }
         tracing::debug!(%peer, %error, "a connection ended early");
     }
+}
+
+/// Answers requests until the client is done, or the doors close: then the running ones are the last ones.
+async fn carry<C: Future<Output = hyper::Result<()>>>(
+    connection: C,
+    mut closing: watch::Receiver<()>,
+    close: impl FnOnce(Pin<&mut C>),
+) -> hyper::Result<()> {
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        done = connection.as_mut() => return done,
+        // Nothing is ever sent: it is over when the sender is gone.
+        _ = closing.changed() => {}
+    }
+    close(connection.as_mut());
+    connection.await
+}
+
+/// A head that did not come in time, or nothing that moved for [`IDLE_MAX`].
+fn timed_out(error: &hyper::Error) -> bool {
+    let cause =
+        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    error.is_timeout() || cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
 }
 
 /// A stream that fails when nothing has moved for [`IDLE_MAX`].

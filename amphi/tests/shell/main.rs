@@ -2,6 +2,7 @@
 
 mod air;
 mod api;
+mod connections;
 mod door;
 mod house;
 mod live;
