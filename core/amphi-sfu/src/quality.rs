@@ -15,19 +15,54 @@ const GOOD_LOSS: f32 = 0.06;
 const EXCELLENT_ROUND_TRIP: Duration = Duration::from_millis(250);
 const GOOD_ROUND_TRIP: Duration = Duration::from_millis(600);
 
+/// Intervals for which a loss is believed without a newer report. Receivers report sound every 5 s.
+const BELIEVED_INTERVALS: u8 = 3;
+
+/// Which way packets go, from our side.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Way {
+    In,
+    Out,
+}
+
 /// Gathers the worst of an interval.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Meter {
-    loss: f32,
+    incoming: Loss,
+    outgoing: Loss,
     round_trip: Duration,
     said: Option<Quality>,
 }
 
+/// The share of packets lost one way.
+#[derive(Clone, Copy, Debug, Default)]
+struct Loss {
+    reported: Option<f32>,
+    believed: f32,
+    age: u8,
+}
+
+impl Loss {
+    fn settle(&mut self) -> f32 {
+        match self.reported.take() {
+            Some(reported) => (self.believed, self.age) = (reported, 0),
+            None if self.age >= BELIEVED_INTERVALS => self.believed = 0.0,
+            None => self.age += 1,
+        }
+        self.believed
+    }
+}
+
 impl Meter {
-    pub(crate) fn lose(&mut self, fraction: Option<f32>) {
-        self.loss = self
-            .loss
-            .max(fraction.filter(|loss| loss.is_finite()).unwrap_or(0.0));
+    /// None: nothing is known of this interval.
+    pub(crate) fn lose(&mut self, way: Way, fraction: Option<f32>) {
+        let loss = match way {
+            Way::In => &mut self.incoming,
+            Way::Out => &mut self.outgoing,
+        };
+        if let Some(fraction) = fraction.filter(|fraction| fraction.is_finite()) {
+            loss.reported = Some(loss.reported.map_or(fraction, |worst| worst.max(fraction)));
+        }
     }
 
     pub(crate) fn delay(&mut self, round_trip: Option<Duration>) {
@@ -36,15 +71,15 @@ impl Meter {
 
     /// Judges the interval and begins the next. None when it is as it was.
     pub(crate) fn judge(&mut self) -> Option<Quality> {
-        let quality = if self.loss <= EXCELLENT_LOSS && self.round_trip <= EXCELLENT_ROUND_TRIP {
+        let loss = self.incoming.settle().max(self.outgoing.settle());
+        let round_trip = std::mem::take(&mut self.round_trip);
+        let quality = if loss <= EXCELLENT_LOSS && round_trip <= EXCELLENT_ROUND_TRIP {
             Quality::Excellent
-        } else if self.loss <= GOOD_LOSS && self.round_trip <= GOOD_ROUND_TRIP {
+        } else if loss <= GOOD_LOSS && round_trip <= GOOD_ROUND_TRIP {
             Quality::Good
         } else {
             Quality::Poor
         };
-        self.loss = 0.0;
-        self.round_trip = Duration::ZERO;
         self.say(quality)
     }
 
@@ -60,8 +95,9 @@ mod tests {
 
     fn check(loss: f32, round_trip_ms: u64, expected: Quality) {
         let mut meter = Meter::default();
-        meter.lose(Some(loss));
-        meter.lose(Some(f32::NAN));
+        meter.lose(Way::In, Some(loss));
+        meter.lose(Way::In, Some(f32::NAN));
+        meter.lose(Way::Out, Some(0.0));
         meter.delay(Some(Duration::from_millis(round_trip_ms)));
         assert_eq!(meter.judge(), Some(expected));
     }
@@ -76,16 +112,23 @@ mod tests {
     }
 
     #[test]
-    fn a_quality_is_said_once() {
+    fn a_quality_is_said_once_and_a_loss_believed_until_the_next_report() {
         let mut meter = Meter::default();
         assert_eq!(meter.judge(), Some(Quality::Excellent));
         assert_eq!(meter.judge(), None);
-        meter.lose(Some(0.5));
+        meter.lose(Way::Out, Some(0.5));
         assert_eq!(meter.judge(), Some(Quality::Poor));
+        meter.lose(Way::In, Some(0.0));
+        assert_eq!(meter.judge(), None, "the other way says nothing about it");
+        meter.lose(Way::Out, Some(0.0));
+        assert_eq!(meter.judge(), Some(Quality::Excellent));
+        meter.lose(Way::Out, Some(0.5));
+        let said: Vec<_> = (0..6).map(|_| meter.judge()).collect();
+        let (poor, excellent) = (Some(Quality::Poor), Some(Quality::Excellent));
         assert_eq!(
-            meter.judge(),
-            Some(Quality::Excellent),
-            "the worst of one interval is not held against the next"
+            said,
+            [poor, None, None, None, excellent, None],
+            "without reports it is forgotten"
         );
     }
 }

@@ -1,8 +1,8 @@
-use amphi_media::{Codec, TrackId};
+use amphi_media::{Codec, SessionId, TrackId};
 use amphi_sfu::{Channel, Output, Quality, Transport, sdp};
 use str0m::media::{Direction, MediaKind};
 
-use crate::world::{Media, World, made, ms, said_of};
+use crate::world::{Fate, Media, World, is_rtp, made, ms, said_of};
 
 #[test]
 fn a_client_that_offers_as_livekits_do_is_connected_with_three_channels() {
@@ -56,6 +56,8 @@ fn lines_that_carry_nothing_are_answered_inactive_and_without_a_track() {
     assert!(world.clients[ada].answer.contains("a=setup:passive"));
     assert!(world.clients[ada].answer.contains("tcptype passive"));
     assert!(!world.clients[ada].answer.contains("video-orientation"));
+    assert!(world.clients[ada].answer.contains("transport-wide-cc"));
+    assert!(world.clients[ada].answer.contains("transport-cc"));
 }
 
 #[test]
@@ -213,4 +215,89 @@ fn who_speaks_is_told_by_the_levels_in_the_packets() {
     assert_eq!(talk(&mut world, 30, 15), Some(vec![2, 1]));
     talk(&mut world, 127, 127);
     assert_eq!(talk(&mut world, 127, 127), Some(vec![]));
+}
+
+/// The qualities that a session was told to have, in their order.
+fn qualities(world: &World, of: SessionId) -> Vec<Quality> {
+    let quality = |output: &Output| match output {
+        Output::Quality { session, quality } if *session == of => Some(*quality),
+        _ => None,
+    };
+    world.said.iter().filter_map(quality).collect()
+}
+
+#[test]
+fn loss_makes_a_poor_quality_and_its_end_a_better_one() {
+    let mut world = World::new();
+    let (ada, bo) = (world.join(), world.join());
+    let mid = world.publish(ada, TrackId(1), MediaKind::Audio, &[]);
+    world.subscribe(bo, TrackId(1), 0);
+    let session = world.clients[bo].session;
+    let talk = |world: &mut World, from: u32| {
+        for n in from..from + 1_000 {
+            world.send(ada, mid, Media::audio(n * 960, made::OPUS));
+            world.run(ms(20));
+        }
+    };
+    let mut count = 0;
+    world.filter = Box::new(move |way, bytes| {
+        count += u32::from(way.to_client == Some(bo) && is_rtp(bytes));
+        if way.to_client == Some(bo) && is_rtp(bytes) && count % 4 == 0 {
+            Fate::IsLost
+        } else {
+            Fate::Arrives
+        }
+    });
+    talk(&mut world, 0);
+    assert_eq!(
+        qualities(&world, session),
+        [Quality::Excellent, Quality::Poor]
+    );
+    world.filter = Box::new(|_, _| Fate::Arrives);
+    talk(&mut world, 1_000);
+    assert_eq!(qualities(&world, session).last(), Some(&Quality::Excellent));
+    let other = world.clients[ada].session;
+    assert_eq!(
+        qualities(&world, other),
+        [Quality::Excellent],
+        "it is not the publisher's"
+    );
+}
+
+#[test]
+fn a_session_that_is_cut_off_is_interrupted_and_comes_back() {
+    let mut world = World::new();
+    let ada = world.join();
+    let session = world.clients[ada].session;
+    world.filter = Box::new(|way, _| {
+        if way.from_client.is_some() {
+            Fate::IsLost
+        } else {
+            Fate::Arrives
+        }
+    });
+    world.run(ms(20_000));
+    let interrupted = |output: &Output| matches!(output, Output::Interrupted { .. });
+    assert_eq!(said_of(&world.said, interrupted), 1);
+    assert_eq!(qualities(&world, session).last(), Some(&Quality::Lost));
+    assert_eq!(
+        said_of(&world.said, |output| matches!(output, Output::Ended { .. })),
+        0
+    );
+    world.filter = Box::new(|_, _| Fate::Arrives);
+    let client = &mut world.clients[ada];
+    let mut api = client.rtc.sdp_api();
+    api.ice_restart(true);
+    let (offer, pending) = api.apply().expect("something to offer");
+    client.pending = Some(pending);
+    world.offer(ada, &offer.to_sdp_string(), Vec::new(), Vec::new());
+    world.run(ms(5_000));
+    assert_eq!(
+        said_of(&world.said, |output| matches!(
+            output,
+            Output::Connected { .. }
+        )),
+        2
+    );
+    assert_eq!(qualities(&world, session).last(), Some(&Quality::Excellent));
 }
