@@ -22,6 +22,7 @@ pub type Target = (&'static str, fn(&[u8]), u32);
 
 /// Every fuzz target.
 pub const TARGETS: &[Target] = &[
+    ("access_unit", mux::access_unit, 200),
     ("call", call::call, 100),
     ("config", shell::config, 2_000),
     ("data_packet", call::data_packet, 1_000),
@@ -30,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     ("hls_query", shell::hls_query, 4_000),
     ("join_request", call::join_request, 100),
     ("opus", media::opus, 4_000),
+    ("part_name", mux::part_name, 4_000),
     ("recording", mux::recording, 4_000),
     ("room_name", policy::room_name, 4_000),
     ("sdp", sfu::sdp, 4_000),

@@ -1,6 +1,9 @@
-//! Files that a crash left behind, or that somebody put into the data folder.
+//! Files that a crash left behind, or that somebody put into the data folder; pictures on their way into parts; names that
+//! anybody asks for.
 
-use amphi_mux::recording;
+use amphi_media::{MediaKind, MediaTime, Sample};
+use amphi_mux::{Found, Output, Packager, PackagerConfig, Window, WindowConfig, recording};
+use bytes::Bytes;
 
 /// A recording: scanned, and made into a playlist.
 pub fn recording(bytes: &[u8]) {
@@ -20,4 +23,38 @@ pub fn recording(bytes: &[u8]) {
     if let Some(playlist) = recording::vod_playlist(&scan, "program.mp4") {
         assert!(playlist.starts_with("#EXTM3U\n"));
     }
+}
+
+/// A publisher's pictures in Annex B form, as key frame and as what follows, held over several parts, and cut.
+pub fn access_unit(bytes: &[u8]) {
+    let mut packager = Packager::new(PackagerConfig::new(&[0x11, 0x90][..]));
+    let picture = |seconds: i64, cut: bool| Sample {
+        kind: MediaKind::Video,
+        time: MediaTime::new(seconds * 90_000, 90_000),
+        key: true,
+        cut,
+        data: Bytes::copy_from_slice(bytes),
+    };
+    for sample in [picture(0, false), picture(1, false), picture(3, true)] {
+        packager.push(&sample);
+    }
+    packager.end();
+    while let Some(output) = packager.poll() {
+        if let Output::Part(part) = output {
+            assert!(
+                part.duration.seconds() <= 0.334,
+                "no part is longer than the target"
+            );
+        }
+    }
+}
+
+/// The last component of a path below `/hls/{room}/`.
+pub fn part_name(bytes: &[u8]) {
+    let window = Window::new(WindowConfig::new(17, 0));
+    let found = window.resource(&String::from_utf8_lossy(bytes));
+    assert!(
+        matches!(found, Found::Gone | Found::Unknown),
+        "an empty window has {found:?}"
+    );
 }

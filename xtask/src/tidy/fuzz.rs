@@ -15,6 +15,8 @@ const PARSERS: &[(&str, &str)] = &[
     ("core/amphi-media/src/h264.rs", "h264"),
     ("core/amphi-media/src/opus.rs", "opus"),
     ("core/amphi-media/src/vp8.rs", "vp8"),
+    ("core/amphi-mux/src/picture.rs", "access_unit"),
+    ("core/amphi-mux/src/playlist.rs", "part_name"),
     ("core/amphi-mux/src/recording/scan.rs", "recording"),
     ("core/amphi-policy/src/name.rs", "room_name"),
     ("core/amphi-policy/src/token.rs", "token"),
