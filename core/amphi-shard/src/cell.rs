@@ -347,7 +347,8 @@ impl Cell {
         sum.rooms += 1;
         sum.members += self.room.members().count();
         sum.tracks += self.room.tracks().count();
-        sum.sessions += self.owners.len();
+        let sfu = self.sfu.counters();
+        sum.sessions += usize::try_from(sfu.sessions_opened - sfu.sessions_closed).unwrap_or(0);
         sum.room.add(self.room.counters());
         sum.sfu.add(self.sfu.counters());
         sum.signal.add(&self.past_signals);
@@ -611,9 +612,14 @@ impl Cell {
     }
 
     fn forget(&mut self, member: MemberId) {
-        if let Some(signal) = self.signals.remove(&member) {
-            self.past_signals.add(signal.counters());
-            self.signals_timeout = None;
+        let Some(signal) = self.signals.remove(&member) else {
+            return;
+        };
+        self.past_signals.add(signal.counters());
+        self.signals_timeout = None;
+        // A signal closes the sessions that it opened; both numbers were kept for it.
+        for session in signal.sessions() {
+            self.owners.remove(&session);
         }
     }
 

@@ -236,3 +236,21 @@ fn a_draining_shard_tells_everybody_to_come_back_and_takes_nobody_in() {
             .any(|event| matches!(event, Event::Joined(_)))
     );
 }
+
+#[test]
+fn who_comes_and_goes_leaves_nothing_behind() {
+    let mut hall = Hall::new();
+    hall.join("host", Form::Single, &[]);
+    for form in [Form::Single, Form::Pair] {
+        for _ in 0..3 {
+            let guest = hall.join("guest", form, &[]);
+            hall.run(Duration::from_secs(2));
+            assert_eq!(hall.shard.counters().members, 2);
+            hall.leave(guest);
+            hall.run(Duration::from_secs(2));
+        }
+    }
+    let counters = hall.shard.counters();
+    assert_eq!((counters.members, counters.sessions), (1, 1));
+    assert_eq!(counters.sfu.sessions_opened, 1 + 3 + 6);
+}
