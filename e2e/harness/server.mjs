@@ -74,10 +74,12 @@ export class Server {
     if (this.how.code !== 0) throw new Error(`the server ended badly after SIGTERM: ${JSON.stringify(this.how)}`);
   }
 
-  /** The power fails: no chance to close anything. */
+  /** The power fails: no chance to close anything. When that was, in milliseconds since 1970. */
   async kill() {
     this.child.kill('SIGKILL');
+    const at = Date.now();
     await this.ended;
+    return at;
   }
 
   /** Lines of the log that nobody should have to read. */
