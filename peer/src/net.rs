@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -48,6 +49,20 @@ pub struct Handle {
     /// Events that a wait for another one has passed over.
     passed: VecDeque<(Instant, Event)>,
     address: SocketAddr,
+    media: Arc<OnceLock<SocketAddr>>,
+}
+
+/// Does things with a peer whose [`Handle`] is elsewhere. Cheap to clone.
+#[derive(Clone)]
+pub struct Caller {
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+impl Caller {
+    /// Does something with the peer, soon.
+    pub fn tell(&self, what: impl FnOnce(&mut Peer, Instant) + Send + 'static) {
+        let _ = self.orders.send(Order::Call(Box::new(what)));
+    }
 }
 
 type Call = Box<dyn FnOnce(&mut Peer, Instant) + Send>;
@@ -90,6 +105,7 @@ pub async fn connect(server: &str, token: &str, options: &Options) -> anyhow::Re
     let (orders, ordered) = mpsc::unbounded_channel();
     let (told, events) = mpsc::unbounded_channel();
     let outputs = VecDeque::new();
+    let media = Arc::new(OnceLock::new());
     let driver = Driver {
         peer,
         outputs,
@@ -97,7 +113,7 @@ pub async fn connect(server: &str, token: &str, options: &Options) -> anyhow::Re
         publisher,
         subscriber,
         told,
-        media: None,
+        media: media.clone(),
     };
     tokio::spawn(driver.run(ordered));
     Ok(Handle {
@@ -105,6 +121,7 @@ pub async fn connect(server: &str, token: &str, options: &Options) -> anyhow::Re
         events,
         passed: VecDeque::new(),
         address,
+        media,
     })
 }
 
@@ -140,7 +157,19 @@ impl Handle {
 
     /// Does something with the peer, soon.
     pub fn tell(&self, what: impl FnOnce(&mut Peer, Instant) + Send + 'static) {
-        let _ = self.orders.send(Order::Call(Box::new(what)));
+        self.caller().tell(what);
+    }
+
+    /// For who has to speak while somebody else listens.
+    pub fn caller(&self) -> Caller {
+        Caller {
+            orders: self.orders.clone(),
+        }
+    }
+
+    /// Where published media goes; None before the first datagram.
+    pub fn media(&self) -> Option<SocketAddr> {
+        self.media.get().copied()
     }
 
     /// The UDP address that media is published from.
@@ -225,8 +254,8 @@ struct Driver {
     publisher: UdpSocket,
     subscriber: UdpSocket,
     told: mpsc::UnboundedSender<(Instant, Event)>,
-    /// Where our media goes, from the last datagram that we sent.
-    media: Option<SocketAddr>,
+    /// Where our media goes, from the first datagram that we sent.
+    media: Arc<OnceLock<SocketAddr>>,
 }
 
 impl Driver {
@@ -256,8 +285,8 @@ impl Driver {
         match order {
             Order::Call(call) => call(&mut self.peer, Instant::now()),
             Order::Inject(bytes) => {
-                if let Some(media) = self.media {
-                    let _ = self.publisher.send_to(&bytes, media).await;
+                if let Some(media) = self.media.get() {
+                    let _ = self.publisher.send_to(&bytes, *media).await;
                 }
             }
             Order::CutSocket => {
@@ -322,7 +351,7 @@ impl Driver {
                     {
                         &self.subscriber
                     } else {
-                        self.media = Some(destination);
+                        let _ = self.media.set(destination);
                         &self.publisher
                     };
                     // A full socket buffer loses the datagram, as a network would.

@@ -186,7 +186,7 @@ impl Session {
                 }
             }
         }
-        if self.channels.is_empty() {
+        if self.channel_names.is_empty() {
             for channel in Channel::ALL {
                 let config = ChannelConfig {
                     label: channel.label().into(),

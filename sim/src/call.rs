@@ -48,6 +48,7 @@ pub enum Act {
     GrantSubscribing(bool),
     /// A moderator sends the member away.
     Remove,
+    /// With a goodbye: only while the socket is open.
     Leave,
     /// The socket breaks and comes back a little later, for the same member.
     CutSocket,

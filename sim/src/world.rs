@@ -458,6 +458,10 @@ impl World {
             }
             Act::Leave => {
                 let client = &mut self.clients[stay.0];
+                // Without a socket the goodbye would not be heard, and the house would wait for the page to come back.
+                if !client.open {
+                    return;
+                }
                 client.gone = true;
                 client.peer.leave(now);
                 self.drain_client(stay, None);

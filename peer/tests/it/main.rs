@@ -336,6 +336,22 @@ fn a_line_that_the_answer_labels_carries_a_track_until_the_label_goes() {
 }
 
 #[test]
+fn an_offer_made_before_the_channels_are_open_opens_none_twice() {
+    let mut world = World::new(Form::Single);
+    let offer = world.peer.join_request().publisher_offer.expect("an offer");
+    world.peer.handle_input(world.now, Input::SocketOpened);
+    world.respond(Response::Join(proto::JoinResponse::default()));
+    world.answer(&offer, |sdp| sdp);
+    world.respond(Response::MediaSectionsRequirement(
+        proto::MediaSectionsRequirement::default(),
+    ));
+    let offer = world.next_offer();
+    world.answer(&offer, |sdp| sdp);
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.opened.len(), 3, "{:?}", world.opened);
+}
+
+#[test]
 fn more_lines_are_offered_when_the_server_needs_them() {
     let mut world = World::joined();
     world.respond(Response::MediaSectionsRequirement(
