@@ -41,6 +41,8 @@ const CLOSE_MAX: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Config {
     pub data_dir: PathBuf,
+    /// Programs at once: each has a thread, decoders and an encoder. A room beyond that is told in words.
+    pub programs_max: usize,
 }
 
 /// What a program asks of the call. Called on the program's thread; must not block.
@@ -224,6 +226,11 @@ impl Programs {
         let Some(alive) = rooms.alive.clone() else {
             return;
         };
+        if rooms.running.len() >= self.0.config.programs_max {
+            drop(rooms);
+            warn!("a program was refused: limits.broadcasts run already");
+            return self.failed(&room, "This server makes as many programs as it may; try again when another room has ended its own.");
+        }
         let (control, controls) = crossbeam_channel::bounded(CONTROLS_MAX);
         let (frames, frame_queue) = crossbeam_channel::bounded(FRAMES_MAX);
         let state = Arc::new(Mutex::new(State {

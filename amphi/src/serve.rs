@@ -111,6 +111,7 @@ impl Server {
         let programs = Programs::new(
             program::Config {
                 data_dir: server.data_dir.clone(),
+                programs_max: config.limits.broadcasts,
             },
             origin.clone(),
             store.clone(),

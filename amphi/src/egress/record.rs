@@ -211,13 +211,16 @@ fn record(open: Open, order: Order, messages: &Receiver<Message>, store: &dyn St
         run(tape, &mut row, messages, &gauge)
     }));
     if recorded.is_err() {
-        tracing::error!(recording = id, "the recorder broke; what it wrote is kept");
+        tracing::error!(
+            recording = tag(&id),
+            "the recorder broke; what it wrote is kept"
+        );
         match finish_left_open(
             &row.order.data_dir,
             &row.recording(RecordingState::Recording, Duration::ZERO),
         ) {
             Ok(recording) => row.put(recording),
-            Err(error) => warn!(recording = id, "cannot be read back: {error:#}"),
+            Err(error) => warn!(recording = tag(&id), "cannot be read back: {error:#}"),
         }
     }
 }
@@ -253,7 +256,7 @@ fn run(mut tape: Tape, row: &mut Row<'_>, messages: &Receiver<Message>, gauge: &
     read_off(&tape, gauge);
     if tape.bytes() == 0 {
         info!(
-            recording = row.order.id,
+            recording = tag(&row.order.id),
             "nothing to record came, so there is no recording"
         );
         return;
@@ -299,7 +302,7 @@ impl Row<'_> {
     fn finish(&mut self, tape: &Tape) {
         self.put(self.recording(RecordingState::Ready, tape.duration()));
         info!(
-            recording = self.order.id,
+            recording = tag(&self.order.id),
             bytes = tape.bytes(),
             gaps = tape.gaps(),
             "recording closed"
@@ -327,7 +330,7 @@ impl Row<'_> {
     fn put(&self, recording: Recording) {
         if let Err(error) = self.store.put_recording(&recording) {
             warn!(
-                recording = self.order.id,
+                recording = tag(&self.order.id),
                 "not written into the store: {error}"
             );
         }
@@ -377,6 +380,11 @@ fn file_path(data_dir: &Path, id: &str) -> PathBuf {
     data_dir.join("recordings").join(id).join("program.mp4")
 }
 
+/// What logs call a recording: the random end of its id, because the rest of it is the room's name.
+fn tag(id: &str) -> &str {
+    id.rsplit('-').next().unwrap_or_default()
+}
+
 /// Finishes what a crash has left open: a torn end is cut off, and the store is told what is there. Once, at start-up,
 /// before anything is recorded. How many there were.
 pub fn recover(data_dir: &Path, store: &dyn Store) -> anyhow::Result<usize> {
@@ -387,7 +395,7 @@ pub fn recover(data_dir: &Path, store: &dyn Store) -> anyhow::Result<usize> {
         match finish_left_open(data_dir, left) {
             Ok(recording) => {
                 info!(
-                    recording = recording.id,
+                    recording = tag(&recording.id),
                     bytes = recording.size_bytes,
                     "recording recovered"
                 );
@@ -395,7 +403,7 @@ pub fn recover(data_dir: &Path, store: &dyn Store) -> anyhow::Result<usize> {
                     .put_recording(&recording)
                     .context("writing down a recovered recording")?;
             }
-            Err(error) => warn!(recording = left.id, "cannot be recovered: {error:#}"),
+            Err(error) => warn!(recording = tag(&left.id), "cannot be recovered: {error:#}"),
         }
     }
     Ok(unfinished.len())

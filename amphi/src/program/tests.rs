@@ -76,6 +76,7 @@ impl House {
         let studio = Arc::new(studio);
         let config = Config {
             data_dir: folder.path().to_owned(),
+            programs_max: 8,
         };
         let programs = Programs::new(config, studio.clone(), store.clone());
         programs.connect(studio.clone());
