@@ -244,7 +244,10 @@ fn a_picture_that_comes_later_is_in_the_header_from_then_on() {
 fn a_recording_of_sound_alone_plays() {
     let file = write(&mut Writer::new(ZERO_UNIX_MS), &pack(&sound(0.0, 7.0)));
     let playlist = vod_playlist(&scan(&file[..]), "program.mp4").expect("it plays");
-    assert!((3..=5).contains(&playlist.matches("#EXTINF").count()), "{playlist}");
+    assert!(
+        (3..=5).contains(&playlist.matches("#EXTINF").count()),
+        "{playlist}"
+    );
 }
 
 #[test]
