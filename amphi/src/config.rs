@@ -260,15 +260,23 @@ impl From<RoomName> for String {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
+    #[serde(deserialize_with = "within::<1, 1000000, _, _>")]
     pub connections: usize,
     pub head_timeout: Lasting,
+    #[serde(deserialize_with = "within::<1024, 67108864, _, _>")]
     pub body_bytes: usize,
+    #[serde(deserialize_with = "within::<16384, 16777216, _, _>")]
     pub socket_message_bytes: usize,
     pub socket_stall: Lasting,
+    #[serde(deserialize_with = "within::<1, 1000000, _, _>")]
     pub joins_at_once: u32,
+    #[serde(deserialize_with = "within::<1, 1000000, _, _>")]
     pub joins_per_minute: u32,
+    #[serde(deserialize_with = "within::<1, 1000000, _, _>")]
     pub blocked_requests: usize,
+    #[serde(deserialize_with = "within::<1, 10000, _, _>")]
     pub broadcasts: usize,
+    #[serde(deserialize_with = "within::<8, 65536, _, _>")]
     pub broadcast_memory_mib: usize,
 }
 
@@ -278,7 +286,7 @@ impl Default for Limits {
             connections: 20_000,
             head_timeout: Lasting(Duration::from_secs(10)),
             body_bytes: 64 * 1024,
-            socket_message_bytes: 256 * 1024,
+            socket_message_bytes: 512 * 1024,
             socket_stall: Lasting(Duration::from_secs(10)),
             joins_at_once: 30,
             joins_per_minute: 60,
@@ -289,9 +297,41 @@ impl Default for Limits {
     }
 }
 
+/// A whole number in a range that a server can live with; anything else is a mistake that is said with its line.
+fn within<'de, const MIN: u64, const MAX: u64, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: TryFrom<u64>,
+{
+    let number = u64::deserialize(deserializer)?;
+    let fits = (MIN..=MAX).contains(&number);
+    T::try_from(number)
+        .ok()
+        .filter(|_| fits)
+        .ok_or_else(|| serde::de::Error::custom(format!("{number} is not between {MIN} and {MAX}")))
+}
+
+/// A level, or several as tracing's filters have them: `info`, `warn,amphi=debug`.
+fn log_level<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let known = |word: &str| {
+        ["off", "error", "warn", "info", "debug", "trace"].contains(&word.to_lowercase().as_str())
+    };
+    let fits = text
+        .split(',')
+        .all(|part| known(part.rsplit('=').next().unwrap_or_default()));
+    match fits {
+        true => Ok(text),
+        false => Err(serde::de::Error::custom(
+            "a level is off, error, warn, info, debug or trace, or a list such as warn,amphi=debug",
+        )),
+    }
+}
+
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
+    #[serde(deserialize_with = "log_level")]
     pub level: String,
     pub format: LogFormat,
 }

@@ -385,7 +385,7 @@ fn tag(id: &str) -> &str {
     id.rsplit('-').next().unwrap_or_default()
 }
 
-/// Finishes what a crash has left open: a torn end is cut off, and the store is told what is there. Once, at start-up,
+/// Finishes what a crash has left open: the store is told what of it is whole. Once, at start-up,
 /// before anything is recorded. How many there were.
 pub fn recover(data_dir: &Path, store: &dyn Store) -> anyhow::Result<usize> {
     let unfinished = store
@@ -418,30 +418,16 @@ fn finish_left_open(data_dir: &Path, left: &Recording) -> anyhow::Result<Recordi
         ..left.clone()
     };
     let path = file_of(data_dir, &left.id).context("this is no id of a recording")?;
-    let file = match std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(&path)
-    {
+    let file = match std::fs::File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Ok(ready(Duration::ZERO, 0, left.gaps));
         }
         Err(error) => return Err(error).context("opening the file"),
     };
+    // A torn end stays where it is: players pass over it, and what cannot be read today may be whole tomorrow.
     let file = RecordingFile::new(file).context("asking for the file's length")?;
     let scan = recording::scan(&file);
-    let file = file.into_inner();
-    if file
-        .metadata()
-        .context("asking for the file's length")?
-        .len()
-        > scan.good_bytes
-    {
-        file.set_len(scan.good_bytes)
-            .context("cutting off a torn end")?;
-    }
-    file.sync_all().context("syncing the file")?;
     Ok(ready(
         scan.duration(),
         scan.good_bytes,
@@ -597,7 +583,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crash_left_open_is_ready_after_the_next_start_without_its_torn_end() {
+    fn what_a_crash_left_open_is_ready_after_the_next_start_and_keeps_every_byte() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = store(folder.path());
         let order = order(folder.path(), "20261122-crash");
@@ -633,11 +619,12 @@ mod tests {
         );
         assert!(
             ready.size_bytes < torn.len() as u64,
-            "the torn end is cut off"
+            "the torn end does not count"
         );
         assert_eq!(
-            std::fs::metadata(&path).expect("the file").len(),
-            ready.size_bytes
+            std::fs::read(&path).expect("the file"),
+            torn,
+            "and stays: reading must never cost a byte"
         );
         assert_eq!(
             recover(folder.path(), &*store).expect("a store"),

@@ -19,6 +19,10 @@ use super::thread::{ShardSender, ToShard};
 
 /// Connections at once; more are closed at once and counted.
 const CONNECTIONS_MAX: usize = 4_096;
+/// Connections of one address at once: a household or an office behind one address, not a machine that takes them all.
+const CONNECTIONS_PER_ADDRESS_MAX: usize = 128;
+/// A connection on which nothing came for so long is closed: ICE checks come every few seconds (RFC 7675 §5.1).
+const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Packets waiting to be written to one connection; more are dropped and counted, as a network would.
 const QUEUE_MAX: usize = 512;
 /// A connection that no shard has answered by then is closed.
@@ -69,7 +73,10 @@ impl Connections {
             .by_address
             .lock()
             .expect("nobody panics while holding it");
-        if connections.len() >= CONNECTIONS_MAX {
+        let first = SocketAddr::new(address.ip(), 0);
+        let last = SocketAddr::new(address.ip(), u16::MAX);
+        let of_address = connections.range(first..=last).count();
+        if connections.len() >= CONNECTIONS_MAX || of_address >= CONNECTIONS_PER_ADDRESS_MAX {
             return false;
         }
         connections.insert(address, entry);
@@ -169,9 +176,10 @@ async fn serve(
                     });
                 }
             }
-            match reader.read_buf(framing.buffer()).await {
-                Ok(0) | Err(_) => return,
-                Ok(_) => {}
+            let read = tokio::time::timeout(IDLE_MAX, reader.read_buf(framing.buffer()));
+            match read.await {
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0) | Err(_)) | Err(_) => return,
             }
         }
     };
