@@ -9,7 +9,7 @@
 //! (CAVLC, no deblocking), so it is the same whatever the source's entropy coding is.
 //!
 //! Two of them in a row carry the same picture order count, which H.264 §8.2.1 forbids and decoders that output in
-//! decoding order do not notice (FFmpeg, Chromium and Firefox are tried in the tests and in the tour).
+//! decoding order do not notice (FFmpeg is tried in the tests, Chromium was tried by hand; Firefox and Safari were not).
 
 use amphi_media::h264::{self, NAL_IDR, NAL_PPS, NAL_SEI, NAL_SLICE, NAL_SPS, OrderCount, Sps};
 use bytes::Bytes;
