@@ -68,7 +68,7 @@ async fn garbage_floods_and_oversize_messages_end_only_their_own_socket() {
     ] {
         socket.send(garbage).await.expect("still open");
     }
-    let large = vec![0; 300 * 1024];
+    let large = vec![0; 600 * 1024];
     // The server may be gone before all of it is written.
     let _ = socket.send(Message::Binary(large.into())).await;
     let closed = tokio::time::timeout(SOON, async {
