@@ -21,6 +21,9 @@ pub(crate) struct Offers {
     wanted: BTreeSet<TrackId>,
     /// What an answered offer carries.
     lines: BTreeMap<TrackId, Mid>,
+    /// Tracks that were unwanted once: nothing is sent on their line any more, and nothing will be until it is taken off
+    /// and the track gets another one, even if it is wanted again by then.
+    released: BTreeSet<TrackId>,
     pending: Option<Pending>,
     /// Something was offered (the first offer carries the data channels and comes in any case).
     begun: bool,
@@ -59,7 +62,9 @@ impl Offers {
             .pending
             .as_ref()
             .and_then(|pending| pending.add.get(&track)?.clone());
-        self.lines.get(&track).cloned().or(offered)
+        let mid = self.lines.get(&track).cloned().or(offered)?;
+        self.released.insert(track);
+        Some(mid)
     }
 
     /// The next offer, unless one is under way or nothing is to be changed. Of what is gone already (`is_there`), no
@@ -117,6 +122,8 @@ impl Offers {
         };
         self.lines
             .retain(|track, _| !pending.remove.contains(track));
+        self.released
+            .retain(|track| !pending.remove.contains(track));
         self.lines.extend(
             pending
                 .add
@@ -148,10 +155,13 @@ impl Offers {
     fn begin(&mut self, now: Instant, ice_restart: bool) -> Change {
         self.begun = true;
         let add: Vec<TrackId> = self.to_add().collect();
+        for track in &add {
+            self.released.remove(track);
+        }
         let remove: BTreeSet<TrackId> = self
             .lines
             .keys()
-            .filter(|track| !self.wanted.contains(track))
+            .filter(|track| !self.wanted.contains(track) || self.released.contains(track))
             .copied()
             .collect();
         let mids = remove
@@ -181,7 +191,8 @@ impl Offers {
     }
 
     fn is_settled(&self) -> bool {
-        self.to_add().next().is_none() && self.lines.keys().all(|track| self.wanted.contains(track))
+        let holds = |track| self.wanted.contains(track) && !self.released.contains(track);
+        self.to_add().next().is_none() && self.lines.keys().all(holds)
     }
 }
 
@@ -244,6 +255,25 @@ mod tests {
         assert_eq!(offers.unwant(TrackId(2)), Some(mid("1")));
         assert!(offers.answered(2));
         assert_eq!(offers.next(now, |_| true), Some(change(&[], &["1"], false)));
+    }
+
+    #[test]
+    fn a_track_that_is_wanted_again_gets_another_line_for_the_one_that_was_released() {
+        let (mut offers, now) = (Offers::default(), start());
+        offers.want(TrackId(1));
+        offers.next(now, |_| true);
+        offers.made(now, &[(TrackId(1), mid("0"))]);
+        assert!(offers.answered(1));
+        // Both before anything could be offered: the line is silent for good.
+        assert_eq!(offers.unwant(TrackId(1)), Some(mid("0")));
+        offers.want(TrackId(1));
+        assert_eq!(offers.next(now, |_| true), Some(change(&[], &["0"], false)));
+        offers.made(now, &[]);
+        assert!(offers.answered(2));
+        assert_eq!(offers.next(now, |_| true), Some(change(&[1], &[], false)));
+        offers.made(now, &[(TrackId(1), mid("1"))]);
+        assert!(offers.answered(3));
+        assert_eq!(offers.next(now, |_| true), None);
     }
 
     #[test]

@@ -41,7 +41,7 @@ const HELD_MAX: usize = 64;
 /// Offers that may wait for announcements to be answered.
 const OFFERS_WAITING_MAX: usize = 4;
 
-/// Who left while the client was away and will be told of.
+/// Who left and will be told of when the client comes back.
 const DEPARTED_MAX: usize = 200;
 
 /// Speaks with one member's client.
@@ -65,6 +65,7 @@ pub struct Signal {
     phase: Phase,
     allowance: Allowance,
     held: VecDeque<Response>,
+    /// Since it was last told everything, the newest last.
     pub(crate) departed: Vec<proto::ParticipantInfo>,
     pub(crate) publishing: Publishing,
     /// Announcements given to the room and not answered yet. Offers wait for them.
@@ -313,10 +314,13 @@ impl Signal {
         self.offers_waiting.push_back(offer);
     }
 
+    /// Somebody left. Kept also while the client seems to be here: a socket may be dead long before we notice, and what
+    /// was said into it is lost.
     pub(crate) fn depart(&mut self, info: proto::ParticipantInfo) {
-        if self.is_away() && self.departed.len() < DEPARTED_MAX {
-            self.departed.push(info);
+        if self.departed.len() >= DEPARTED_MAX {
+            self.departed.remove(0);
         }
+        self.departed.push(info);
     }
 
     fn sessions_in_use(&self) -> Vec<SessionId> {

@@ -87,6 +87,23 @@ fn who_comes_back_in_time_is_greeted_first_and_then_told_all() {
 }
 
 #[test]
+fn who_left_before_a_dead_socket_was_noticed_is_told_again() {
+    let mut world = World::new();
+    let (ada, cy) = (world.enter("ada"), world.enter("cy"));
+    // Said into a socket that may be dead already: only its end tells.
+    world.say(cy, Request::Leave(proto::LeaveRequest::default()));
+    world.take(ada);
+    world.close_socket(ada);
+    assert_eq!(world.connect(back(&world.sid(ada), "ada")), ada);
+    let messages = world.take(ada);
+    use proto::participant_info::State;
+    let gone = |info: &&&proto::ParticipantInfo| {
+        info.identity == "cy" && info.state() == State::Disconnected
+    };
+    assert_eq!(updates(&messages).iter().filter(gone).count(), 1);
+}
+
+#[test]
 fn who_does_not_come_back_in_time_is_out() {
     let mut world = World::new();
     let (ada, bo) = (world.enter("ada"), world.enter("bo"));
