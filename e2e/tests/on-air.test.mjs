@@ -78,7 +78,8 @@ scenario(
     const { duration_s } = (await server.api('GET', `/api/recordings/${recording.id}`)).body;
     assert.ok(duration_s > 8, `it lasted longer than ${duration_s} s`);
     for (const [kind, { from, to }] of Object.entries(spans)) {
-      assert.ok(Math.abs(to - duration_s) < 0.5, `${kind} ends at ${to} s of ${duration_s} s`);
+      // Sound ends earlier: what the mix holds back for late packets, and the part that was not whole yet.
+      assert.ok(Math.abs(to - duration_s) < (kind === 'audio' ? 1 : 0.5), `${kind} ends at ${to} s of ${duration_s} s`);
       assert.ok(from < 1, `${kind} begins at ${from} s`);
     }
     assert.deepEqual(decodeErrors(file), []);
