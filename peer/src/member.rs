@@ -311,9 +311,15 @@ impl Peer {
         let Some(publication) = self.publications.get_mut(id.0 as usize) else {
             return;
         };
-        publication.stage = Stage::Ended;
-        self.offer_wanted = true;
-        self.drain();
+        match publication.stage {
+            Stage::Sending => {
+                publication.stage = Stage::Ended;
+                self.offer_wanted = true;
+                self.drain();
+            }
+            Stage::Announced | Stage::Offered => publication.ending = true,
+            Stage::Ended => {}
+        }
     }
 
     pub fn mute(&mut self, _now: Instant, id: PublicationId, muted: bool) {
@@ -735,6 +741,11 @@ impl Peer {
                 continue;
             };
             publication.payload_type = Some(pt);
+            if publication.ending {
+                publication.stage = Stage::Ended;
+                self.offer_wanted = true;
+                continue;
+            }
             publication.stage = Stage::Sending;
             let id = publication.id;
             self.event(Event::Sending { publication: id });

@@ -18,6 +18,8 @@ pub struct Publication {
     /// From the server's answer to the announcement.
     pub track: Option<Sid>,
     pub(crate) stage: Stage,
+    /// To be taken away as soon as its line stands: before that there is nothing that could be taken away.
+    pub(crate) ending: bool,
     pub(crate) line: Option<Mid>,
     pub(crate) payload_type: Option<Pt>,
     pub(crate) layers: Vec<Layer>,
@@ -57,6 +59,7 @@ impl Publication {
             announcement,
             track: None,
             stage: Stage::Announced,
+            ending: false,
             line: None,
             payload_type: None,
             // Sequence numbers start low, so that the roll-over counter of SRTP starts at zero on both sides.

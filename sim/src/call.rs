@@ -1,5 +1,6 @@
 //! The scenario "call": people join, publish, mute, unsubscribe, lose and regain what they may do, and leave.
 
+use std::fmt;
 use std::time::Duration;
 
 use peer::{Codec, Form, Source};
@@ -123,6 +124,23 @@ impl Scenario {
             people,
             steps,
         }
+    }
+}
+
+/// The story, as text.
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (person, about) in self.people.iter().enumerate() {
+            writeln!(f, "person {person}: {about:?}")?;
+        }
+        for step in &self.steps {
+            writeln!(
+                f,
+                "{:>10.3?} person {} {:?}",
+                step.at, step.person, step.act
+            )?;
+        }
+        Ok(())
     }
 }
 

@@ -10,9 +10,13 @@
 //! number, which shifts what the network does to those after it. The same seed plays the same scenario on the same
 //! network, not the same bytes. A failure that depends on the library's own numbers may need a few runs of its seed.
 //!
+//! Data channels are not judged: their first message cannot be lost and sent again in simulated time (see
+//! `world::World::new`).
+//!
 //! Start reading at [`world::run`].
 
 pub mod call;
+mod frame;
 pub mod model;
 pub mod network;
 pub mod random;

@@ -15,8 +15,10 @@ pub struct Weather {
     pub loss_per_mille: u64,
     /// One way, at least [`DELAY_MIN`].
     pub delay: Duration,
-    /// On top of the delay, anew for each datagram: so they overtake each other.
+    /// On top of the delay, anew for each datagram; those behind a slow one wait with it, as in a router's queue.
     pub jitter: Duration,
+    /// Datagrams in a thousand that go another way: they take the jitter's whole length and are overtaken.
+    pub stray_per_mille: u64,
 }
 
 impl Weather {
@@ -26,6 +28,7 @@ impl Weather {
             loss_per_mille: random.pick(&[0, 0, 5, 20, 50]),
             delay: random.duration(DELAY_MIN, ms(60)),
             jitter: random.duration(ms(0), ms(25)),
+            stray_per_mille: random.pick(&[0, 10, 50]),
         }
     }
 }
@@ -51,7 +54,7 @@ pub struct Network {
 
 struct State {
     random: Random,
-    /// A socket's last message arrives at this time, so the next one not before.
+    /// The last one in the queue arrives at this time, so the next one not before.
     last: Option<Instant>,
 }
 
@@ -91,14 +94,16 @@ impl Network {
         });
         let jitter = state.random.duration(Duration::ZERO, weather.jitter);
         let lost = state.random.per_mille(weather.loss_per_mille);
-        let mut at = now + weather.delay + jitter;
-        if is_socket {
-            at = at.max(state.last.unwrap_or(at));
-            state.last = Some(at);
-        } else if lost && !self.calm {
+        let strays = state.random.per_mille(weather.stray_per_mille);
+        if !is_socket && lost && !self.calm {
             self.datagrams_lost += 1;
             return None;
         }
+        if !is_socket && strays {
+            return Some(now + weather.delay + 2 * weather.jitter);
+        }
+        let at = (now + weather.delay + jitter).max(state.last.unwrap_or(now));
+        state.last = Some(at);
         Some(at)
     }
 }
@@ -114,6 +119,7 @@ mod tests {
             loss_per_mille,
             delay: DELAY_MIN,
             jitter,
+            stray_per_mille: 50,
         });
         network
     }

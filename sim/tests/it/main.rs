@@ -1,5 +1,6 @@
 //! Plays the committed seeds, or as many others as `SIM_SEEDS` says: `SIM_SEEDS=200 cargo test -p sim` plays the seeds
-//! 1 to 200, `SIM_SEED=17` only that one.
+//! 1 to 200, `SIM_SEED=17` only that one, with its story. With it, `RUST_LOG=str0m=debug` shows what the WebRTC library
+//! says.
 
 use std::fmt::Write as _;
 
@@ -34,7 +35,18 @@ fn seeds() -> Vec<u64> {
 fn in_a_call_everything_arrives_where_it_may_and_nowhere_else() {
     let mut failures = String::new();
     let (mut packets, mut expected) = (0, 0);
+    let only_one = std::env::var("SIM_SEED").is_ok();
+    if only_one {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .init();
+    }
     for seed in seeds() {
+        if only_one {
+            println!("{}", sim::call::Scenario::new(seed));
+        }
         let outcome = sim::world::run(seed);
         println!(
             "seed {seed}: {} stays, {} publications, {} packets arrived, {} datagrams lost, {} lines at the end",
@@ -51,6 +63,9 @@ fn in_a_call_everything_arrives_where_it_may_and_nowhere_else() {
             for violation in outcome.violations.iter().take(10) {
                 writeln!(failures, "  {violation}").expect("text");
             }
+            if only_one {
+                writeln!(failures, "  the house counted: {}", outcome.counted).expect("text");
+            }
             let more = outcome.violations.len().saturating_sub(10);
             if more > 0 {
                 writeln!(failures, "  and {more} more").expect("text");
@@ -64,9 +79,9 @@ fn in_a_call_everything_arrives_where_it_may_and_nowhere_else() {
     );
 }
 
-/// A house that does this is found out by at least one of these seeds.
+/// A house that does this is found out by one of the first seeds.
 fn check_sabotage(sabotage: Sabotage, word: &str) {
-    let found = [2, 12, 16, 17, 31].into_iter().any(|seed| {
+    let found = (1..30).any(|seed| {
         let outcome = run_with(seed, Some(sabotage));
         outcome
             .violations
