@@ -4,6 +4,7 @@
 //! runs `amphi_studio::Program`, packs what comes of it, and gives the pieces to whoever takes them: the live origin
 //! and the recorder. A broken program ends with a reason, and the call goes on.
 
+mod post;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -25,14 +26,12 @@ use tracing::{error, info, warn};
 use crate::egress::Live;
 use crate::egress::record::{self, Gauge, Order};
 use crate::store::Store;
-use worker::{Control, Worker};
+use post::{Control, Full, Post, Switch};
+use worker::Worker;
 
 /// Frames that wait for a program: some two seconds of a full stage. Beyond it, frames are dropped up to the next key
 /// frame of their track.
 const FRAMES_MAX: usize = 1_024;
-
-/// Everything else that waits for a program. More than that is not a busy program but a dead one.
-const CONTROLS_MAX: usize = 1_024;
 
 /// How long [`Programs::close`] waits for recordings to be closed.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
@@ -92,7 +91,7 @@ pub struct Stats {
     pub frames: u64,
     /// Frames that a program had no room for, and those after them up to a key frame.
     pub frames_dropped: u64,
-    /// What happened on stage that a program had no room for.
+    /// What happened on stage that a program had no room for; it was given up.
     pub inputs_dropped: u64,
     pub parts: u64,
     pub recordings: u64,
@@ -129,7 +128,7 @@ struct Rooms {
 
 /// The shard's end of a program. Dropping it ends the program.
 struct Running {
-    control: Sender<Control>,
+    post: Post,
     frames: Sender<Frame>,
     /// Tracks whose frames are dropped up to their next key frame.
     dropping: BTreeSet<TrackId>,
@@ -231,7 +230,7 @@ impl Programs {
             warn!("a program was refused: limits.broadcasts run already");
             return self.failed(&room, "This server makes as many programs as it may; try again when another room has ended its own.");
         }
-        let (control, controls) = crossbeam_channel::bounded(CONTROLS_MAX);
+        let (post, letters) = post::post();
         let (frames, frame_queue) = crossbeam_channel::bounded(FRAMES_MAX);
         let state = Arc::new(Mutex::new(State {
             program: ProgramState {
@@ -247,7 +246,7 @@ impl Programs {
         }));
         let worker = Worker {
             room: room.clone(),
-            controls,
+            letters,
             frames: frame_queue,
             state: state.clone(),
             programs: self.clone(),
@@ -271,7 +270,7 @@ impl Programs {
                 rooms.running.insert(
                     room,
                     Running {
-                        control,
+                        post,
                         frames,
                         dropping,
                         state,
@@ -290,13 +289,20 @@ impl Programs {
     fn stop(&self, room: &str) {
         let mut rooms = self.rooms();
         rooms.ending.retain(|_, thread| !thread.is_finished());
-        if let Some(running) = rooms.running.remove(room) {
+        if self.end(&mut rooms, room) {
             info!("program stops");
-            let mut totals = held(&self.0.totals);
-            add_up(&mut totals, &held(&running.state));
-            // The counters of what it still does until it ends are not worth waiting for.
-            rooms.ending.insert(room.to_owned(), running.thread);
         }
+    }
+
+    /// False when there was none.
+    fn end(&self, rooms: &mut Rooms, room: &str) -> bool {
+        let Some(running) = rooms.running.remove(room) else {
+            return false;
+        };
+        // The counters of what it still does until it ends are not worth waiting for.
+        add_up(&mut held(&self.0.totals), &held(&running.state));
+        rooms.ending.insert(room.to_owned(), running.thread);
+        true
     }
 
     fn input(&self, room: &str, input: Input) {
@@ -306,13 +312,16 @@ impl Programs {
         };
         let dropped = match input {
             Input::Frame(frame) => running.take_frame(frame),
-            other => match running.control.try_send(Control::Input(other)) {
-                Ok(()) | Err(TrySendError::Disconnected(_)) => return,
-                Err(TrySendError::Full(_)) => {
+            other => {
+                if let Err(Full) = running.post.put(Control::Input(other)) {
+                    self.end(&mut rooms, room);
+                    drop(rooms);
                     held(&self.0.totals).inputs_dropped += 1;
-                    return;
+                    error!("a program did not look at its stage for so long that it was given up");
+                    self.failed(room, "The program hung by an error of the server.");
                 }
-            },
+                return;
+            }
         };
         drop(rooms);
         let mut totals = held(&self.0.totals);
@@ -336,7 +345,7 @@ impl Programs {
             on_air: false,
         });
         drop(state);
-        self.control(running, Control::Broadcast(on.then_some(epoch)));
+        running.switch(Switch::Broadcast(on.then_some(epoch)));
     }
 
     fn record(&self, room: &str, on: bool) {
@@ -370,13 +379,7 @@ impl Programs {
         });
         drop(state);
         held(&self.0.totals).recordings += u64::from(on);
-        self.control(running, Control::Record(order.map(Box::new)));
-    }
-
-    fn control(&self, running: &Running, control: Control) {
-        if let Err(TrySendError::Full(_)) = running.control.try_send(control) {
-            held(&self.0.totals).inputs_dropped += 1;
-        }
+        running.switch(Switch::Record(order.map(Box::new)));
     }
 
     fn failed(&self, room: &str, reason: &str) {
@@ -402,6 +405,12 @@ impl Programs {
 }
 
 impl Running {
+    fn switch(&self, switch: Switch) {
+        self.post
+            .put(Control::Switch(switch))
+            .expect("only tracks can want for place");
+    }
+
     /// True when the frame was dropped.
     fn take_frame(&mut self, frame: Frame) -> bool {
         let track = frame.track;

@@ -23,11 +23,14 @@ struct Studio {
     failed: Mutex<Vec<(String, String)>>,
     /// A room whose pieces make the origin panic.
     cursed: Option<&'static str>,
+    /// Held by a test to keep programs from going on air, and so from everything else.
+    gate: Mutex<()>,
 }
 
 impl Live for Studio {
     fn begin(&self, room: &str, window: WindowConfig) {
         held(&self.events).push(format!("begin {room}"));
+        drop(held(&self.gate));
         held(&self.windows).push(Window::new(window));
     }
 
@@ -503,6 +506,52 @@ fn closing_finishes_recordings_and_takes_no_new_programs() {
 }
 
 #[test]
+fn a_switch_is_not_lost_while_a_program_is_busy_and_everybody_talks() {
+    let house = House::new();
+    let busy = held(&house.studio.gate);
+    house.start("hall");
+    house.broadcast(true);
+    house.wait_for("a busy program", |house| {
+        !held(&house.studio.events).is_empty()
+    });
+    for _ in 0..3_000 {
+        house.input("hall", Input::Speakers(vec![(TrackId(1), 0.5)]));
+    }
+    house.broadcast(false);
+    house.record(true);
+    assert_eq!(house.programs.stats().inputs_dropped, 0);
+    drop(busy);
+    house.wait_for("the end", |house| held(&house.studio.events).len() == 2);
+    let mut ada = Ada::new(3);
+    ada.send_until(&house, "hall", 2_500);
+    house.record(false);
+    assert!(house.ready_recording().duration > Duration::from_secs(1));
+}
+
+#[test]
+fn a_program_that_never_looks_at_its_stage_is_given_up_in_words() {
+    let house = House::new();
+    let stuck = held(&house.studio.gate);
+    house.start("hall");
+    house.broadcast(true);
+    house.wait_for("a stuck program", |house| {
+        !held(&house.studio.events).is_empty()
+    });
+    for track in 0..5_000 {
+        let track = TrackId(track);
+        house.input("hall", Input::TrackGone { track });
+    }
+    let failed = held(&house.studio.failed).clone();
+    let reason = "The program hung by an error of the server.".to_owned();
+    assert_eq!(failed, [("hall".to_owned(), reason)]);
+    assert!(house.programs.state("hall").is_none());
+    let stats = house.programs.stats();
+    assert_eq!((stats.failed, stats.inputs_dropped), (1, 1));
+    drop(stuck);
+    house.wait_for("the end", |house| held(&house.studio.events).len() == 2);
+}
+
+#[test]
 fn outputs_that_concern_no_program_are_given_back() {
     let house = House::new();
     let other = Output::RoomOpened {
@@ -521,7 +570,7 @@ fn outputs_that_concern_no_program_are_given_back() {
 
 #[test]
 fn frames_that_do_not_fit_are_dropped_up_to_the_next_key_frame() {
-    let (control, _controls) = crossbeam_channel::bounded(1);
+    let (post, _letters) = post::post();
     let (frames, queue) = crossbeam_channel::bounded(2);
     let state = State {
         program: ProgramState {
@@ -536,7 +585,7 @@ fn frames_that_do_not_fit_are_dropped_up_to_the_next_key_frame() {
         parts: 0,
     };
     let mut running = Running {
-        control,
+        post,
         frames,
         dropping: BTreeSet::new(),
         state: Arc::new(Mutex::new(state)),

@@ -11,6 +11,7 @@ use amphi_studio::{Input, Output, Program};
 use crossbeam_channel::{Receiver, Sender, select_biased};
 use tracing::{error, warn};
 
+use super::post::{Control, Letters, Switch};
 use super::{Programs, State, held, unix_ms};
 use crate::codec;
 use crate::egress::Live;
@@ -19,18 +20,11 @@ use crate::egress::record::{Order, Recorder};
 /// How much lower the priority of programs is than that of the call.
 const NICE: i32 = 5;
 
-/// What a program is told, other than frames; it comes before frames that wait.
-pub enum Control {
-    Input(Input),
-    /// On air under this epoch, or off air.
-    Broadcast(Option<u64>),
-    Record(Option<Box<Order>>),
-}
-
 /// One program, before it has its codecs.
 pub struct Worker {
     pub room: String,
-    pub controls: Receiver<Control>,
+    /// It comes before frames that wait.
+    pub letters: Letters,
     pub frames: Receiver<Frame>,
     pub state: Arc<Mutex<State>>,
     pub programs: Programs,
@@ -54,7 +48,7 @@ enum Gate {
 }
 
 enum Event {
-    Control(Control),
+    Letters,
     Frame(Frame),
     Timeout,
     /// Nobody holds the other end any more.
@@ -100,16 +94,21 @@ impl Worker {
             let event = self.next_event(&program);
             let now = Instant::now();
             match event {
-                Event::Control(Control::Input(input)) => program.handle_input(now, input),
-                Event::Control(Control::Broadcast(Some(epoch))) => {
-                    let zero_unix_ms = unix_ms(held(&self.state).program.started);
-                    takers.go_on_air(WindowConfig::new(epoch, zero_unix_ms), &packager);
+                Event::Letters => {
+                    for control in self.letters.take() {
+                        match control {
+                            Control::Input(input) => program.handle_input(now, input),
+                            Control::Switch(Switch::Broadcast(on)) => {
+                                self.switch_broadcast(on, takers, &packager)
+                            }
+                            Control::Switch(Switch::Record(None)) => takers.recorder = None,
+                            Control::Switch(Switch::Record(Some(order))) => {
+                                self.begin_recording(*order, takers, &packager)
+                            }
+                        }
+                        self.perform(&mut program, &mut packager, takers)?;
+                    }
                 }
-                Event::Control(Control::Broadcast(None)) => takers.go_off_air(),
-                Event::Control(Control::Record(Some(order))) => {
-                    self.begin_recording(*order, takers, &packager)
-                }
-                Event::Control(Control::Record(None)) => takers.recorder = None,
                 Event::Frame(frame) => program.handle_input(now, Input::Frame(frame)),
                 Event::Timeout => program.handle_input(now, Input::Timeout),
                 Event::Stop => break,
@@ -121,12 +120,20 @@ impl Worker {
         Ok(())
     }
 
+    fn switch_broadcast(&self, on: Option<u64>, takers: &mut Takers<'_>, packager: &Packager) {
+        let Some(epoch) = on else {
+            return takers.go_off_air();
+        };
+        let zero_unix_ms = unix_ms(held(&self.state).program.started);
+        takers.go_on_air(WindowConfig::new(epoch, zero_unix_ms), packager);
+    }
+
     fn next_event(&self, program: &Program) -> Event {
         let wait = program.poll_timeout().map_or(Duration::MAX, |at| {
             at.saturating_duration_since(Instant::now())
         });
         select_biased! {
-            recv(self.controls) -> control => control.map_or(Event::Stop, Event::Control),
+            recv(self.letters.bell) -> rung => rung.map_or(Event::Stop, |()| Event::Letters),
             recv(self.frames) -> frame => frame.map_or(Event::Stop, Event::Frame),
             default(wait) => Event::Timeout,
         }

@@ -1,0 +1,187 @@
+//! What a program is told, other than frames: what is wanted of it, and who is on stage.
+//!
+//! Not a queue: of each thing the newest is kept, so that a program which is busy for a while is told how things are
+//! when it looks, and nothing that somebody decided is lost because somebody else talked a lot.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use amphi_media::TrackId;
+use amphi_studio::Input;
+use crossbeam_channel::{Receiver, Sender};
+
+use super::held;
+use crate::egress::record::Order;
+
+/// Tracks that something happened to since the program last looked: four for each member of a full room. More than
+/// that is not a busy program but a dead one.
+const TRACKS_MAX: usize = 4_096;
+
+/// One thing that a program is told.
+pub enum Control {
+    Input(Input),
+    Switch(Switch),
+}
+
+/// What is wanted of the program.
+pub enum Switch {
+    /// On air under this epoch, or off air.
+    Broadcast(Option<u64>),
+    Record(Option<Box<Order>>),
+}
+
+/// Takes what a program is to be told; never blocks longer than it takes to put it down.
+pub struct Post {
+    waiting: Arc<Mutex<Waiting>>,
+    bell: Sender<()>,
+}
+
+/// The program's end: look into it whenever the bell rings. The bell ends when nobody can tell anything any more.
+pub struct Letters {
+    pub bell: Receiver<()>,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+/// The program has not looked for so long that there is no place for what happens on stage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Full;
+
+#[derive(Default)]
+struct Waiting {
+    /// The newest of each track: that it is there, or gone.
+    stage: BTreeMap<TrackId, Input>,
+    speakers: Option<Input>,
+    broadcast: Option<Option<u64>>,
+    record: Option<Option<Box<Order>>>,
+}
+
+pub fn post() -> (Post, Letters) {
+    let (bell, rung) = crossbeam_channel::bounded(1);
+    let waiting = Arc::<Mutex<Waiting>>::default();
+    let letters = Letters {
+        bell: rung,
+        waiting: waiting.clone(),
+    };
+    (Post { waiting, bell }, letters)
+}
+
+impl Post {
+    /// # Errors
+    /// [`Full`] when the program is to be given up. Only tracks can bring that about; switches and speakers always
+    /// have their place.
+    pub fn put(&self, control: Control) -> Result<(), Full> {
+        let mut waiting = held(&self.waiting);
+        match control {
+            Control::Switch(Switch::Broadcast(wanted)) => waiting.broadcast = Some(wanted),
+            // An order that was not begun yet has no file: ending it is the same as never having given it.
+            Control::Switch(Switch::Record(wanted)) => waiting.record = Some(wanted),
+            Control::Input(input) => match &input {
+                Input::Track(track) => waiting.put_track(track.track, input)?,
+                Input::TrackGone { track } => waiting.put_track(*track, input)?,
+                Input::Speakers(_) => waiting.speakers = Some(input),
+                // They have a queue of their own, and time passes for the program by itself.
+                Input::Frame(_) | Input::Timeout => {}
+            },
+        }
+        drop(waiting);
+        // It has rung already, or nobody listens any more.
+        let _ = self.bell.try_send(());
+        Ok(())
+    }
+}
+
+impl Letters {
+    /// Everything that was put down since: the stage first, so that what goes on air is what is there.
+    pub fn take(&self) -> Vec<Control> {
+        let waiting = std::mem::take(&mut *held(&self.waiting));
+        let inputs = waiting.stage.into_values().chain(waiting.speakers);
+        let broadcast = waiting.broadcast.map(Switch::Broadcast);
+        let switches = broadcast
+            .into_iter()
+            .chain(waiting.record.map(Switch::Record));
+        inputs
+            .map(Control::Input)
+            .chain(switches.map(Control::Switch))
+            .collect()
+    }
+}
+
+impl Waiting {
+    fn put_track(&mut self, track: TrackId, input: Input) -> Result<(), Full> {
+        if self.stage.len() >= TRACKS_MAX && !self.stage.contains_key(&track) {
+            return Err(Full);
+        }
+        self.stage.insert(track, input);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gone(track: u32) -> Control {
+        let track = TrackId(track);
+        Control::Input(Input::TrackGone { track })
+    }
+
+    fn words(letters: &Letters) -> Vec<String> {
+        let word = |control| match control {
+            Control::Input(Input::TrackGone { track }) => format!("gone {}", track.0),
+            Control::Input(Input::Speakers(speakers)) => format!("{} speak", speakers.len()),
+            Control::Input(_) => "?".to_owned(),
+            Control::Switch(Switch::Broadcast(epoch)) => format!("broadcast {epoch:?}"),
+            Control::Switch(Switch::Record(order)) => format!("record {}", order.is_some()),
+        };
+        letters.take().into_iter().map(word).collect()
+    }
+
+    #[test]
+    fn of_each_thing_the_newest_is_told_and_the_bell_rings_once() {
+        let (post, letters) = post();
+        for control in [
+            Control::Switch(Switch::Broadcast(Some(1))),
+            gone(2),
+            Control::Input(Input::Speakers(vec![(TrackId(2), 0.5)])),
+            Control::Switch(Switch::Record(None)),
+            Control::Switch(Switch::Broadcast(None)),
+            gone(1),
+            Control::Input(Input::Speakers(Vec::new())),
+            gone(2),
+        ] {
+            assert_eq!(post.put(control), Ok(()));
+        }
+        assert_eq!(letters.bell.try_iter().count(), 1);
+        let told = [
+            "gone 1",
+            "gone 2",
+            "0 speak",
+            "broadcast None",
+            "record false",
+        ];
+        assert_eq!(words(&letters), told);
+        assert!(words(&letters).is_empty());
+    }
+
+    #[test]
+    fn a_flood_takes_no_switch_its_place_and_a_stage_without_end_is_refused() {
+        let (post, letters) = post();
+        for track in 0..u32::try_from(TRACKS_MAX).expect("small") {
+            assert_eq!(post.put(gone(track)), Ok(()));
+            assert_eq!(
+                post.put(Control::Input(Input::Speakers(Vec::new()))),
+                Ok(())
+            );
+        }
+        assert_eq!(post.put(gone(u32::MAX)), Err(Full));
+        assert_eq!(post.put(gone(1)), Ok(()), "it has its place already");
+        assert_eq!(
+            post.put(Control::Switch(Switch::Broadcast(Some(7)))),
+            Ok(())
+        );
+        let told = words(&letters);
+        assert_eq!(told.len(), TRACKS_MAX + 2);
+        assert_eq!(told.last().map(String::as_str), Some("broadcast Some(7)"));
+        assert_eq!(post.put(gone(u32::MAX)), Ok(()), "who has looked has place");
+    }
+}
