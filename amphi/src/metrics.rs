@@ -196,6 +196,7 @@ fn shards(page: &mut Page, app: &App) {
         ("tcp_connections", stats.tcp_refused_full),
         ("tcp_unclaimed", stats.tcp_closed_unclaimed),
         ("tcp_queue", stats.tcp_dropped_full),
+        ("programs", programs.refused),
         ("program_frames", programs.frames_dropped),
         ("program_inputs", programs.inputs_dropped),
         ("recorder_queue", programs.recording_outputs_missed),

@@ -33,6 +33,9 @@ use worker::Worker;
 /// frame of their track.
 const FRAMES_MAX: usize = 1_024;
 
+/// What a room is told for which there is no place.
+pub const NO_PLACE: &str = "This server makes as many programs as it may (limits.broadcasts); try again when another room has ended its own.";
+
 /// How long [`Programs::close`] waits for recordings to be closed.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 
@@ -88,6 +91,8 @@ pub struct Stats {
     pub started: u64,
     /// Ended because of an error of ours or of an encoder.
     pub failed: u64,
+    /// Not started because as many ran as may.
+    pub refused: u64,
     pub frames: u64,
     /// Frames that a program had no room for, and those after them up to a key frame.
     pub frames_dropped: u64,
@@ -122,8 +127,42 @@ struct Rooms {
     running: BTreeMap<String, Running>,
     /// Threads of programs that were stopped and may not have ended yet; the next program of the room waits for them.
     ending: BTreeMap<String, JoinHandle<()>>,
+    /// How many [`Place`]s are kept for a room.
+    kept: BTreeMap<String, usize>,
     /// None after `close`.
     alive: Option<Sender<Infallible>>,
+}
+
+/// Room for one more program, kept for whoever is about to start it, until this is dropped.
+pub struct Place {
+    programs: Programs,
+    room: String,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut rooms = self.programs.rooms();
+        match rooms.kept.get_mut(&self.room) {
+            Some(places) if *places > 1 => *places -= 1,
+            Some(_) | None => {
+                rooms.kept.remove(&self.room);
+            }
+        }
+    }
+}
+
+impl Rooms {
+    /// Places that other rooms have. A program that is still ending counts: it has its thread, and its broadcast.
+    fn taken_beside(&self, room: &str) -> usize {
+        let ending = self
+            .ending
+            .iter()
+            .filter(|(_, thread)| !thread.is_finished());
+        let mut taken: BTreeSet<&String> = ending.map(|(room, _)| room).collect();
+        taken.extend(self.running.keys());
+        taken.extend(self.kept.keys());
+        taken.into_iter().filter(|taken| *taken != room).count()
+    }
 }
 
 /// The shard's end of a program. Dropping it ends the program.
@@ -181,6 +220,21 @@ impl Programs {
         None
     }
 
+    /// Keeps a place for a program of `room`, which may run already. None, and counted, when as many run as may.
+    pub fn keep_place(&self, room: &str) -> Option<Place> {
+        let mut rooms = self.rooms();
+        if rooms.taken_beside(room) >= self.0.config.programs_max {
+            drop(rooms);
+            held(&self.0.totals).refused += 1;
+            return None;
+        }
+        *rooms.kept.entry(room.to_owned()).or_default() += 1;
+        Some(Place {
+            programs: self.clone(),
+            room: room.to_owned(),
+        })
+    }
+
     /// None when the room has no program.
     pub fn state(&self, room: &str) -> Option<ProgramState> {
         let state = self.rooms().running.get(room)?.state.clone();
@@ -225,10 +279,11 @@ impl Programs {
         let Some(alive) = rooms.alive.clone() else {
             return;
         };
-        if rooms.running.len() >= self.0.config.programs_max {
+        if rooms.taken_beside(&room) >= self.0.config.programs_max {
             drop(rooms);
             warn!("a program was refused: limits.broadcasts run already");
-            return self.failed(&room, "This server makes as many programs as it may; try again when another room has ended its own.");
+            held(&self.0.totals).refused += 1;
+            return self.tell_failed(&room, NO_PLACE);
         }
         let (post, letters) = post::post();
         let (frames, frame_queue) = crossbeam_channel::bounded(FRAMES_MAX);
@@ -384,6 +439,10 @@ impl Programs {
 
     fn failed(&self, room: &str, reason: &str) {
         held(&self.0.totals).failed += 1;
+        self.tell_failed(room, reason);
+    }
+
+    fn tell_failed(&self, room: &str, reason: &str) {
         if let Some(calls) = self.0.calls.get() {
             calls.program_failed(room, reason);
         }

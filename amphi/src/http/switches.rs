@@ -13,6 +13,7 @@ use super::App;
 use super::error::{ApiError, ErrorBody};
 use super::request::{Bearer, JsonBody, Room};
 use super::rooms::{BroadcastState, state_of};
+use crate::program::{NO_PLACE, Place};
 
 /// A recording gets its id on the program's thread, a moment after the room said yes; that long it is waited for.
 const ID_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -70,6 +71,7 @@ pub struct RecordingAnswer {
         (status = 403, body = ErrorBody),
         (status = 409, body = ErrorBody, description = "Nobody is in this room"),
         (status = 501, body = ErrorBody, description = "No such program here; the message says what would work"),
+        (status = 503, body = ErrorBody, description = "As many programs run as may (limits.broadcasts)"),
     )
 )]
 pub async fn start_broadcast(
@@ -85,6 +87,7 @@ pub async fn start_broadcast(
         ProgramWord::Cut => ProgramKind::Cut,
         ProgramWord::Compose => ProgramKind::Compose,
     };
+    let _place = place(&app, &room)?;
     match app
         .ask(&room, Command::StartBroadcast { by, program })
         .await?
@@ -146,6 +149,7 @@ async fn broadcast_answer(app: &App, room: &str) -> Result<Json<BroadcastAnswer>
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 409, body = ErrorBody, description = "Nobody is in this room"),
+        (status = 503, body = ErrorBody, description = "As many programs run as may (limits.broadcasts)"),
     )
 )]
 pub async fn start_recording(
@@ -155,6 +159,7 @@ pub async fn start_recording(
 ) -> Result<Json<RecordingAnswer>, ApiError> {
     let by = bearer.grants(&room);
     by.allows(Action::Record)?;
+    let _place = place(&app, &room)?;
     match app.ask(&room, Command::StartRecording { by }).await? {
         Outcome::Done | Outcome::Snapshot(_) => {}
         Outcome::NotFound => return Err(nobody_here()),
@@ -206,6 +211,14 @@ pub async fn stop_recording(
         Outcome::Unavailable(words) => Err(ApiError::unavailable(words)),
         Outcome::Refused(refusal) => Err(refusal.into()),
     }
+}
+
+/// A room that goes on air or is recorded starts a program, and only so many may run. Kept until the room has started
+/// its own, so that two rooms that ask at once are not both promised the last one.
+fn place(app: &App, room: &str) -> Result<Place, ApiError> {
+    app.programs
+        .keep_place(room)
+        .ok_or_else(|| ApiError::unavailable(NO_PLACE))
 }
 
 fn nobody_here() -> ApiError {

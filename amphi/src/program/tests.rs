@@ -552,6 +552,38 @@ fn a_program_that_never_looks_at_its_stage_is_given_up_in_words() {
 }
 
 #[test]
+fn a_place_is_kept_for_who_is_about_to_start_and_beyond_them_all_is_refused_in_words() {
+    let house = House::new();
+    for room in 0..7 {
+        house.start(&format!("room-{room}"));
+    }
+    let last = house.programs.keep_place("hall").expect("the eighth");
+    assert!(house.programs.keep_place("late").is_none());
+    house.start("late");
+    let refused = ("late".to_owned(), NO_PLACE.to_owned());
+    assert_eq!(*held(&house.studio.failed), [refused]);
+    house.start("hall");
+    drop(last);
+    assert!(house.programs.state("hall").is_some());
+    assert!(
+        house.programs.keep_place("late").is_none(),
+        "its program has the place that was kept"
+    );
+    assert!(
+        house.programs.keep_place("hall").is_some(),
+        "a room that has one needs no other"
+    );
+    house.stop("room-0");
+    house.wait_for("a free place", |house| {
+        house.programs.keep_place("late").is_some()
+    });
+    house.start("late");
+    let stats = house.programs.stats();
+    assert_eq!((stats.running, stats.failed), (8, 0));
+    assert!(stats.refused >= 3);
+}
+
+#[test]
 fn outputs_that_concern_no_program_are_given_back() {
     let house = House::new();
     let other = Output::RoomOpened {

@@ -210,3 +210,49 @@ async fn a_voice_goes_on_air_and_into_a_file_and_comes_out_again() {
     assert_eq!((whole.status, whole.body.len() as u64), (200, size));
     assert_eq!(whole.header("content-type"), "video/mp4");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_beyond_the_limit_is_refused_at_once_and_starts_nothing() {
+    let house = House::with(|config| config.limits.broadcasts = 1).await;
+    let able = |room: &str| token(room, "ada").grant("roomAdmin", true).sign();
+    let mut inside = Vec::new();
+    for room in ["one", "two"] {
+        let address = house.web_socket();
+        let member = connect(&address, &able(room), &Options::new(Form::Single)).await;
+        inside.push(member.expect("let in"));
+        let path = format!("/api/rooms/{room}");
+        until("she is in", async || {
+            let members = house.get(&path).await.json()["members"].clone();
+            (members.as_array()?.len() == 1).then_some(())
+        })
+        .await;
+    }
+    let switch = async |method: &str, room: &str, what: &str| {
+        let path = format!("/api/rooms/{room}/{what}");
+        house.send(method, &path, &able(room), "").await
+    };
+    assert_eq!(switch("POST", "one", "broadcast").await.status, 200);
+    for what in ["broadcast", "recording"] {
+        let refused = switch("POST", "two", what).await;
+        let words = refused.refused(503, "unavailable", None);
+        assert!(words.contains("limits.broadcasts"), "{words}");
+        assert!(!refused.header("retry-after").is_empty());
+    }
+    let state = house.get("/api/rooms/two").await.json();
+    assert_eq!(state["broadcast"]["state"], "off");
+    assert_eq!(state["recording"]["state"], "off");
+    let refused = house
+        .metric("amphi_bound_hit_total{bound=\"programs\"}")
+        .await;
+    assert_eq!(refused, 2.0);
+    // A recording of what is on air is no other program.
+    assert_eq!(switch("POST", "one", "recording").await.status, 200);
+    for what in ["broadcast", "recording"] {
+        assert_eq!(switch("DELETE", "one", what).await.status, 200);
+    }
+    until("a free place", async || {
+        (switch("POST", "two", "broadcast").await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(house.metric("amphi_programs_started_total").await, 2.0);
+}
