@@ -1,7 +1,8 @@
 //! Recording: a program's parts appended to one file that is whole after every append.
 //!
 //! [`Recorder`] is what the program's thread holds: it never blocks. A thread of its own feeds a `Tape`, which knows
-//! what to do when the disk does not; [`recover`] finishes at start-up what a crash has left open.
+//! what to do when the disk does not, and another one waits for the disk's syncs, so that what is written never waits
+//! behind them; [`recover`] finishes at start-up what a crash has left open.
 
 mod disk;
 mod tape;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use amphi_media::Codec;
 use amphi_mux::{Init, Output, recording};
 use anyhow::Context;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender, TrySendError, select_biased};
 use tracing::{info, warn};
 
 use super::Kind;
@@ -135,10 +136,11 @@ impl Recorder {
     ) -> std::io::Result<Self> {
         let (queue, messages) = crossbeam_channel::bounded(QUEUE_MAX);
         let gauge = order.gauge.clone();
+        let syncer = Syncer::start()?;
         std::thread::Builder::new()
             .name("recorder".to_owned())
             .spawn(move || {
-                record(open, order, &messages, &*store);
+                record(open, order, &messages, &*store, &syncer);
                 drop(alive);
             })?;
         Ok(Self {
@@ -197,18 +199,60 @@ fn size(output: &Output) -> usize {
     }
 }
 
+/// The thread that waits for the disk.
+struct Syncer {
+    begun: Sender<disk::Sync>,
+    ended: Receiver<std::io::Result<()>>,
+}
+
+impl Syncer {
+    fn start() -> std::io::Result<Self> {
+        let (begun, syncs) = crossbeam_channel::bounded::<disk::Sync>(1);
+        let (results, ended) = crossbeam_channel::bounded(1);
+        std::thread::Builder::new()
+            .name("recorder sync".to_owned())
+            .spawn(move || {
+                for sync in syncs {
+                    if results.send(sync()).is_err() {
+                        break;
+                    }
+                }
+            })?;
+        Ok(Self { begun, ended })
+    }
+
+    fn begin(&self, sync: disk::Sync) {
+        // There is one at a time, so there is always room.
+        let _ = self.begun.try_send(sync);
+    }
+
+    /// What came of the sync that was begun.
+    fn wait(&self) -> std::io::Result<()> {
+        self.ended
+            .recv()
+            .expect("the sync's thread outlives this one")
+    }
+}
+
 /// The recorder's thread.
-fn record(open: Open, order: Order, messages: &Receiver<Message>, store: &dyn Store) {
+fn record(
+    open: Open,
+    order: Order,
+    messages: &Receiver<Message>,
+    store: &dyn Store,
+    syncer: &Syncer,
+) {
     let gauge = order.gauge.clone();
     let id = order.id.clone();
     let tape = Tape::new(order.zero_unix_ms, open);
     let mut row = Row {
+        started: order.started,
         order,
         store,
         written: None,
     };
     let recorded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        run(tape, &mut row, messages, &gauge)
+        run(tape, &mut row, messages, &gauge, syncer)
     }));
     if recorded.is_err() {
         tracing::error!(
@@ -225,32 +269,46 @@ fn record(open: Open, order: Order, messages: &Receiver<Message>, store: &dyn St
     }
 }
 
-fn run(mut tape: Tape, row: &mut Row<'_>, messages: &Receiver<Message>, gauge: &Gauge) {
+fn run(
+    mut tape: Tape,
+    row: &mut Row<'_>,
+    messages: &Receiver<Message>,
+    gauge: &Gauge,
+    syncer: &Syncer,
+) {
     loop {
-        let message = match tape.sync_due() {
-            Some(due) => messages.recv_deadline(due),
-            None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        let wait = match tape.sync_due() {
+            Some(due) => crossbeam_channel::at(due),
+            None => crossbeam_channel::never(),
         };
-        let now = Instant::now();
-        match message {
-            Ok(Message::Output(output)) => {
-                gauge
-                    .queued_bytes
-                    .fetch_sub(size(&output), Ordering::Relaxed);
-                tape.push(now, &output);
+        select_biased! {
+            recv(syncer.ended) -> result => {
+                tape.end_sync(Instant::now(), result.expect("the sync's thread outlives this one"));
             }
-            Ok(Message::Missed(inits)) => {
-                tape.miss();
-                for init in inits {
-                    tape.push(now, &Output::Init(init));
+            recv(messages) -> message => match message {
+                Ok(Message::Output(output)) => {
+                    gauge.queued_bytes.fetch_sub(size(&output), Ordering::Relaxed);
+                    tape.push(Instant::now(), &output);
                 }
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Message::Missed(inits)) => {
+                    tape.miss();
+                    for init in inits {
+                        tape.push(Instant::now(), &Output::Init(init));
+                    }
+                }
+                Err(_) => break,
+            },
+            recv(wait) -> _ => {}
         }
-        tape.sync_if_due(now);
+        let now = Instant::now();
+        if let Some(sync) = tape.begin_sync(now) {
+            syncer.begin(sync);
+        }
         read_off(&tape, gauge);
         row.put_if_due(now, &tape);
+    }
+    if tape.is_syncing() {
+        tape.end_sync(Instant::now(), syncer.wait());
     }
     tape.finish(Instant::now());
     read_off(&tape, gauge);
@@ -285,6 +343,8 @@ fn read_off(tape: &Tape, gauge: &Gauge) {
 struct Row<'a> {
     order: Order,
     store: &'a dyn Store,
+    /// When the first thing in the file was there; the order's time until then.
+    started: SystemTime,
     written: Option<Instant>,
 }
 
@@ -295,11 +355,20 @@ impl Row<'_> {
             .is_none_or(|written| now - written >= ROW_INTERVAL);
         if due && tape.is_begun() {
             self.written = Some(now);
+            self.read_start(tape);
             self.put(self.recording(RecordingState::Recording, tape.duration()));
         }
     }
 
+    fn read_start(&mut self, tape: &Tape) {
+        let Some(begin) = tape.begin() else { return };
+        let unix_ms = self.order.zero_unix_ms + begin.rescale(1_000).ticks;
+        self.started = SystemTime::UNIX_EPOCH
+            + Duration::from_millis(u64::try_from(unix_ms).unwrap_or_default());
+    }
+
     fn finish(&mut self, tape: &Tape) {
+        self.read_start(tape);
         self.put(self.recording(RecordingState::Ready, tape.duration()));
         info!(
             recording = tag(&self.order.id),
@@ -318,7 +387,7 @@ impl Row<'_> {
             id: self.order.id.clone(),
             room: self.order.room.clone(),
             title,
-            started: self.order.started,
+            started: self.started,
             duration,
             state,
             size_bytes: self.order.gauge.bytes(),
@@ -438,6 +507,8 @@ fn finish_left_open(data_dir: &Path, left: &Recording) -> anyhow::Result<Recordi
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+
+    use crossbeam_channel::RecvTimeoutError;
 
     use super::*;
     use crate::codec::film;
@@ -597,6 +668,7 @@ mod tests {
             tape.push(Instant::now(), &output);
         }
         let row = Row {
+            started: order.started,
             order,
             store: &*store,
             written: None,
@@ -637,8 +709,10 @@ mod tests {
     fn a_recording_whose_file_is_gone_is_ready_and_empty() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = store(folder.path());
+        let order = order(folder.path(), "20261122-gone");
         let row = Row {
-            order: order(folder.path(), "20261122-gone"),
+            started: order.started,
+            order,
             store: &*store,
             written: None,
         };
@@ -670,7 +744,7 @@ mod tests {
             self.file.truncate(length)
         }
 
-        fn sync(&mut self) -> std::io::Result<()> {
+        fn sync(&self) -> disk::Sync {
             self.file.sync()
         }
     }

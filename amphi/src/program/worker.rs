@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use amphi_media::Frame;
+use amphi_media::{Frame, Sample};
 use amphi_mux::{Output as Packaged, Packager, PackagerConfig, Rendition, WindowConfig};
 use amphi_studio::{Input, Output, Program};
 use crossbeam_channel::{Receiver, Sender, select_biased};
@@ -37,7 +37,13 @@ struct Takers<'a> {
     room: &'a str,
     live: &'a dyn Live,
     gate: Option<Gate>,
-    recorder: Option<Recorder>,
+    tape: Option<Taping>,
+}
+
+/// A recording: the same samples, cut finer than for players, so that a kill costs less.
+struct Taping {
+    packager: Packager,
+    recorder: Recorder,
 }
 
 /// Lets a broadcast that begins in mid-program begin with a segment.
@@ -65,12 +71,12 @@ impl Worker {
             room: &self.room,
             live: &*live,
             gate: None,
-            recorder: None,
+            tape: None,
         };
         let ended = catch_unwind(AssertUnwindSafe(|| self.work(&mut takers)));
         // Also after a panic: whoever watches or records gets an end.
         takers.go_off_air();
-        drop(takers.recorder.take());
+        takers.end_recording();
         let reason = match ended {
             Ok(Ok(())) => return,
             Ok(Err(reason)) => reason,
@@ -89,7 +95,7 @@ impl Worker {
         let (codecs, sound) = codec::program_codecs().map_err(|error| error.to_string())?;
         let mut program = Program::new(Instant::now(), amphi_studio::Config::default(), codecs);
         held(&self.state).program.started = std::time::SystemTime::now();
-        let mut packager = Packager::new(PackagerConfig::new(sound));
+        let mut packager = Packager::new(PackagerConfig::new(sound.clone()));
         loop {
             let event = self.next_event(&program);
             let now = Instant::now();
@@ -101,9 +107,10 @@ impl Worker {
                             Control::Switch(Switch::Broadcast(on)) => {
                                 self.switch_broadcast(on, takers, &packager)
                             }
-                            Control::Switch(Switch::Record(None)) => takers.recorder = None,
+                            Control::Switch(Switch::Record(None)) => takers.end_recording(),
                             Control::Switch(Switch::Record(Some(order))) => {
-                                self.begin_recording(*order, takers, &packager)
+                                let config = PackagerConfig::recording(sound.clone());
+                                self.begin_recording(*order, takers, config);
                             }
                         }
                         self.perform(&mut program, &mut packager, takers)?;
@@ -117,6 +124,7 @@ impl Worker {
         }
         packager.end();
         self.hand_out(&mut packager, takers);
+        takers.end_recording();
         Ok(())
     }
 
@@ -150,6 +158,9 @@ impl Worker {
                 Output::Sample(sample) => {
                     packager.push(&sample);
                     self.hand_out(packager, takers);
+                    if let Some(tape) = &mut takers.tape {
+                        tape.push(&sample);
+                    }
                 }
                 Output::NeedKeyFrame { track } => {
                     if let Some(calls) = self.programs.0.calls.get() {
@@ -179,7 +190,8 @@ impl Worker {
         }
     }
 
-    fn begin_recording(&self, order: Order, takers: &mut Takers<'_>, packager: &Packager) {
+    fn begin_recording(&self, order: Order, takers: &mut Takers<'_>, config: PackagerConfig) {
+        takers.end_recording();
         let started = Recorder::start(
             Order {
                 zero_unix_ms: unix_ms(held(&self.state).program.started),
@@ -189,11 +201,11 @@ impl Worker {
             self.alive.clone(),
         );
         match started {
-            Ok(mut recorder) => {
-                for init in packager.inits() {
-                    recorder.push(&Packaged::Init(init));
-                }
-                takers.recorder = Some(recorder);
+            Ok(recorder) => {
+                takers.tape = Some(Taping {
+                    packager: Packager::new(config),
+                    recorder,
+                });
             }
             Err(error) => {
                 error!("no thread for a recording: {error}");
@@ -226,11 +238,15 @@ impl Takers<'_> {
         }
     }
 
+    fn end_recording(&mut self) {
+        if let Some(mut tape) = self.tape.take() {
+            tape.packager.end();
+            tape.hand_out();
+        }
+    }
+
     /// True when it went on air.
     fn push(&mut self, packaged: &Packaged, has_video: bool) -> bool {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.push(packaged);
-        }
         let passes = self
             .gate
             .as_mut()
@@ -239,6 +255,19 @@ impl Takers<'_> {
             self.live.push(self.room, packaged);
         }
         passes
+    }
+}
+
+impl Taping {
+    fn push(&mut self, sample: &Sample) {
+        self.packager.push(sample);
+        self.hand_out();
+    }
+
+    fn hand_out(&mut self) {
+        while let Some(packaged) = self.packager.poll() {
+            self.recorder.push(&packaged);
+        }
     }
 }
 

@@ -12,15 +12,6 @@ use crate::picture::{self, Parameters, Picture};
 /// Largest sample that is packed: a 4K key frame is a tenth of it. A larger one is dropped, and the pictures that need it.
 const SAMPLE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// No part is closed below this share of the target (RFC 8216bis §4.4.4.9: 85 %), but for the last one of a segment.
-const PART_SHARE_MIN: (i64, i64) = (85, 100);
-
-/// No last part of a segment is shorter, and so no segment. hls.js (1.7, `bufferPadding` of its fragment tracker) takes a segment
-/// for loaded when less than 200 ms of it are missing, and then waits for ever for a last part that it never asks for.
-/// A key frame that comes sooner after the start of a part is kept in that part, and sent again at the start of the next segment;
-/// a cut that comes sooner is shown this much later, which nobody sees, since it is a cut.
-const LAST_PART_TICKS_MIN: i64 = VIDEO_RATE as i64 * 22 / 100;
-
 /// How far the sound's clock must be past the end of a part before the picture is held. The sound comes some 250 ms
 /// after the picture by itself; a source that is later than this raises it for itself (see `Packager::lag`).
 const PATIENCE_TICKS_MIN: i64 = VIDEO_RATE as i64 / 20;
@@ -75,6 +66,8 @@ pub struct PackagerConfig {
     pub audio_specific_config: Bytes,
     /// No part is longer. The default, 334 ms, is ten frames at 30 a second with a hair's breadth for rounding.
     pub part_target: Duration,
+    /// None is shorter but the last one of a segment: 85 % of the target (RFC 8216bis §4.4.4.9).
+    pub part_min: Duration,
     /// Segments end at the first key frame after three quarters of this, since a key frame that is asked for every two
     /// seconds comes now at 1.9 and now at 2.1. Without a picture: exactly then.
     pub segment_target: Duration,
@@ -82,6 +75,11 @@ pub struct PackagerConfig {
     /// Lower: plain HLS players are nearer to live (they hold back three of these). Higher: a source that gives a key
     /// frame every four seconds still starts every segment with one.
     pub segment_max: Duration,
+    /// No last part of a segment is shorter, and so no segment. hls.js (1.7, `bufferPadding` of its fragment tracker) takes
+    /// a segment for loaded when less than 200 ms of it are missing, and then waits for ever for a last part that it never
+    /// asks for. A key frame that comes sooner after the start of a part is kept in that part, and sent again at the start of
+    /// the next segment; a cut that comes sooner is shown this much later, which nobody sees, since it is a cut.
+    pub last_part_min: Duration,
     /// How long sound waits for the first picture before a program without picture begins. Zero when nobody sends H.264.
     pub video_wait: Duration,
 }
@@ -92,9 +90,23 @@ impl PackagerConfig {
         Self {
             audio_specific_config: audio_specific_config.into(),
             part_target: Duration::from_millis(334),
+            part_min: Duration::from_millis(284),
             segment_target: Duration::from_secs(2),
             segment_max: Duration::from_secs(4),
+            last_part_min: Duration::from_millis(220),
             video_wait: Duration::from_secs(2),
+        }
+    }
+
+    /// For a file instead of players: what a kill can cost is the part that is not closed, so parts are as short as three
+    /// frames at 30 a second or five access units; and segments, of which a file has none, ask for nothing to be sent twice.
+    pub fn recording(audio_specific_config: impl Into<Bytes>) -> Self {
+        Self {
+            part_target: Duration::from_millis(107),
+            part_min: Duration::ZERO,
+            segment_max: Duration::MAX,
+            last_part_min: Duration::ZERO,
+            ..Self::new(audio_specific_config)
         }
     }
 }
@@ -189,7 +201,11 @@ pub struct PackagerCounters {
 ///   that comes later starts a generation.
 pub struct Packager {
     config: PackagerConfig,
+    /// These four in ticks of the picture.
     part_target: i64,
+    part_min: i64,
+    last_part_min: i64,
+    segment_max: i64,
     state: State,
     /// Newest generation and segment decided by anybody.
     generation: u32,
@@ -310,6 +326,10 @@ impl Packager {
         };
         Self {
             part_target: ticks(config.part_target),
+            // Never empty.
+            part_min: ticks(config.part_min).max(1),
+            last_part_min: ticks(config.last_part_min).max(1),
+            segment_max: ticks(config.segment_max),
             state: State::Waiting,
             generation: 0,
             sequence: 0,
@@ -489,7 +509,7 @@ impl Packager {
                 let at = pending
                     .time
                     .max(packed)
-                    .max(self.audio.segment.time + LAST_PART_TICKS_MIN);
+                    .max(self.audio.segment.time + self.last_part_min);
                 self.begin_segment(at, true)
             }
         };
@@ -529,7 +549,7 @@ impl Packager {
         } else if video.pending.own {
             video.frame_ticks = pending.time - video.pending.time;
         }
-        let time = self.last_until(pending.time, if cut { LAST_PART_TICKS_MIN } else { 0 });
+        let time = self.last_until(pending.time, if cut { self.last_part_min } else { 0 });
         pending.time = time;
         let video = self.video.as_mut().expect("it was there");
         let length = time - video.part_start;
@@ -539,17 +559,17 @@ impl Packager {
             video.key_ticks = if cut { 0 } else { time - video.key_time };
             video.key_time = time;
         }
-        if cut || (ready && length >= LAST_PART_TICKS_MIN) {
+        if cut || (ready && length >= self.last_part_min) {
             self.close_video_part(time, Some(cut));
         } else {
             video.turn |= ready;
-            let whole = length * PART_SHARE_MIN.1 >= self.part_target * PART_SHARE_MIN.0;
+            let whole = length >= self.part_min;
             // Close at once where the next frame would not fit: a part that waits for it is a frame later for everybody.
             let full = length + video.frame_ticks > self.part_target;
             let as_planned =
                 length + video.frame_ticks / 2 >= video.length_wanted(self.part_target);
             if (whole && (full || as_planned))
-                || (video.turn && !ready && length >= LAST_PART_TICKS_MIN)
+                || (video.turn && !ready && length >= self.last_part_min)
             {
                 self.close_video_part(time, None);
             }
@@ -580,7 +600,7 @@ impl Packager {
         }
         self.counters.jumps += 1;
         let end = video.pending.time + video.frame_ticks;
-        let end = self.last_until(end, LAST_PART_TICKS_MIN);
+        let end = self.last_until(end, self.last_part_min);
         self.close_video_part(end, Some(true));
         let video = self.video.as_mut().expect("it was there");
         self.outputs.push_back(Output::Init(init(
@@ -617,7 +637,7 @@ impl Packager {
     fn fill_part(&mut self) {
         let Some(video) = &mut self.video else { return };
         let before = video.pending.time - video.part_start;
-        if before * PART_SHARE_MIN.1 >= self.part_target * PART_SHARE_MIN.0 {
+        if before >= self.part_min {
             let at = video.pending.time;
             self.close_video_part(at, None);
             return;
@@ -642,8 +662,8 @@ impl Packager {
     /// Puts out the samples so far as one part that ends `at`. `segment` says that a segment must end here too, and whether at a cut.
     fn close_video_part(&mut self, at: i64, segment: Option<bool>) {
         let Some(video) = &mut self.video else { return };
-        let full = at + self.part_target - video.segment.time > ticks(self.config.segment_max);
-        let turns = video.turn && at - video.part_start >= LAST_PART_TICKS_MIN;
+        let full = at + self.part_target - video.segment.time > self.segment_max;
+        let turns = video.turn && at - video.part_start >= self.last_part_min;
         let samples = std::mem::take(&mut video.part);
         let part = Closing {
             rendition: Rendition::Video,
@@ -822,7 +842,7 @@ impl Packager {
             // The sound's segment ends up to as much later than the picture's, unless there is no sound to be had.
             let units = i64::try_from(self.audio.part.len()).expect("a part is short");
             let length = MediaTime::new(units * AUDIO_UNIT_TICKS, AUDIO_RATE).rescale(VIDEO_RATE);
-            if !hole && length.ticks < LAST_PART_TICKS_MIN {
+            if !hole && length.ticks < self.last_part_min {
                 return;
             }
             self.boundaries.pop_front();

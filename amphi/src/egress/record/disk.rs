@@ -4,23 +4,27 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use amphi_mux::recording::ByteSource;
+
+/// Once it has run without error, what was written before it began is there after a power cut, and so is the file's name.
+/// It takes as long as the disk likes, so it is run where nobody waits for it.
+pub type Sync = Box<dyn FnOnce() -> io::Result<()> + Send>;
 
 /// One file that is written to.
 pub trait Disk: Send {
     /// Writes all of `bytes` at `offset`; after an error any part of it may be there.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     fn truncate(&mut self, length: u64) -> io::Result<()>;
-    /// What was written is there after a power cut, and so is the file's name.
-    fn sync(&mut self) -> io::Result<()>;
+    fn sync(&self) -> Sync;
 }
 
 /// A file in a folder of its own.
 pub struct FileDisk {
-    file: File,
+    file: Arc<File>,
     /// Folders whose entries are not synced yet, inner one first.
-    folders: Vec<PathBuf>,
+    folders: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 impl FileDisk {
@@ -40,7 +44,10 @@ impl FileDisk {
             .truncate(false)
             .write(true)
             .open(path)?;
-        Ok(Self { file, folders })
+        Ok(Self {
+            file: Arc::new(file),
+            folders: Arc::new(Mutex::new(folders)),
+        })
     }
 }
 
@@ -53,13 +60,17 @@ impl Disk for FileDisk {
         self.file.set_len(length)
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()?;
-        while let Some(folder) = self.folders.first() {
-            File::open(folder)?.sync_all()?;
-            self.folders.remove(0);
-        }
-        Ok(())
+    fn sync(&self) -> Sync {
+        let (file, folders) = (self.file.clone(), self.folders.clone());
+        Box::new(move || {
+            file.sync_data()?;
+            let mut folders = folders.lock().unwrap_or_else(PoisonError::into_inner);
+            while let Some(folder) = folders.first() {
+                File::open(folder)?.sync_all()?;
+                folders.remove(0);
+            }
+            Ok(())
+        })
     }
 }
 

@@ -6,10 +6,9 @@ use amphi_mux::Output;
 use amphi_mux::recording::{Chunk, HEADER_BYTES, Place, Writer};
 use bytes::Bytes;
 
-use super::disk::Disk;
+use super::disk::{Disk, Sync};
 
-/// How long something written may wait for its sync. With what is written in between, a power cut costs half a second
-/// at most.
+/// How long something written may wait for its sync to begin.
 const SYNC_AFTER: Duration = Duration::from_millis(200);
 
 /// How long a disk that failed is left alone.
@@ -23,6 +22,9 @@ pub type Open = Box<dyn FnMut() -> io::Result<Box<dyn Disk>> + Send>;
 /// Whatever fails, the file is cut back to the last whole part (if that fails too, before the next write), and the
 /// recording goes on at a key frame, no sooner than [`RETRY_AFTER`]. Only the disk takes time here; nothing is kept
 /// that could not be written.
+///
+/// Syncs are run by whoever holds the tape, on another thread, since a busy disk takes a second over one and a kill must not
+/// cost what waits behind it: **run what [`Tape::begin_sync`] gives, and say [`Tape::end_sync`] what came of it.**
 pub struct Tape {
     writer: Writer,
     open: Open,
@@ -32,8 +34,10 @@ pub struct Tape {
     torn: bool,
     /// What of it was synced.
     synced: u64,
-    header_synced: bool,
+    /// The header was written since the last sync began.
+    header_unsynced: bool,
     unsynced_since: Option<Instant>,
+    syncing: Option<Syncing>,
     /// The disk failed, and is not tried again before this.
     retry_at: Option<Instant>,
     last_error: String,
@@ -41,6 +45,13 @@ pub struct Tape {
     gaps: u64,
     begin: Option<MediaTime>,
     duration: Duration,
+}
+
+/// What a sync that is under way covers.
+#[derive(Clone, Copy, Debug)]
+struct Syncing {
+    length: u64,
+    header: bool,
 }
 
 impl Tape {
@@ -52,8 +63,9 @@ impl Tape {
             length: 0,
             torn: false,
             synced: 0,
-            header_synced: false,
+            header_unsynced: false,
             unsynced_since: None,
+            syncing: None,
             retry_at: None,
             last_error: String::new(),
             io_errors: 0,
@@ -91,19 +103,51 @@ impl Tape {
         self.writer.lost(&nothing(Place::Append));
     }
 
+    /// When the next sync may begin: never while one is under way.
     pub fn sync_due(&self) -> Option<Instant> {
-        self.unsynced_since.map(|since| since + SYNC_AFTER)
+        self.unsynced_since
+            .filter(|_| self.syncing.is_none())
+            .map(|since| since + SYNC_AFTER)
     }
 
-    pub fn sync_if_due(&mut self, now: Instant) {
-        if self.sync_due().is_some_and(|due| due <= now) {
-            self.sync(now);
+    pub fn is_syncing(&self) -> bool {
+        self.syncing.is_some()
+    }
+
+    /// The sync that is due, to be run elsewhere.
+    pub fn begin_sync(&mut self, now: Instant) -> Option<Sync> {
+        if self.sync_due().is_none_or(|due| now < due) {
+            return None;
+        }
+        self.take_sync()
+    }
+
+    /// What came of the sync that was begun.
+    pub fn end_sync(&mut self, now: Instant, result: io::Result<()>) {
+        let Some(syncing) = self.syncing.take() else {
+            return;
+        };
+        match result {
+            Ok(()) => self.synced = self.synced.max(syncing.length),
+            // The system may have thrown away what it could not write (fsync(2)), so nothing since the last sync counts.
+            Err(error) => {
+                self.length = self.synced;
+                let lost = if syncing.header || self.header_unsynced {
+                    Place::Header
+                } else {
+                    Place::Append
+                };
+                self.unsynced_since = None;
+                self.fail(now, &error, &nothing(lost));
+            }
         }
     }
 
-    /// Nothing comes any more.
+    /// Nothing comes any more, and no sync is under way: the last one is made here.
     pub fn finish(&mut self, now: Instant) {
-        self.sync(now);
+        if let Some(sync) = self.take_sync() {
+            self.end_sync(now, sync());
+        }
         if self.torn {
             // Who reads the file does not mind a torn end.
             let _ = self.cut_back();
@@ -118,6 +162,11 @@ impl Tape {
     /// Something is safely in the file.
     pub fn is_begun(&self) -> bool {
         self.synced > 0
+    }
+
+    /// Programme time of the first part in it.
+    pub fn begin(&self) -> Option<MediaTime> {
+        self.begin
     }
 
     pub fn duration(&self) -> Duration {
@@ -151,7 +200,7 @@ impl Tape {
         match chunk.place {
             Place::Header => {
                 disk.write_at(0, &chunk.bytes)?;
-                self.header_synced = false;
+                self.header_unsynced = true;
                 self.length = self.length.max(HEADER_BYTES as u64);
             }
             Place::Append => {
@@ -162,27 +211,14 @@ impl Tape {
         Ok(())
     }
 
-    fn sync(&mut self, now: Instant) {
-        if self.unsynced_since.take().is_none() {
-            return;
-        }
-        let synced = self.disk.as_mut().map_or(Ok(()), |disk| disk.sync());
-        match synced {
-            Ok(()) => {
-                self.synced = self.length;
-                self.header_synced = true;
-            }
-            // The system may have thrown away what it could not write (fsync(2)), so nothing since the last sync counts.
-            Err(error) => {
-                self.length = self.synced;
-                let lost = if self.header_synced {
-                    Place::Append
-                } else {
-                    Place::Header
-                };
-                self.fail(now, &error, &nothing(lost));
-            }
-        }
+    fn take_sync(&mut self) -> Option<Sync> {
+        self.unsynced_since.take()?;
+        let sync = self.disk.as_ref()?.sync();
+        self.syncing = Some(Syncing {
+            length: self.length,
+            header: std::mem::take(&mut self.header_unsynced),
+        });
+        Some(sync)
     }
 
     fn fail(&mut self, now: Instant, error: &io::Error, chunk: &Chunk) {
@@ -302,16 +338,26 @@ mod tests {
         }
 
         /// A sync that fails loses what was not synced, as Linux may.
-        fn sync(&mut self) -> io::Result<()> {
-            let mut platter = self.platter();
-            match platter.operate() {
-                Ok(()) => platter.synced = platter.bytes.clone(),
-                Err(error) => {
-                    platter.bytes = platter.synced.clone();
-                    return Err(error);
+        fn sync(&self) -> Sync {
+            let disk = self.clone();
+            Box::new(move || {
+                let mut platter = disk.platter();
+                match platter.operate() {
+                    Ok(()) => platter.synced = platter.bytes.clone(),
+                    Err(error) => {
+                        platter.bytes = platter.synced.clone();
+                        return Err(error);
+                    }
                 }
-            }
-            Ok(())
+                Ok(())
+            })
+        }
+    }
+
+    /// A disk whose sync is done as soon as it is begun.
+    fn sync_if_due(tape: &mut Tape, now: Instant) {
+        if let Some(sync) = tape.begin_sync(now) {
+            tape.end_sync(now, sync());
         }
     }
 
@@ -329,7 +375,7 @@ mod tests {
                 let at = start + part.time.to_duration();
                 while now < at {
                     now += Duration::from_millis(50);
-                    tape.sync_if_due(now);
+                    sync_if_due(tape, now);
                 }
             }
             tape.push(now, output);
@@ -358,7 +404,7 @@ mod tests {
             if let Output::Part(part) = output {
                 while now < start + part.time.to_duration() {
                     now += Duration::from_millis(10);
-                    tape.sync_if_due(now);
+                    sync_if_due(&mut tape, now);
                     let platter = disk.platter();
                     if platter.synced.len() == platter.bytes.len() {
                         oldest = None;
@@ -497,5 +543,66 @@ mod tests {
         let end = feed(&mut tape, start, after, |_| {});
         tape.finish(end);
         assert_eq!((disk.scan().gaps(), tape.gaps()), (1, 1));
+    }
+
+    /// The disk takes a second for each sync, and fails the second one.
+    #[test]
+    fn what_is_written_while_a_sync_takes_long_is_in_the_file_and_is_lost_with_a_sync_that_fails() {
+        let outputs = film::packaged(8);
+        let disk = FaultyDisk::default();
+        let mut tape = Tape::new(0, disk.opener());
+        let start = Instant::now();
+        let mut under_way: Option<(Instant, Sync)> = None;
+        let (mut begun, mut longest_wait) = (0, 0);
+        let mut now = start;
+        for output in &outputs {
+            if let Output::Part(part) = output {
+                now = now.max(start + part.time.to_duration());
+            }
+            if let Some((done, sync)) = under_way.take_if(|(done, _)| *done <= now) {
+                let _ = done;
+                let before = disk.platter().bytes.len();
+                let result = match begun {
+                    2 => {
+                        let mut platter = disk.platter();
+                        platter.bytes = platter.synced.clone();
+                        Err(io::Error::other("made to fail"))
+                    }
+                    _ => sync(),
+                };
+                let failed = result.is_err();
+                tape.end_sync(now, result);
+                assert_eq!(
+                    failed,
+                    disk.platter().bytes.len() < before,
+                    "only what was synced is left after a failure"
+                );
+                assert_eq!(tape.is_failing(), failed);
+            }
+            let before = disk.platter().bytes.len();
+            tape.push(now, output);
+            if under_way.is_some() {
+                assert!(tape.begin_sync(now).is_none(), "one at a time");
+                longest_wait += usize::from(disk.platter().bytes.len() > before);
+            } else if let Some(sync) = tape.begin_sync(now) {
+                begun += 1;
+                under_way = Some((now + Duration::from_secs(1), sync));
+            }
+        }
+        assert!(
+            longest_wait > 6,
+            "parts went in beside a sync: {longest_wait}"
+        );
+        assert!(begun >= 4, "{begun} syncs");
+        if let Some((_, sync)) = under_way {
+            tape.end_sync(now, sync());
+        }
+        tape.finish(now);
+        let scan = disk.scan();
+        assert_eq!((scan.gaps(), tape.gaps(), tape.io_errors()), (1, 1, 1));
+        assert_eq!(scan.good_bytes, tape.bytes());
+        let platter = disk.platter();
+        assert_eq!(platter.synced, platter.bytes);
+        assert!(scan.duration() > Duration::from_secs(7));
     }
 }

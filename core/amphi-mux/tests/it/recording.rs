@@ -1,6 +1,8 @@
-use amphi_media::Sample;
+use std::time::Duration;
+
+use amphi_media::{MediaKind, Sample};
 use amphi_mux::recording::{HEADER_BYTES, Place, Writer, scan, vod_playlist};
-use amphi_mux::{Output, Packager, Rendition};
+use amphi_mux::{Output, Packager, PackagerConfig, Rendition};
 use proptest::prelude::*;
 
 use crate::program::*;
@@ -311,4 +313,83 @@ proptest! {
         prop_assert!(scan.good_bytes <= file.len() as u64);
         vod_playlist(&scan, "program.mp4");
     }
+}
+
+#[test]
+fn what_is_cut_for_a_file_comes_in_short_parts_and_sends_nothing_twice() {
+    let samples = three_shots();
+    let mut packager = Packager::new(PackagerConfig::recording(&SPECIFIC_CONFIG[..]));
+    let mut outputs = pack_on(&mut packager, &samples);
+    packager.end();
+    outputs.extend(std::iter::from_fn(|| packager.poll()));
+    for rendition in Rendition::ALL {
+        let parts = parts(&outputs, rendition);
+        assert!(
+            parts
+                .iter()
+                .all(|part| part.duration.to_duration() <= Duration::from_millis(107)),
+            "{rendition:?}"
+        );
+        for (before, after) in parts.iter().zip(&parts[1..]) {
+            assert_eq!(before.time.ticks + before.duration.ticks, after.time.ticks);
+        }
+    }
+    let pictures = samples
+        .iter()
+        .filter(|sample| sample.kind == MediaKind::Video)
+        .count();
+    let frames: u32 = parts(&outputs, Rendition::Video)
+        .iter()
+        .map(|part| part.frames)
+        .sum();
+    assert_eq!(frames as usize, pictures);
+    assert_eq!(packager.counters().groups_repeated, 0);
+    let file = write(&mut Writer::new(ZERO_UNIX_MS), &outputs);
+    let scan = scan(&file[..]);
+    assert_eq!(scan.good_bytes, file.len() as u64);
+    assert_eq!((scan.marks.len(), scan.gaps()), (3, 0));
+}
+
+#[test]
+fn no_picture_is_held_in_a_file_where_the_source_goes_on() {
+    for fps in [15.0, 24.0, 25.0, 30.0, 50.0, 60.0] {
+        let samples = together(&[
+            shot(CAMERA, 0.0, fps, (fps * 6.0) as usize),
+            sound(0.0, 6.0),
+        ]);
+        let mut packager = Packager::new(PackagerConfig::recording(&SPECIFIC_CONFIG[..]));
+        pack_on(&mut packager, &samples);
+        assert_eq!(packager.counters().pictures_held, 0, "{fps} a second");
+    }
+}
+
+/// Whatever is cut away, what is left lacks a part at most of what had come.
+#[test]
+fn a_kill_costs_a_file_a_part_and_a_frame_at_most() {
+    let samples = three_shots();
+    let mut packager = Packager::new(PackagerConfig::recording(&SPECIFIC_CONFIG[..]));
+    let mut writer = Writer::new(ZERO_UNIX_MS);
+    let (mut file, mut newest) = (Vec::new(), [None::<f64>; 2]);
+    let mut worst = [0.0f64; 2];
+    for sample in &samples {
+        let outputs = pack_on(&mut packager, std::slice::from_ref(sample));
+        for output in outputs {
+            writer.push(&output);
+            while let Some(chunk) = writer.poll() {
+                if chunk.place == Place::Append {
+                    file.extend_from_slice(&chunk.bytes);
+                }
+            }
+            if let Output::Part(part) = &output {
+                let end = part.time.seconds() + part.duration.seconds();
+                newest[usize::from(part.rendition == Rendition::Audio)] = Some(end);
+            }
+        }
+        let kind = usize::from(sample.kind == MediaKind::Audio);
+        if let Some(end) = newest[kind] {
+            worst[kind] = worst[kind].max(sample.time.seconds() - end);
+        }
+    }
+    assert!(worst[0] > 0.0 && worst[0] <= 0.107 + 0.034, "{worst:?}");
+    assert!(worst[1] > 0.0 && worst[1] <= 0.107 + 0.022, "{worst:?}");
 }

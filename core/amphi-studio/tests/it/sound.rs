@@ -96,7 +96,7 @@ fn who_left_is_not_heard_from_the_next_block_on() {
     let heard_ms = world.sound.len() / 48;
     world.leave(bo);
     world.run_for(1_000);
-    // One block and a fade, of the 280 ms that were waiting.
+    // One block and a fade, of the 200 ms that were waiting.
     assert!(
         world
             .sound_ms(heard_ms + 30, 2_600)
