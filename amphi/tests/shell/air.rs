@@ -52,7 +52,7 @@ async fn hum(mut ada: Handle) -> Voice {
 }
 
 /// A second of a tone, in Opus.
-fn packets() -> Vec<Vec<u8>> {
+pub fn packets() -> Vec<Vec<u8>> {
     let mut encoder = opus::Encoder::new(48_000, opus::Channels::Mono, opus::Application::Voip)
         .expect("libopus has this");
     (0..50)

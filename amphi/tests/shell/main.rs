@@ -5,6 +5,7 @@ mod api;
 mod connections;
 mod door;
 mod house;
+mod killed;
 mod live;
 mod openapi;
 mod process;

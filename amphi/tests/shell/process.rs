@@ -11,14 +11,14 @@ use serde_json::json;
 use crate::house::{ask, token};
 
 /// `amphi serve`, killed when dropped.
-struct Program {
+pub struct Program {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
     scheme: String,
 }
 
 impl Program {
-    fn start(folder: &Path, more: &[&str]) -> Self {
+    pub fn start(folder: &Path, more: &[&str]) -> Self {
         let mut child = amphi(&[
             "serve",
             "--dev",
@@ -64,6 +64,12 @@ impl Program {
         let id = i32::try_from(self.child.id()).expect("a process id");
         let id = rustix::process::Pid::from_raw(id).expect("not zero");
         rustix::process::kill_process(id, signal).expect("it is ours");
+    }
+
+    /// As a power cut does.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it is ours");
+        self.child.wait().expect("it is ours");
     }
 
     /// Its exit code and its log.
@@ -332,8 +338,7 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
             assert!(!writer.is_finished(), "writing goes on");
             tokio::task::yield_now().await;
         }
-        program.child.kill().expect("it is ours");
-        program.child.wait().expect("it is ours");
+        program.kill();
         // It fails when the connection does, after the last acknowledged one.
         assert!(writer.await.is_err());
         let acknowledged = acknowledged.load(std::sync::atomic::Ordering::SeqCst);
