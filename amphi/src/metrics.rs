@@ -257,6 +257,12 @@ fn programs(page: &mut Page, app: &App) {
         &[],
         stats.recording_io_errors,
     );
+    page.counter(
+        "amphi_recording_reads_total",
+        "Times that a recording was read to list it.",
+        &[],
+        app.playlists.reads(),
+    );
     page.family(
         "amphi_studio_total",
         "counter",

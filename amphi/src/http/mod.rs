@@ -11,6 +11,7 @@ pub mod listen;
 mod numbers;
 mod openapi;
 mod pages;
+pub mod playlists;
 pub mod recordings;
 mod request;
 mod rooms;
@@ -61,7 +62,7 @@ pub struct Parts {
     pub requests: Requests,
     pub connections: Arc<listen::Counters>,
     pub sockets: rtc::Counters,
-    pub playlists: recordings::Playlists,
+    pub playlists: playlists::Playlists,
     /// The server stops: ready for nothing new.
     pub draining: AtomicBool,
 }

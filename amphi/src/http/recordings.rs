@@ -1,17 +1,12 @@
 //! Recordings: the list, the file, and a playlist over the file.
 
-use std::collections::HashMap;
-use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Mutex;
 
-use amphi_mux::recording;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use serde::Serialize;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
@@ -20,19 +15,12 @@ use super::App;
 use super::error::{ApiError, ErrorBody};
 use super::request::RecordingId;
 use super::rooms::rfc3339;
-use crate::egress::record::{RecordingFile, file_of};
+use crate::egress::record::file_of;
 use crate::gzip;
 use crate::store::{Recording, RecordingState};
 
 /// What a recording's media is called in its address.
-const FILE: &str = "program.mp4";
-/// Playlists that are remembered; beyond that they are made anew.
-const PLAYLISTS_MAX: usize = 256;
-
-/// Playlists of recordings by id, with the file's size at that time: reading a long file's index takes a while.
-#[derive(Default)]
-pub struct Playlists(Mutex<HashMap<String, (u64, Bytes)>>);
-
+pub(super) const FILE: &str = "program.mp4";
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct RecordingList {
     recordings: Vec<RecordingBody>,
@@ -129,20 +117,16 @@ pub async fn playlist(
     RecordingId(id): RecordingId,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    find(&app, id.clone()).await?;
-    let made = {
-        let app = app.clone();
-        tokio::task::spawn_blocking(move || app.playlists.get(&id, path(&app, &id))).await
-    };
-    let text = match made {
-        Ok(Ok(Some(text))) => text,
-        Ok(Ok(None)) => {
+    let recording = find(&app, id.clone()).await?;
+    let growing = recording.state == RecordingState::Recording;
+    let listed = match app.playlists.get(path(&app, &id), growing).await {
+        Ok(Some(listed)) => listed,
+        Ok(None) => {
             return Err(ApiError::not_found(
                 "There is nothing to play in this recording yet.",
             ));
         }
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => return Err(no_file()),
-        Ok(Err(error)) => return Err(ApiError::failed("reading a recording", &error)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(no_file()),
         Err(error) => return Err(ApiError::failed("reading a recording", &error)),
     };
     let common = [
@@ -153,12 +137,10 @@ pub async fn playlist(
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         (header::VARY, HeaderValue::from_static("accept-encoding")),
     ];
-    Ok(
-        match gzip::pack(&text).filter(|_| gzip::is_taken(&headers)) {
-            Some(packed) => (common, [(header::CONTENT_ENCODING, "gzip")], packed).into_response(),
-            None => (common, text).into_response(),
-        },
-    )
+    Ok(match listed.packed.filter(|_| gzip::is_taken(&headers)) {
+        Some(packed) => (common, [(header::CONTENT_ENCODING, "gzip")], packed).into_response(),
+        None => (common, listed.text).into_response(),
+    })
 }
 
 /// The recording as one fragmented MP4, whole or in part.
@@ -206,29 +188,4 @@ fn no_file() -> ApiError {
 
 fn path(app: &App, id: &str) -> PathBuf {
     file_of(&app.config.server.data_dir, id).expect("RecordingId and the store hold ids only")
-}
-
-impl Playlists {
-    /// Reads the file, unless its playlist is known at its size. Blocks.
-    fn get(&self, id: &str, path: PathBuf) -> std::io::Result<Option<Bytes>> {
-        let file = File::open(path)?;
-        let size = file.metadata()?.len();
-        if let Some((_, text)) = self.known().get(id).filter(|(of, _)| *of == size) {
-            return Ok(Some(text.clone()));
-        }
-        let scan = recording::scan(&RecordingFile::new(file)?);
-        let Some(text) = recording::vod_playlist(&scan, FILE).map(Bytes::from) else {
-            return Ok(None);
-        };
-        let mut known = self.known();
-        if known.len() >= PLAYLISTS_MAX {
-            known.clear();
-        }
-        known.insert(id.to_owned(), (size, text.clone()));
-        Ok(Some(text))
-    }
-
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, (u64, Bytes)>> {
-        self.0.lock().expect("nobody panics while holding it")
-    }
 }

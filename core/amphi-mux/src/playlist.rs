@@ -290,6 +290,7 @@ pub(crate) struct Vod<'a> {
     pub segments: Vec<VodSegment>,
 }
 
+#[derive(Clone, Copy)]
 pub(crate) struct VodSegment {
     /// (offset, length) of the initialization section.
     pub map: (u64, u64),

@@ -20,9 +20,18 @@ pub fn recording(bytes: &[u8]) {
     }
     // As the server does with every recording it lists.
     let _ = (scan.duration(), scan.has_video(), scan.gaps());
-    if let Some(playlist) = recording::vod_playlist(&scan, "program.mp4") {
+    let playlist = recording::vod_playlist(&scan, "program.mp4");
+    if let Some(playlist) = &playlist {
         assert!(playlist.starts_with("#EXTM3U\n"));
     }
+    let mut reader = recording::Reader::default();
+    reader.read(&bytes[..bytes.len() / 2]);
+    reader.read(bytes);
+    assert_eq!(
+        reader.playlist("program.mp4"),
+        playlist,
+        "read in two goes it is the same"
+    );
 }
 
 /// A publisher's pictures in Annex B form, as key frame and as what follows, held over several parts, and cut.

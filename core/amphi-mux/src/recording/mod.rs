@@ -22,7 +22,7 @@ mod vod;
 mod writer;
 
 pub use scan::{ByteSource, Fragment, Mark, Scan, scan};
-pub use vod::vod_playlist;
+pub use vod::{Reader, vod_playlist};
 pub use writer::{Chunk, HEADER_BYTES, Place, Writer, WriterCounters};
 
 /// What our `uuid` boxes are called.

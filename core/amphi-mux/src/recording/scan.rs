@@ -76,6 +76,11 @@ impl Fragment {
         micros(self.time, self.rendition)
     }
 
+    /// Where the next box begins.
+    pub(super) fn end(&self) -> u64 {
+        self.offset + self.bytes
+    }
+
     pub fn end_us(&self) -> u64 {
         micros(self.time.saturating_add(self.duration), self.rendition)
     }
@@ -116,34 +121,15 @@ impl Scan {
 /// Reads what a [`super::Writer`] wrote, up to the first thing that is not whole. Reads headers only.
 pub fn scan<S: ByteSource + ?Sized>(source: &S) -> Scan {
     let mut scan = Scan::default();
-    let size = source.size();
-    let mut at = 0;
-    while let Some(found) = BoxHead::read(source, at, size) {
-        let next = match &found.kind {
-            b"moov" => {
-                scan.playable = true;
-                Some(found.end)
-            }
-            b"uuid" => {
-                scan.marks.extend(read_mark(source, &found));
-                Some(found.end)
-            }
-            b"moof" => match read_fragment(source, &found, size, scan.marks.len()) {
-                Some(fragment) if scan.fragments.len() < FRAGMENTS_MAX => {
-                    scan.fragments.push(fragment);
-                    Some(fragment.offset + fragment.bytes)
-                }
-                Some(_) | None => None,
-            },
-            // Samples without a head are no fragment of ours.
-            b"mdat" => None,
-            // ftyp, free, and what a later version may add.
-            _ => Some(found.end),
-        };
-        let Some(next) = next else { break };
-        at = next;
-    }
-    scan.good_bytes = at;
+    scan.good_bytes = walk(source, 0, 0, |item| {
+        match item {
+            Item::Header => scan.playable = true,
+            Item::Mark(mark) => scan.marks.push(mark),
+            Item::Fragment(_) if scan.fragments.len() >= FRAGMENTS_MAX => return Walk::Stop,
+            Item::Fragment(fragment) => scan.fragments.push(fragment),
+        }
+        Walk::On
+    });
     // A mark without a fragment after it begins nothing.
     let used = scan
         .fragments
@@ -151,6 +137,63 @@ pub fn scan<S: ByteSource + ?Sized>(source: &S) -> Scan {
         .map_or(0, |last| last.mark as usize + 1);
     scan.marks.truncate(used);
     scan
+}
+
+/// What is found on the way through a file.
+pub(super) enum Item {
+    /// `moov`.
+    Header,
+    Mark(Mark),
+    Fragment(Fragment),
+}
+
+pub(super) enum Walk {
+    On,
+    /// This one is not taken, and nothing after it.
+    Stop,
+}
+
+/// From box to box, `marks` of which came before. Where it ended: at the first thing that is not whole, not known, or not
+/// taken.
+pub(super) fn walk<S: ByteSource + ?Sized>(
+    source: &S,
+    mut at: u64,
+    mut marks: usize,
+    mut take: impl FnMut(Item) -> Walk,
+) -> u64 {
+    let size = source.size();
+    while let Some(found) = BoxHead::read(source, at, size) {
+        let (item, end) = match &found.kind {
+            b"moov" => (Some(Item::Header), found.end),
+            b"uuid" => {
+                let mark = read_mark(source, &found);
+                marks += usize::from(mark.is_some());
+                (mark.map(Item::Mark), found.end)
+            }
+            b"moof" => match read_fragment(source, &found, size, marks) {
+                Some(fragment) => (Some(Item::Fragment(fragment)), fragment.end()),
+                None => break,
+            },
+            // Samples without a head are no fragment of ours.
+            b"mdat" => break,
+            // ftyp, free, and what a later version may add.
+            _ => (None, found.end),
+        };
+        if let Some(Walk::Stop) = item.map(&mut take) {
+            break;
+        }
+        at = end;
+    }
+    at
+}
+
+/// Whether that fragment is where it was found.
+pub(super) fn is_there<S: ByteSource + ?Sized>(source: &S, fragment: &Fragment) -> bool {
+    let size = source.size();
+    let found = BoxHead::read(source, fragment.offset, size).filter(|found| &found.kind == b"moof");
+    let read =
+        found.and_then(|found| read_fragment(source, &found, size, fragment.mark as usize + 1));
+    read.as_ref() == Some(fragment)
 }
 
 /// A box that is there from its first byte to its last.

@@ -3,6 +3,7 @@
 mod golden;
 mod packager;
 mod program;
+mod reader;
 mod recording;
 mod tools;
 mod window;
