@@ -10,12 +10,10 @@ import { newFolder, removeFolder } from '../harness/server.mjs';
 import { admin } from '../harness/token.mjs';
 
 /**
- * How much of the end may be missing, in seconds, on a machine that also runs the browsers: of the file as it plays, and
- * of its sound. The goal is 0.5 s of both. Appends wait behind the sync of what is before them, which a busy disk holds
- * up, and sound waits 280 ms for packets that come late; when the recorder syncs on a thread of its own, these come down.
+ * How much of the end may be missing, in seconds, of picture and of sound, while the same two cores run the browsers that
+ * encode. What the manual promises, half a second, is asked of fifty files in amphi/tests/shell/killed.rs.
  */
-const LOST_MAX = 2;
-const SOUND_LOST_MAX = 2.5;
+const LOST_MAX = 1;
 
 scenario('a recording that is killed plays without repair to shortly before the kill, and is listed afterwards', async (stage) => {
   const dataDir = newFolder('data');
@@ -45,10 +43,10 @@ scenario('a recording that is killed plays without repair to shortly before the 
   assert.equal(recording.id, started.id);
   const lost = (end) => killedAt - (Date.parse(recording.started) / 1000 + end);
   const has = JSON.stringify(spans);
-  const end = Math.max(spans.video.to, spans.audio.to);
-  assert.ok(lost(end) <= LOST_MAX, `${lost(end).toFixed(2)} s are lost (most: ${LOST_MAX} s; ${has})`);
-  const sound = lost(spans.audio.to);
-  assert.ok(sound <= SOUND_LOST_MAX, `${sound.toFixed(2)} s of sound are lost (most: ${SOUND_LOST_MAX} s; ${has})`);
+  for (const [what, span] of Object.entries(spans)) {
+    const seconds = lost(span.to);
+    assert.ok(seconds <= LOST_MAX, `${seconds.toFixed(2)} s of ${what} are lost (most: ${LOST_MAX} s; ${has})`);
+  }
 
   const viewer = await stage.person({ name: 'Viewer' });
   await viewer.open(`${second.url}/recording/${recording.id}`);
