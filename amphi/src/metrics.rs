@@ -192,7 +192,7 @@ fn shards(page: &mut Page, app: &App) {
             stats.shards.iter().map(|shard| shard.slow_clients).sum(),
         ),
         ("socket_stall", count(&app.sockets.stalled)),
-        ("socket_message", count(&app.sockets.broken)),
+        ("socket_message", count(&app.sockets.oversize)),
         ("tcp_connections", stats.tcp_refused_full),
         ("tcp_unclaimed", stats.tcp_closed_unclaimed),
         ("tcp_queue", stats.tcp_dropped_full),
@@ -433,6 +433,18 @@ fn http(page: &mut Page, app: &App) {
         "Clients refused at the door of a call.",
         &[],
         count(&app.sockets.refused),
+    );
+    page.counter(
+        "amphi_sockets_cut_total",
+        "Call sockets that ended without a close: a client lost its network, or was killed.",
+        &[],
+        count(&app.sockets.cut),
+    );
+    page.counter(
+        "amphi_sockets_broken_total",
+        "Call sockets closed because what came was not WebSocket.",
+        &[],
+        count(&app.sockets.broken),
     );
     page.counter(
         "amphi_sockets_overloaded_total",

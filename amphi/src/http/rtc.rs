@@ -12,6 +12,8 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+// The one that axum's WebSocket is made of, to tell its errors apart.
+use tokio_tungstenite::tungstenite::{self, error::ProtocolError};
 
 use super::App;
 use super::error::ApiError;
@@ -29,8 +31,29 @@ pub struct Counters {
     pub stalled: AtomicU64,
     /// Closed because the shard had too much to do.
     pub overloaded: AtomicU64,
-    /// Closed because of a message that was too large or not WebSocket.
+    /// Closed because of a message that was too large.
+    pub oversize: AtomicU64,
+    /// Closed because of something that is not WebSocket.
     pub broken: AtomicU64,
+    /// Ended without a word: a client that lost its network, or its life.
+    pub cut: AtomicU64,
+}
+
+impl Counters {
+    /// The one that counts sockets that ended so.
+    fn of(&self, error: axum::Error) -> &AtomicU64 {
+        let error = error.into_inner();
+        match error.downcast_ref::<tungstenite::Error>() {
+            Some(tungstenite::Error::Capacity(_)) => &self.oversize,
+            Some(
+                tungstenite::Error::Io(_)
+                | tungstenite::Error::ConnectionClosed
+                | tungstenite::Error::AlreadyClosed
+                | tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
+            ) => &self.cut,
+            _ => &self.broken,
+        }
+    }
 }
 
 type Pairs = Query<Vec<(String, String)>>;
@@ -225,8 +248,8 @@ async fn carry(app: App, mut socket: WebSocket, mut connection: Connection) {
                     Some(Ok(Message::Text(_))) => connection.send_text(),
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
                     None | Some(Ok(Message::Close(_))) => break,
-                    Some(Err(_)) => {
-                        counters.broken.fetch_add(1, Ordering::Relaxed);
+                    Some(Err(error)) => {
+                        counters.of(error).fetch_add(1, Ordering::Relaxed);
                         break;
                     }
                 };

@@ -91,6 +91,44 @@ async fn garbage_floods_and_oversize_messages_end_only_their_own_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sockets_that_end_are_counted_by_how_they_end() {
+    let house = House::open().await;
+    let address = |identity: &str| {
+        let token = token("hall", identity).sign();
+        format!("{}/rtc?access_token={token}", house.web_socket())
+    };
+    let open = async |identity: &str| {
+        let (socket, _) = tokio_tungstenite::connect_async(address(identity))
+            .await
+            .expect("a good token");
+        socket
+    };
+    drop(open("ada").await);
+    let mut polite = open("bo").await;
+    polite.close(None).await.expect("a close frame");
+    let mut rude = open("cy").await;
+    // A frame of a client that is not masked (RFC 6455 §5.1).
+    let tokio_tungstenite::MaybeTlsStream::Plain(stream) = rude.get_mut() else {
+        panic!("no TLS was asked for");
+    };
+    tokio::io::AsyncWriteExt::write_all(stream, &[0x82, 0x01, 0x00])
+        .await
+        .expect("still open");
+    until("all have ended", async || {
+        house.metric("amphi_sockets_total").await == 3.0
+            && house.metric("amphi_sockets").await == 0.0
+    })
+    .await;
+    for (counter, ended) in [
+        ("amphi_sockets_cut_total", 1.0),
+        ("amphi_sockets_broken_total", 1.0),
+        ("amphi_bound_hit_total{bound=\"socket_message\"}", 0.0),
+    ] {
+        assert_eq!(house.metric(counter).await, ended, "{counter}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_second_of_one_identity_takes_the_place_of_the_first() {
     let house = House::open().await;
     let good = token("hall", "ada").sign();
