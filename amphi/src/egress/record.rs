@@ -496,12 +496,8 @@ fn finish_left_open(data_dir: &Path, left: &Recording) -> anyhow::Result<Recordi
     };
     // A torn end stays where it is: players pass over it, and what cannot be read today may be whole tomorrow.
     let file = RecordingFile::new(file).context("asking for the file's length")?;
-    let scan = recording::scan(&file);
-    Ok(ready(
-        scan.duration(),
-        scan.good_bytes,
-        u64::from(scan.gaps()),
-    ))
+    let sum = recording::sum(&file);
+    Ok(ready(sum.duration, sum.good_bytes, u64::from(sum.gaps)))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! ```text
 //! ftyp moov free            HEADER_BYTES, with every track that is known; what <video src> and ffprobe read
 //! uuid (mark)               which generation begins here, and its initialization section
-//! moof mdat                 a part of the picture, just as the live one but for its decoding time
+//! moof mdat                 a part of the picture
 //! moof mdat                 a part of the sound
 //! …
 //! uuid (mark) moof mdat …   after a cut, or after something that could not be written
@@ -21,7 +21,7 @@ mod scan;
 mod vod;
 mod writer;
 
-pub use scan::{ByteSource, Fragment, Mark, Scan, scan};
+pub use scan::{ByteSource, Fragment, Mark, Scan, Sum, scan, sum};
 pub use vod::{Reader, vod_playlist};
 pub use writer::{Chunk, HEADER_BYTES, Place, Writer, WriterCounters};
 

@@ -6,7 +6,7 @@ use super::{MARK_GAP, MARK_HEAD_BYTES, MARK_ID, MARK_VIDEO};
 use crate::boxes::{AUDIO_RATE, AUDIO_TRACK, FLAG_NON_SYNC, VIDEO_RATE, VIDEO_TRACK};
 use crate::packager::Rendition;
 
-/// Fragments of two days. What comes after is not listed.
+/// Fragments of most of a day, which is what a [`Scan`] holds; [`sum`] and the playlist's reader go on.
 const FRAGMENTS_MAX: usize = 1_500_000;
 /// Largest `moof` that is read; ours have some hundred bytes.
 const MOOF_BYTES_MAX: u64 = 256 * 1024;
@@ -137,6 +137,38 @@ pub fn scan<S: ByteSource + ?Sized>(source: &S) -> Scan {
         .map_or(0, |last| last.mark as usize + 1);
     scan.marks.truncate(used);
     scan
+}
+
+/// What a recording comes to, however long it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Sum {
+    /// As of [`Scan`].
+    pub good_bytes: u64,
+    pub duration: Duration,
+    pub gaps: u32,
+}
+
+/// Reads like [`scan`] and holds nothing.
+pub fn sum<S: ByteSource + ?Sized>(source: &S) -> Sum {
+    let mut end_us = 0;
+    // A mark without a fragment after it begins nothing.
+    let (mut gaps, mut gaps_begun) = (0, 0);
+    let good_bytes = walk(source, 0, 0, |item| {
+        match item {
+            Item::Header => {}
+            Item::Mark(mark) => gaps += u32::from(mark.gap),
+            Item::Fragment(fragment) => {
+                end_us = fragment.end_us().max(end_us);
+                gaps_begun = gaps;
+            }
+        }
+        Walk::On
+    });
+    Sum {
+        good_bytes,
+        duration: Duration::from_micros(end_us),
+        gaps: gaps_begun,
+    }
 }
 
 /// What is found on the way through a file.

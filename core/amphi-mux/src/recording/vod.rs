@@ -13,7 +13,7 @@ const SEGMENTS_MAX: usize = 100_000;
 /// A media playlist over a recording's file by byte ranges (RFC 8216bis §4.4.4.2), `uri` being what the file is called beside it.
 ///
 /// Picture and sound are in the same segments, as they are in the file: apart they would be three ranges a second each.
-/// Sound stands a little later in the file than the picture it belongs to, so a segment's sound begins and ends some 300 ms before
+/// Sound stands a little later in the file than the picture it belongs to, so a segment's sound begins and ends some 200 ms before
 /// its picture; players add up what they are given, and nothing is missing in between. None when there is nothing to play.
 pub fn vod_playlist(scan: &Scan, uri: &str) -> Option<String> {
     if !scan.playable {

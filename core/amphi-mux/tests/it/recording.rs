@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use amphi_media::{MediaKind, Sample};
-use amphi_mux::recording::{HEADER_BYTES, Place, Writer, scan, vod_playlist};
+use amphi_mux::recording::{HEADER_BYTES, Place, Sum, Writer, scan, sum, vod_playlist};
 use amphi_mux::{Output, Packager, PackagerConfig, Rendition};
 use proptest::prelude::*;
 
@@ -110,6 +110,14 @@ fn a_file_that_ends_anywhere_is_good_up_to_its_last_whole_fragment() {
         assert!(scan.good_bytes <= length as u64);
         let expected = ends.iter().filter(|end| **end <= length as u64).count();
         assert_eq!(scan.fragments.len(), expected, "cut at {length}");
+        assert_eq!(
+            sum(&file[..length]),
+            Sum {
+                good_bytes: scan.good_bytes,
+                duration: scan.duration(),
+                gaps: scan.gaps(),
+            }
+        );
         assert_eq!(scan.fragments[..], whole.fragments[..expected]);
         if let Some(last) = scan.fragments.last() {
             assert!(scan.good_bytes >= last.offset + last.bytes);
@@ -168,6 +176,8 @@ fn what_could_not_be_written_is_a_gap_and_the_rest_goes_on_at_a_key_frame() {
     }
     let scan = scan(&file[..]);
     assert_eq!((scan.gaps(), writer.counters().gaps > 0), (1, true));
+    let all = sum(&file[..]);
+    assert_eq!((all.gaps, all.duration), (1, scan.duration()));
     let mark = scan.marks.iter().position(|mark| mark.gap).expect("a gap");
     let first = scan
         .fragments
