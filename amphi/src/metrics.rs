@@ -41,7 +41,7 @@ pub fn page(app: &App) -> String {
     programs(&mut page, app);
     origin(&mut page, app);
     http(&mut page, app);
-    process(&mut page);
+    process(&mut page, app);
     page.0
 }
 
@@ -454,7 +454,7 @@ fn http(page: &mut Page, app: &App) {
     );
 }
 
-fn process(page: &mut Page) {
+fn process(page: &mut Page, app: &App) {
     if let Some(bytes) = resident_bytes() {
         page.gauge(
             "process_resident_memory_bytes",
@@ -463,12 +463,20 @@ fn process(page: &mut Page) {
             bytes,
         );
     }
+    if let Some(seconds) = process_cpu_seconds() {
+        page.counter(
+            "process_cpu_seconds_total",
+            "CPU time of all threads, also of those that ended.",
+            &[],
+            format!("{seconds:.2}"),
+        );
+    }
     page.family(
         "amphi_thread_cpu_seconds_total",
         "counter",
-        "CPU time by thread name; threads that ended are not in it.",
+        "CPU time by thread name. Of threads that ended it has what they had used when this page was last asked for.",
     );
-    for (name, seconds) in thread_cpu_seconds() {
+    for (name, seconds) in app.cpu.seconds() {
         page.sample(
             "amphi_thread_cpu_seconds_total",
             &[("thread", &name)],
@@ -484,33 +492,102 @@ fn resident_bytes() -> Option<u64> {
     Some(pages * u64::try_from(rustix::param::page_size()).ok()?)
 }
 
-/// User and system time of all threads of a name (proc_pid_stat(5): fields 14 and 15, after the name in brackets).
-fn thread_cpu_seconds() -> BTreeMap<String, f64> {
-    let ticks_per_second = rustix::param::clock_ticks_per_second() as f64;
-    let mut seconds = BTreeMap::new();
-    for task in std::fs::read_dir("/proc/self/task")
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        let Ok(stat) = std::fs::read_to_string(task.path().join("stat")) else {
-            continue;
-        };
-        let Some((name, ticks)) = cpu_ticks(&stat) else {
-            continue;
-        };
-        *seconds.entry(name.to_owned()).or_default() += ticks as f64 / ticks_per_second;
-    }
-    seconds
+/// All user and system time of this process (proc_pid_stat(5)).
+fn process_cpu_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    Some(in_seconds(Thread::read(&stat)?.ticks))
 }
 
-fn cpu_ticks(stat: &str) -> Option<(&str, u64)> {
-    // A name may hold spaces and brackets: it ends at the last bracket.
-    let (start, end) = (stat.find('(')?, stat.rfind(')')?);
-    let mut fields = stat.get(end + 2..)?.split(' ');
-    let user: u64 = fields.nth(11)?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some((stat.get(start + 1..end)?, user + system))
+fn in_seconds(ticks: u64) -> f64 {
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+/// CPU time by the name of threads, which never falls: threads of programs come and go.
+#[derive(Default)]
+pub struct Cpu(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    /// Those that run, by id and time of their start, since ids come again; and what each had used under another name.
+    threads: BTreeMap<(u64, u64), (Thread, u64)>,
+    /// Ticks that no thread of that name has any more. Names are few: they are in the code.
+    ended: BTreeMap<String, u64>,
+}
+
+/// One thread as the system knows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Thread {
+    id: u64,
+    /// In ticks since the system's start.
+    started: u64,
+    name: String,
+    /// User and system time.
+    ticks: u64,
+}
+
+impl Cpu {
+    fn seconds(&self) -> BTreeMap<String, f64> {
+        let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+        let stats = tasks
+            .flatten()
+            .filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+        let threads = stats.filter_map(|stat| Thread::read(&stat)).collect();
+        let ticks = self
+            .0
+            .lock()
+            .expect("nobody panics while holding it")
+            .see(threads);
+        ticks
+            .into_iter()
+            .map(|(name, ticks)| (name, in_seconds(ticks)))
+            .collect()
+    }
+}
+
+impl Seen {
+    /// Takes the threads that there are; ticks by name.
+    fn see(&mut self, threads: Vec<Thread>) -> BTreeMap<String, u64> {
+        let mut before = std::mem::take(&mut self.threads);
+        for thread in threads {
+            let key = (thread.id, thread.started);
+            let elsewhere = match before.remove(&key) {
+                None => 0,
+                Some((seen, elsewhere)) if seen.name == thread.name => elsewhere,
+                // A thread has its maker's name for a moment: what it did under that stays there.
+                Some((seen, elsewhere)) => {
+                    *self.ended.entry(seen.name).or_default() +=
+                        seen.ticks.saturating_sub(elsewhere);
+                    seen.ticks
+                }
+            };
+            self.threads.insert(key, (thread, elsewhere));
+        }
+        for (ended, elsewhere) in before.into_values() {
+            *self.ended.entry(ended.name).or_default() += ended.ticks.saturating_sub(elsewhere);
+        }
+        let mut sum = self.ended.clone();
+        for (thread, elsewhere) in self.threads.values() {
+            *sum.entry(thread.name.clone()).or_default() += thread.ticks.saturating_sub(*elsewhere);
+        }
+        sum
+    }
+}
+
+impl Thread {
+    /// Reads `/proc/…/stat` (proc_pid_stat(5)): id, name in brackets, and of what follows fields 14, 15 and 22.
+    fn read(stat: &str) -> Option<Self> {
+        // A name may hold spaces and brackets: it ends at the last bracket.
+        let (start, end) = (stat.find('(')?, stat.rfind(')')?);
+        let mut fields = stat.get(end + 2..)?.split(' ');
+        let user: u64 = fields.nth(11)?.parse().ok()?;
+        let system: u64 = fields.next()?.parse().ok()?;
+        Some(Self {
+            id: stat[..start].trim().parse().ok()?,
+            started: fields.nth(6)?.parse().ok()?,
+            name: stat.get(start + 1..end)?.to_owned(),
+            ticks: user + system,
+        })
+    }
 }
 
 /// Text in the exposition format 0.0.4.
@@ -563,11 +640,40 @@ mod tests {
         );
     }
 
+    fn thread(id: u64, started: u64, name: &str, ticks: u64) -> Thread {
+        Thread {
+            id,
+            started,
+            name: name.to_owned(),
+            ticks,
+        }
+    }
+
     #[test]
     fn cpu_time_is_read_behind_a_name_with_brackets() {
-        let stat = "7 (a) (b) S 1 2 3 4 5 6 7 8 9 10 120 34 0 0 20 0 9 0 1";
-        assert_eq!(cpu_ticks(stat), Some(("a) (b", 154)));
-        assert_eq!(cpu_ticks("7 (a"), None);
+        let stat = "7 (a) (b) S 1 2 3 4 5 6 7 8 9 10 120 34 0 0 20 0 9 0 99 1";
+        assert_eq!(Thread::read(stat), Some(thread(7, 99, "a) (b", 154)));
+        assert_eq!(Thread::read("7 (a"), None);
+    }
+
+    #[test]
+    fn cpu_time_by_name_never_falls_when_threads_end() {
+        let mut seen = Seen::default();
+        let mut see = |threads: &[Thread]| {
+            let sum = seen.see(threads.to_vec());
+            ["program", "shard"].map(|name| sum.get(name).copied().unwrap_or(0))
+        };
+        let shard = thread(1, 1, "shard", 5);
+        assert_eq!(see(&[shard.clone(), thread(2, 9, "program", 30)]), [30, 5]);
+        assert_eq!(see(std::slice::from_ref(&shard)), [30, 5], "it ended");
+        assert_eq!(
+            see(&[shard.clone(), thread(2, 20, "program", 4)]),
+            [34, 5],
+            "another of the same id"
+        );
+        assert_eq!(see(&[shard, thread(2, 20, "program", 7)]), [37, 5]);
+        // One that was seen before it had its name.
+        assert_eq!(see(&[thread(1, 1, "program", 8)]), [40, 5]);
     }
 
     #[test]
@@ -577,7 +683,8 @@ mod tests {
         while start.elapsed() < std::time::Duration::from_millis(60) {
             std::hint::black_box(std::fs::read_dir("/proc").map(Iterator::count).ok());
         }
-        assert!(thread_cpu_seconds().values().sum::<f64>() > 0.0);
+        assert!(Cpu::default().seconds().values().sum::<f64>() > 0.0);
+        assert!(process_cpu_seconds().expect("there is /proc here") > 0.0);
     }
 
     #[test]

@@ -152,6 +152,7 @@ impl Server {
             connections: Default::default(),
             sockets: Default::default(),
             playlists: Default::default(),
+            cpu: Default::default(),
             draining: AtomicBool::new(false),
             config,
         });

@@ -35,7 +35,7 @@ use utoipa_axum::routes;
 
 use crate::config::Config;
 use crate::egress::hls::Origin;
-use crate::metrics::Requests;
+use crate::metrics::{Cpu, Requests};
 use crate::net::House;
 use crate::program::Programs;
 use crate::store::{RoomSettings, Store, StoreError};
@@ -63,6 +63,7 @@ pub struct Parts {
     pub connections: Arc<listen::Counters>,
     pub sockets: rtc::Counters,
     pub playlists: playlists::Playlists,
+    pub cpu: Cpu,
     /// The server stops: ready for nothing new.
     pub draining: AtomicBool,
 }
