@@ -55,6 +55,8 @@ counters! {
     rtcp_in,
     /// Media packets that were authenticated and belong to a track.
     packets_in,
+    /// Packets of nothing but padding on a track's own SSRC, taken out of its numbers.
+    padding_in,
     /// Media packets handed to a subscriber's session (retransmissions not counted).
     packets_out,
     /// Media of a muted track.
@@ -65,7 +67,8 @@ counters! {
     dropped_payload_type,
     /// Not forwarded to one subscriber because it did not negotiate a compatible format.
     dropped_no_format,
-    /// Not forwarded to one subscriber because it came too late, from before a switch.
+    /// Not forwarded because it came too late: to one subscriber, from before a switch; to anybody, from so long ago that
+    /// it has no number any more.
     dropped_late,
 
     /// Key frames that subscribers, switches and frame takers asked for.

@@ -24,10 +24,6 @@ const PAYLOAD_BYTES_MAX: usize = 1_500;
 impl Sfu {
     /// A media packet of this session was authenticated.
     pub(crate) fn forward(&mut self, from: SessionId, rtp: RtpPacket, now: Instant) {
-        // Bandwidth probes are padding only.
-        if rtp.payload.is_empty() {
-            return;
-        }
         let Some(session) = self.sessions.get_mut(&from) else {
             return;
         };
@@ -35,6 +31,15 @@ impl Sfu {
             self.counters.dropped_stopped += 1;
             return;
         };
+        if rtp.payload.is_empty() {
+            if let Some(track) = self.tracks.get_mut(&route.track) {
+                self.counters.padding_in += 1;
+                track.layers[usize::from(route.layer)]
+                    .numbering
+                    .skip(*rtp.seq_no);
+            }
+            return;
+        }
         let Some(format) = session.payload_types.format(rtp.header.payload_type) else {
             self.counters.dropped_payload_type += 1;
             return;
@@ -51,6 +56,11 @@ impl Sfu {
             self.counters.dropped_muted += 1;
             return;
         }
+        let numbering = &mut track.layers[usize::from(route.layer)].numbering;
+        let Some(seq) = numbering.number(*rtp.seq_no) else {
+            self.counters.dropped_late += 1;
+            return;
+        };
         self.counters.packets_in += 1;
         let clock_rate = format.codec.clock_rate();
         let capture_us = rtp
@@ -59,7 +69,7 @@ impl Sfu {
         let captured = capture_us.map_or(now, |us| session.clock.local(us, now));
         let packet = Packet {
             layer: route.layer,
-            seq: *rtp.seq_no,
+            seq,
             timestamp: rtp.header.timestamp,
             time: rtp.time.numer(),
             marker: rtp.header.marker,

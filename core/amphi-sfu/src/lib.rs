@@ -17,6 +17,7 @@ mod framer;
 mod io;
 mod negotiate;
 mod packet;
+mod padding;
 mod quality;
 pub mod sdp;
 mod session;

@@ -17,7 +17,7 @@ pub(crate) const FU_A: u8 = 28;
 pub(crate) struct Packet {
     /// Index of its layer, see `amphi_media::Layer`.
     pub(crate) layer: u8,
-    /// Sequence number with its roll-overs.
+    /// Sequence number with its roll-overs, not counting packets of nothing but padding.
     pub(crate) seq: u64,
     /// RTP time as it stands in the header.
     pub(crate) timestamp: u32,

@@ -8,6 +8,7 @@ use str0m::media::Mid;
 use crate::Want;
 use crate::framer::Framer;
 use crate::packet::{Packet, Parameters, Start};
+use crate::padding::Numbering;
 use crate::speakers::Level;
 
 /// How many layers a track can have.
@@ -60,11 +61,12 @@ pub(crate) struct Track {
     pub(crate) check_at: Option<Instant>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct LayerState {
     pub(crate) rid: Rid,
     pub(crate) live: bool,
     pub(crate) size: Option<VideoSize>,
+    pub(crate) numbering: Numbering,
     last: Option<Instant>,
     newest: Option<u64>,
     /// It has sent H.264 parameter sets, so a key frame begins with them and not with the IDR after them.
@@ -182,6 +184,7 @@ impl Track {
     /// Another source or SSRC may begin to send: sequence numbers start anew.
     pub(crate) fn forget_numbers(&mut self) {
         for layer in &mut self.layers {
+            layer.numbering = Numbering::default();
             layer.newest = None;
             layer.has_parameters = false;
         }

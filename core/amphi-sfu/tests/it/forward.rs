@@ -125,6 +125,37 @@ fn h264_in_fragments_and_vp8_arrive_unbroken() {
 }
 
 #[test]
+fn padding_on_the_medias_own_ssrc_leaves_no_hole_for_subscribers_or_frames() {
+    let mut call = call(MediaKind::Video);
+    call.world.input(Input::TakeFrames {
+        track: TRACK,
+        on: true,
+    });
+    call.pictures(0, true, 0);
+    for n in 0..20u8 {
+        let payload = made::h264_delta(n);
+        let time = 3_000 * (u32::from(n) + 1);
+        // As a sender without RTX probes for bandwidth: behind a picture, with its time.
+        for payload in [&payload[..], &[], &[]] {
+            let media = Media::video(StrCodec::H264, time, true, payload);
+            call.world.send(call.ada, call.mid, media);
+        }
+        call.world.run(ms(33));
+    }
+    call.world.run(ms(2_000));
+    for (client, mid) in [(call.bo, call.bo_mid), (call.cy, call.cy_mid)] {
+        let packets = call.world.clients[client].received(mid);
+        assert_eq!(packets.len(), 24);
+        assert_unbroken(&packets);
+    }
+    let frames = said_of(&call.world.said, |said| matches!(said, Output::Frame(_)));
+    assert_eq!(frames, 21, "none waits for what will never come");
+    assert_eq!(call.world.counter("padding_in"), 40);
+    assert_eq!(call.world.counter("nacks_in"), 0);
+    assert_eq!(call.world.counter("frames_lost"), 0);
+}
+
+#[test]
 fn a_subscriber_begins_with_a_key_frame() {
     let mut call = call(MediaKind::Video);
     call.pictures(0, false, 3);
