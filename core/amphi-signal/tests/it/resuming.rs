@@ -104,6 +104,58 @@ fn who_left_before_a_dead_socket_was_noticed_is_told_again() {
 }
 
 #[test]
+fn who_left_while_an_offer_was_under_way_to_a_dying_socket_is_told_once_and_has_no_line_in_the_next_offer()
+ {
+    let mut world = World::new();
+    let (ada, bo, cy) = (
+        world.enter_dual("ada"),
+        world.enter("bo"),
+        world.enter("cy"),
+    );
+    let staying = world.publish(bo, proto::TrackSource::Camera);
+    world.answer_offer(ada);
+    world.take(ada);
+    world.publish(cy, proto::TrackSource::Camera);
+    assert_eq!(offers(&world.take(ada)).len(), 1, "it is under way");
+    world.say(cy, Request::Leave(proto::LeaveRequest::default()));
+    // Whatever was said by now is lost with the socket.
+    world.take(ada);
+    world.close_socket(ada);
+    world.take_commands();
+    world.connect(back_dual(&world.sid(ada)));
+    let messages = world.take(ada);
+    use proto::participant_info::State;
+    let gone = |messages: &[Response]| {
+        let of_cy = |info: &&&proto::ParticipantInfo| {
+            info.identity == "cy" && info.state() == State::Disconnected
+        };
+        updates(messages).iter().filter(of_cy).count()
+    };
+    assert_eq!(gone(&messages), 1);
+    let [
+        SfuCommand::MakeOffer {
+            ice_restart: true,
+            add,
+            ..
+        },
+    ] = &world.take_commands()[..]
+    else {
+        panic!("one offer, with an ICE restart")
+    };
+    assert!(add.is_empty(), "nobody is sent what is gone: {add:?}");
+    let carried = offers(&messages)[0].mid_to_track_id.values();
+    assert_eq!(carried.collect::<Vec<_>>(), [&staying]);
+
+    // It is said: neither the answer nor the next return brings it back.
+    world.answer_offer_in(ada, &messages);
+    world.close_socket(ada);
+    let mut later = world.take(ada);
+    world.connect(back_dual(&world.sid(ada)));
+    later.extend(world.take(ada));
+    assert_eq!(gone(&later), 0);
+}
+
+#[test]
 fn who_does_not_come_back_in_time_is_out() {
     let mut world = World::new();
     let (ada, bo) = (world.enter("ada"), world.enter("bo"));
