@@ -11,6 +11,7 @@ mod codec;
 mod counters;
 mod director;
 mod io;
+pub mod layout;
 mod limiter;
 mod mixer;
 mod picture;

@@ -3,6 +3,7 @@
 mod codecs;
 mod cut;
 mod hostile;
+mod layout;
 mod sound;
 mod sync;
 mod world;

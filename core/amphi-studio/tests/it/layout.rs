@@ -1,0 +1,184 @@
+use amphi_media::{Source, VideoSize};
+use amphi_studio::layout::{Area, CELLS_MAX, Cell, Guest, Layout, cells, placed};
+use proptest::prelude::*;
+
+const HD: VideoSize = VideoSize {
+    width: 1280,
+    height: 720,
+};
+
+fn camera() -> Guest {
+    Guest {
+        source: Source::Camera,
+        size: Some(VideoSize::new(640, 360)),
+    }
+}
+
+fn screen() -> Guest {
+    Guest {
+        source: Source::Screen,
+        size: Some(VideoSize::new(1920, 1080)),
+    }
+}
+
+/// The cells as `x,y width×height` in order of guests.
+fn drawn(cells: &[Cell]) -> Vec<String> {
+    let area = |Area {
+                    x,
+                    y,
+                    width,
+                    height,
+                }| format!("{x},{y} {width}×{height}");
+    cells.iter().map(|cell| area(cell.area)).collect()
+}
+
+fn check(canvas: VideoSize, cells: &[Cell]) {
+    for (index, cell) in cells.iter().enumerate() {
+        let area = cell.area;
+        for length in [area.x, area.y, area.width, area.height] {
+            assert_eq!(length % 2, 0, "{area:?}");
+        }
+        assert!(area.width > 0 && area.height > 0, "{area:?}");
+        assert!(
+            area.right() <= canvas.width && area.bottom() <= canvas.height,
+            "{area:?}"
+        );
+        for other in &cells[index + 1..] {
+            let apart = area.right() < other.area.x
+                || other.area.right() < area.x
+                || area.bottom() < other.area.y
+                || other.area.bottom() < area.y;
+            assert!(apart, "{area:?} and {:?} touch", other.area);
+            assert_ne!(cell.guest, other.guest);
+        }
+    }
+}
+
+#[test]
+fn a_grid_is_as_large_as_it_may_be_and_its_last_row_stands_in_the_middle() {
+    let grid = |count: usize| drawn(&cells(Layout::Grid, HD, &vec![camera(); count], None));
+    assert_eq!(grid(1), ["14,8 1250×704"]);
+    assert_eq!(grid(2), ["8,184 628×352", "644,184 628×352"]);
+    assert_eq!(
+        grid(3),
+        ["18,8 618×348", "644,8 618×348", "330,364 618×348"]
+    );
+    assert_eq!(grid(4).len(), 4);
+    let columns = |count: usize| {
+        let mut all: Vec<u32> = cells(Layout::Grid, HD, &vec![camera(); count], None)
+            .iter()
+            .map(|cell| cell.area.y)
+            .collect();
+        all.dedup();
+        all.len()
+    };
+    assert_eq!([4, 6, 9, 12, 16, 25].map(columns), [2, 2, 3, 3, 4, 5]);
+}
+
+#[test]
+fn who_leads_is_large_and_five_others_stand_beside() {
+    let guests = vec![camera(); 8];
+    let shown = cells(Layout::Speaker, HD, &guests, Some(3));
+    let order: Vec<usize> = shown.iter().map(|cell| cell.guest).collect();
+    assert_eq!(order, [3, 0, 1, 2, 4, 5]);
+    let (lead, strip) = shown.split_first().expect("somebody");
+    assert!(
+        strip
+            .iter()
+            .all(|cell| cell.area.size().pixels() * 10 < lead.area.size().pixels())
+    );
+    assert_eq!(
+        cells(Layout::Speaker, HD, &guests, Some(99))[0].guest,
+        0,
+        "who is gone does not lead"
+    );
+}
+
+#[test]
+fn a_screen_is_large_whoever_speaks_and_is_shown_whole() {
+    let guests = [camera(), screen(), camera()];
+    let shown = cells(Layout::Screen, HD, &guests, Some(0));
+    assert_eq!(shown[0].guest, 1);
+    let (taken, filled) = placed(Source::Screen, VideoSize::new(1920, 1080), shown[0].area);
+    assert_eq!((taken.width, taken.height), (1920, 1080));
+    assert!(filled.width <= shown[0].area.width && filled.height < shown[0].area.height);
+    let without = cells(Layout::Screen, HD, &[camera(), camera()], Some(1));
+    assert_eq!(without[0].guest, 1, "without a screen who speaks is large");
+}
+
+#[test]
+fn a_camera_is_cropped_a_little_and_a_phone_held_upright_is_shown_whole() {
+    let cell = Area {
+        x: 100,
+        y: 50,
+        width: 640,
+        height: 360,
+    };
+    let (taken, filled) = placed(Source::Camera, VideoSize::new(640, 480), cell);
+    assert_eq!(
+        (taken.x, taken.y, taken.width, taken.height),
+        (0, 60, 640, 360)
+    );
+    assert_eq!(filled, cell);
+    let (taken, filled) = placed(Source::Camera, VideoSize::new(360, 640), cell);
+    assert_eq!((taken.width, taken.height), (360, 640));
+    assert_eq!(
+        (filled.x, filled.y, filled.width, filled.height),
+        (318, 50, 202, 360)
+    );
+}
+
+#[test]
+fn nobody_has_no_cells_and_a_canvas_too_small_for_any_shows_none() {
+    for layout in Layout::ALL {
+        assert_eq!(cells(layout, HD, &[], None), []);
+        assert_eq!(cells(layout, VideoSize::new(8, 8), &[camera()], None), []);
+        assert_eq!(cells(layout, VideoSize::new(0, 0), &[camera()], None), []);
+        assert_eq!(Layout::of_name(layout.name()), Some(layout));
+    }
+    assert_eq!(Layout::of_name("mosaic"), None);
+}
+
+fn any_layout() -> impl Strategy<Value = Layout> {
+    prop::sample::select(&Layout::ALL[..])
+}
+
+proptest! {
+    #[test]
+    fn cells_are_inside_even_and_apart_whatever_the_canvas(
+        layout in any_layout(),
+        (width, height) in (0u32..4_000, 0u32..4_000),
+        count in 0usize..40,
+        lead in prop::option::of(0usize..50),
+        screen_at in prop::option::of(0usize..40),
+    ) {
+        let mut guests = vec![camera(); count];
+        if let Some(guest) = screen_at.and_then(|at| guests.get_mut(at)) {
+            *guest = screen();
+        }
+        let canvas = VideoSize::new(width, height);
+        let shown = cells(layout, canvas, &guests, lead);
+        check(canvas, &shown);
+        prop_assert!(shown.len() <= count.min(CELLS_MAX));
+        if matches!(layout, Layout::Grid | Layout::Audio) && (width.min(height)) >= 144 && width.max(height) <= width.min(height) * 3 {
+            prop_assert_eq!(shown.len(), count.min(CELLS_MAX));
+        }
+    }
+
+    #[test]
+    fn a_picture_is_taken_from_inside_itself_and_stays_in_its_cell(
+        (width, height) in (1u32..8_000, 1u32..8_000),
+        (x, y, across, down) in (0u32..500, 0u32..500, 8u32..1_000, 8u32..1_000),
+        is_screen: bool,
+    ) {
+        let source = if is_screen { Source::Screen } else { Source::Camera };
+        let cell = Area { x: x * 2, y: y * 2, width: across * 2, height: down * 2 };
+        let (taken, filled) = placed(source, VideoSize::new(width, height), cell);
+        prop_assert!(taken.right() <= width.max(2) && taken.bottom() <= height.max(2));
+        prop_assert!(filled.x >= cell.x && filled.right() <= cell.right());
+        prop_assert!(filled.y >= cell.y && filled.bottom() <= cell.bottom());
+        for length in [taken.x, taken.y, taken.width, taken.height, filled.x, filled.y, filled.width, filled.height] {
+            prop_assert_eq!(length % 2, 0);
+        }
+    }
+}
