@@ -1,7 +1,7 @@
 // A member by LiveKit's Python SDK, in a process of its own (python/member.py says what it tells).
 import { spawn } from 'node:child_process';
 import path from 'node:path';
-import { becomes, within } from './poll.mjs';
+import { becomes, eventually, within } from './poll.mjs';
 
 const E2E = path.resolve(import.meta.dirname, '..');
 
@@ -11,11 +11,13 @@ export class PythonMember {
   errors = '';
 
   /**
-   * @param {{url: string, token: string, colour?: string, hz?: number, codec?: 'h264' | 'vp8', connections?: 'one' | 'two'}} who
+   * @param {{url: string, token: string, colour?: string, hz?: number, codec?: 'h264' | 'vp8', connections?: 'one' | 'two',
+   *   subscribe?: 'at-once' | 'after-publishing'}} who
    */
-  static start({ url, token, colour, hz, codec = 'h264', connections = 'one' }) {
+  static start({ url, token, colour, hz, codec = 'h264', connections = 'one', subscribe = 'at-once' }) {
     const member = new PythonMember();
-    const args = ['--url', url.replace(/^http/, 'ws'), '--token', token, '--codec', codec, '--connections', connections];
+    const args = ['--url', url.replace(/^http/, 'ws'), '--token', token, '--codec', codec];
+    args.push('--connections', connections, '--subscribe', subscribe);
     if (colour) args.push('--colour', colour);
     if (hz) args.push('--hz', String(hz));
     const script = path.join(E2E, 'python/member.py');
@@ -40,10 +42,18 @@ export class PythonMember {
       if (this.how && this.how.code !== 0) throw new Error(`the SDK ended with ${JSON.stringify(this.how)}: ${this.errors.slice(-2000)}`);
       return this.told.findLast(expected) ?? null;
     };
-    const { value } = await becomes(what, latest, (event) => event !== null, { within: 30_000, ...options }).catch((error) => {
-      throw new Error(`${error.message}; told at last: ${JSON.stringify(this.told.slice(-5))}; ${this.errors.slice(-1500)}`);
-    });
+    const { value } = await becomes(what, latest, (event) => event !== null, { within: 30_000, ...options });
     return value;
+  }
+
+  /** For a failure's message: the latest of each thing that it told about each member, and what arrives on each track. */
+  async story() {
+    if (!this.how) {
+      this.do({ do: 'report' });
+      await eventually('the Python member reports', () => this.told.some(({ event }) => event === 'reported'), { within: 5_000 }).catch(() => {});
+    }
+    const latest = new Map(this.told.map((told) => [`${told.event} ${told.of} ${told.kind}`, JSON.stringify(told)]));
+    return [...latest.values(), this.errors.slice(-1500)].join('\n');
   }
 
   do(command) {

@@ -1,7 +1,8 @@
 """A member of a call by LiveKit's own Python SDK: shows one colour, sounds one tone, and tells what it sees.
 
-Prints one JSON object per line: joined, picture, tone, data, kept (connection state) and ended. Reads commands, one JSON
-object per line: {"do": "say", "text": ...}, {"do": "leave"}. The end of its input means leave.
+Prints one JSON object per line: joined, subscribed, picture, tone, data, receives, reported, kept (connection state) and
+ended. Reads commands, one JSON object per line: {"do": "say", "text": ...}, {"do": "report"} (answered by receives for
+each track, then reported), {"do": "leave"}. The end of its input means leave.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import asyncio
 import colorsys
 import json
 import sys
+import traceback
 
 import numpy as np
 from livekit import rtc
@@ -41,6 +43,15 @@ async def show(source: rtc.VideoSource, colour: str) -> None:
         source.capture_frame(rtc.VideoFrame(WIDTH, HEIGHT, rtc.VideoBufferType.RGBA, picture.tobytes()))
         step += 1
         await asyncio.sleep(1 / FPS)
+
+
+async def sent(track: rtc.LocalTrack) -> None:
+    """Waits until the track is on its way: everything about it has been negotiated."""
+    while True:
+        for stat in await track.get_stats():
+            if stat.WhichOneof("stats") == "outbound_rtp" and stat.outbound_rtp.sent.packets_sent > 0:
+                return
+        await asyncio.sleep(0.1)
 
 
 async def sound(source: rtc.AudioSource, hz: int) -> None:
@@ -80,6 +91,34 @@ async def listen(track: rtc.Track, identity: str) -> None:
             heard = heard[RATE // 2 :]
 
 
+async def report(room: rtc.Room) -> None:
+    """Tells how far every track got on its way here: packets that came, pictures put together, pictures decoded."""
+    for participant in list(room.remote_participants.values()):
+        for publication in list(participant.track_publications.values()):
+            of, kind = participant.identity, rtc.TrackKind.Name(publication.kind)
+            if publication.track is None:
+                tell("receives", of=of, kind=kind, subscribed=publication.subscribed)
+                continue
+            for stat in await publication.track.get_stats():
+                if stat.WhichOneof("stats") != "inbound_rtp":
+                    continue
+                line, came = stat.inbound_rtp.inbound, stat.inbound_rtp.received
+                what = {"mid": line.mid, "packets": came.packets_received, "lost": came.packets_lost}
+                if publication.kind == rtc.TrackKind.KIND_VIDEO:
+                    what |= {
+                        "received": line.frames_received,
+                        "decoded": line.frames_decoded,
+                        "keys": line.key_frames_decoded,
+                        "dropped": line.frames_dropped,
+                        "width": line.frame_width,
+                        "plis": line.pli_count,
+                        "nacks": line.nack_count,
+                        "decoder": line.decoder_implementation,
+                    }
+                tell("receives", of=of, kind=kind, **what)
+    tell("reported")
+
+
 async def commands(room: rtc.Room) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
@@ -88,6 +127,8 @@ async def commands(room: rtc.Room) -> None:
         command = json.loads(line)
         if command["do"] == "leave":
             return
+        if command["do"] == "report":
+            await report(room)
         if command["do"] == "say":
             await room.local_participant.publish_data(command["text"], topic="words")
 
@@ -100,13 +141,19 @@ async def main() -> None:
     parser.add_argument("--hz", type=int)
     parser.add_argument("--codec", choices=["h264", "vp8"], default="h264")
     parser.add_argument("--connections", choices=["one", "two"], default="one")
+    parser.add_argument("--subscribe", choices=["at-once", "after-publishing"], default="at-once")
     asked = parser.parse_args()
 
     room = rtc.Room()
     tasks: set[asyncio.Task] = set()
 
+    def ended(task: asyncio.Task) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            print("a task broke off:", *traceback.format_exception(error), file=sys.stderr, flush=True)
+
     def start(work) -> None:
         task = asyncio.create_task(work)
+        task.add_done_callback(ended)
         tasks.add(task)
 
     @room.on("track_subscribed")
@@ -129,7 +176,9 @@ async def main() -> None:
     def _(reason: int) -> None:
         tell("disconnected", reason=rtc.DisconnectReason.Name(reason))
 
-    options = rtc.RoomOptions(single_peer_connection=asked.connections == "one")
+    options = rtc.RoomOptions(
+        single_peer_connection=asked.connections == "one", auto_subscribe=asked.subscribe == "at-once"
+    )
     await room.connect(asked.url, asked.token, options)
     tell("joined", identity=room.local_participant.identity, others=list(room.remote_participants))
 
@@ -140,6 +189,7 @@ async def main() -> None:
         publish = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA, video_codec=codec, simulcast=False)
         await room.local_participant.publish_track(track, publish)
         start(show(source, asked.colour))
+        await sent(track)
     if asked.hz:
         source = rtc.AudioSource(RATE, 1)
         track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
@@ -148,6 +198,12 @@ async def main() -> None:
         )
         start(sound(source, asked.hz))
     tell("published")
+
+    if asked.subscribe == "after-publishing":
+        room.on("track_published", lambda publication, _participant: publication.set_subscribed(True))
+        for participant in room.remote_participants.values():
+            for publication in participant.track_publications.values():
+                publication.set_subscribed(True)
 
     await commands(room)
     for task in tasks:

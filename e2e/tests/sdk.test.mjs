@@ -35,10 +35,19 @@ async function threeMeet(stage, { gil, bruno }) {
     hz: 660,
     codec: bruno.codec,
     connections: bruno.connections,
+    subscribe: bruno.subscribe,
   });
   stage.closing.push(() => blue.leave());
+  await allSeeAndHear({ way, rosa, rosaIdentity, green, blue, path: bruno.path }).catch(async (error) => {
+    error.message += `\nBruno told at last:\n${await blue.story()}`;
+    throw error;
+  });
+}
+
+async function allSeeAndHear({ way, rosa, rosaIdentity, green, blue, path }) {
   await blue.tells('Bruno joins', ({ event }) => event === 'joined');
-  assert.deepEqual([...new Set(way.upgrades)], [bruno.path]);
+  assert.deepEqual([...new Set(way.upgrades)], [path]);
+  await blue.tells('Bruno shows and sounds', ({ event }) => event === 'published');
 
   for (const [person, picture, sound, others] of [
     [rosa, tileOf, (who, identity) => who.sound(identity), { gil: ['green', 880], bruno: ['blue', 660] }],
@@ -65,12 +74,17 @@ async function threeMeet(stage, { gil, bruno }) {
   await becomes('his tile goes', () => tileOf(rosa, 'bruno').count(), (count) => count === 0);
 }
 
+// By one connection Bruno subscribes when his camera is on its way, because his SDK may go blind otherwise, whatever the
+// server does. With the first camera it adds x-google-start-bitrate to every video line of its offer, also of those that
+// it receives on; libwebrtc builds their receivers anew, and a packet that comes in that moment makes it take the sink
+// from one of them ("Receive stream for SSRC already exists", SetSink nullptr): it decodes all pictures and shows none.
+// Seen in LiveKit's Python SDK 1.2.1 in up to every third run on a busy machine. By two connections it cannot happen.
 scenario(
   'the Python SDK by one connection and livekit-client by two share a room with a page of ours',
   (stage) =>
     threeMeet(stage, {
       gil: { connections: 'two', codec: 'h264' },
-      bruno: { connections: 'one', codec: 'h264', path: '/rtc/v1' },
+      bruno: { connections: 'one', codec: 'h264', path: '/rtc/v1', subscribe: 'after-publishing' },
     }),
   { deadline: 180_000 },
 );
