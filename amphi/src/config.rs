@@ -3,7 +3,7 @@
 //! `amphi.toml` at the root of the repository is the manual: it is embedded here, a test reads it and gets the
 //! defaults back, and another holds its keys against [`Config`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 pub const REFERENCE: &str = include_str!("../../amphi.toml");
 /// Shorter secrets are refused: HS256 is as strong as its key (RFC 7518 §3.2 asks for more, LiveKit's tools make 32).
 pub const SECRET_BYTES_MIN: usize = 16;
+/// Each shard has a thread, a UDP port and some 2 MiB of read buffers, and more of them than the largest machines have
+/// cores only take turns.
+const SHARDS_MAX: u64 = 256;
 /// The key of `--dev`, as in LiveKit's.
 pub const DEV_KEY: &str = "devkey";
 pub const DEV_SECRET: &str = "secret";
@@ -45,6 +48,7 @@ pub struct Server {
     pub tcp_port: u16,
     pub advertise: Vec<IpAddr>,
     pub data_dir: PathBuf,
+    #[serde(deserialize_with = "within::<0, SHARDS_MAX, _, _>")]
     pub shards: u16,
 }
 
@@ -117,6 +121,7 @@ impl fmt::Debug for Secret {
 pub struct Access {
     pub mode: AccessMode,
     pub open_grants: Vec<OpenGrant>,
+    #[serde(deserialize_with = "lasting::<10, 315360000, _>")]
     pub token_valid_for: Lasting,
 }
 
@@ -227,7 +232,7 @@ pub struct RoomDefaults {
 #[serde(deny_unknown_fields)]
 pub struct RoomConfig {
     pub name: RoomName,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "title")]
     pub title: String,
     pub broadcast: Option<Switch>,
     pub record: Option<Switch>,
@@ -262,11 +267,13 @@ impl From<RoomName> for String {
 pub struct Limits {
     #[serde(deserialize_with = "within::<1, 1000000, _, _>")]
     pub connections: usize,
+    #[serde(deserialize_with = "lasting::<1, 300, _>")]
     pub head_timeout: Lasting,
     #[serde(deserialize_with = "within::<1024, 67108864, _, _>")]
     pub body_bytes: usize,
     #[serde(deserialize_with = "within::<16384, 16777216, _, _>")]
     pub socket_message_bytes: usize,
+    #[serde(deserialize_with = "lasting::<1, 300, _>")]
     pub socket_stall: Lasting,
     #[serde(deserialize_with = "within::<1, 1000000, _, _>")]
     pub joins_at_once: u32,
@@ -311,6 +318,33 @@ where
         .ok_or_else(|| serde::de::Error::custom(format!("{number} is not between {MIN} and {MAX}")))
 }
 
+/// As [`within`], of time spans, in seconds.
+fn lasting<'de, const MIN_S: u64, const MAX_S: u64, D>(deserializer: D) -> Result<Lasting, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    let span = Lasting::deserialize(deserializer)?;
+    let [min, max] = [MIN_S, MAX_S].map(Duration::from_secs);
+    if (min..=max).contains(&span.0) {
+        return Ok(span);
+    }
+    let [given, min, max] = [span.0, min, max].map(humantime::format_duration);
+    let words = format!("{given} is not between {min} and {max}");
+    Err(serde::de::Error::custom(words))
+}
+
+/// What people read for a room, as the API takes it.
+fn title<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let title = String::deserialize(deserializer)?;
+    if title.len() > name::TITLE_BYTES_MAX || title.chars().any(char::is_control) {
+        return Err(serde::de::Error::custom(format!(
+            "a title has at most {} bytes and no control characters",
+            name::TITLE_BYTES_MAX
+        )));
+    }
+    Ok(title)
+}
+
 /// A level, or several as tracing's filters have them: `info`, `warn,amphi=debug`.
 fn log_level<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
@@ -350,6 +384,18 @@ impl Default for Log {
 pub enum LogFormat {
     Text,
     Json,
+}
+
+/// The names of all `[[room]]`, with their places in the text.
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    room: Vec<NamedRoom>,
+}
+
+#[derive(Deserialize)]
+struct NamedRoom {
+    name: toml::Spanned<String>,
 }
 
 /// What the command line and the environment say; it wins over the file.
@@ -399,15 +445,26 @@ pub enum ConfigError {
 impl Config {
     /// Reads a configuration; `path` is for messages only.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| {
-            // The library's own rendering repeats the line, which may hold a secret: only its number and message.
-            let start = error.span().map_or(0, |span| span.start.min(text.len()));
-            ConfigError::Wrong {
-                path: path.to_owned(),
-                line: text[..start].matches('\n').count() + 1,
-                message: error.message().trim().to_owned(),
+        let wrong = |start: usize, message: &str| ConfigError::Wrong {
+            path: path.to_owned(),
+            line: text[..start.min(text.len())].matches('\n').count() + 1,
+            message: message.trim().to_owned(),
+        };
+        // The library's own rendering repeats the line, which may hold a secret: only its number and message.
+        let refused = |error: toml::de::Error| {
+            let start = error.span().map_or(0, |span| span.start);
+            wrong(start, error.message())
+        };
+        let config = toml::from_str(text).map_err(refused)?;
+        let named: Named = toml::from_str(text).map_err(refused)?;
+        let mut known = BTreeSet::new();
+        for room in &named.room {
+            if !known.insert(room.name.get_ref()) {
+                let message = "a room of this name is described above already";
+                return Err(wrong(room.name.span().start, message));
             }
-        })
+        }
+        Ok(config)
     }
 
     /// Reads the file, if one is named, and puts the command line over it.
@@ -619,8 +676,53 @@ mod tests {
             ("[access]\ntoken_valid_for = \"soon\"\n", 2),
             ("[[room]]\nname = \"../etc\"\n", 2),
             ("[server]\nbind = \n", 2),
+            (
+                "[[room]]\nname = \"a\"\n[[room]]\nname = \"b\"\n\n[[room]]\ntitle = \"A\"\nname = \"a\"\n",
+                8,
+            ),
         ] {
             assert_eq!(wrong(text).0, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_that_no_house_can_live_with_are_refused_with_what_is_allowed() {
+        let title = format!("title = \"{}\"", "x".repeat(300));
+        for (table, setting, allowed) in [
+            ("server", "shards = 257", "between 0 and 256"),
+            ("server", "shards = -1", "integer"),
+            ("access", "token_valid_for = \"1s\"", "between 10s and"),
+            ("limits", "connections = 0", "between 1 and"),
+            ("limits", "head_timeout = \"1ns\"", "between 1s and 5m"),
+            ("limits", "head_timeout = \"1year\"", "between 1s and 5m"),
+            ("limits", "head_timeout = \"0s\"", "longer than nothing"),
+            ("limits", "body_bytes = 0", "between 1024 and"),
+            ("limits", "socket_message_bytes = 0", "between 16384 and"),
+            ("limits", "socket_stall = \"1us\"", "between 1s and 5m"),
+            ("limits", "joins_at_once = 0", "between 1 and"),
+            ("limits", "joins_per_minute = 0", "between 1 and"),
+            ("limits", "blocked_requests = 0", "between 1 and"),
+            ("limits", "broadcasts = 0", "between 1 and"),
+            ("limits", "broadcast_memory_mib = 0", "between 8 and 65536"),
+            (
+                "limits",
+                "broadcast_memory_mib = 99999999999999",
+                "between 8 and 65536",
+            ),
+            ("log", "level = \"nonsense\"", "off, error, warn"),
+            ("log", "level = \"\"", "off, error, warn"),
+            ("log", "level = \"amphi=loud\"", "off, error, warn"),
+            ("[room]", &title, "256 bytes"),
+            ("[room]", "title = \"a\\u0007b\"", "control characters"),
+        ] {
+            let name = if table == "[room]" {
+                "name = \"a\""
+            } else {
+                ""
+            };
+            let (line, message) = wrong(&format!("\n[{table}]\n{name}\n{setting}\n"));
+            assert_eq!(line, 4, "{setting}: {message}");
+            assert!(message.contains(allowed), "{setting}: {message}");
         }
     }
 
