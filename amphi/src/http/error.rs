@@ -15,6 +15,7 @@ pub enum Code {
     Unauthorized,
     NotAllowed,
     NotFound,
+    MethodNotAllowed,
     Conflict,
     TooLarge,
     TooMany,
@@ -86,7 +87,11 @@ impl ApiError {
     pub fn method_not_allowed() -> Self {
         let message =
             "This address does not take that method; the Allow header names the ones it takes.";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::BadRequest, message)
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            Code::MethodNotAllowed,
+            message,
+        )
     }
 
     pub fn too_large(message: impl Into<String>) -> Self {

@@ -159,9 +159,17 @@ pub async fn playlist(
 pub async fn file(
     State(app): State<App>,
     RecordingId(id): RecordingId,
-    request: Request,
+    mut request: Request,
 ) -> Result<Response, ApiError> {
     find(&app, id.clone()).await?;
+    // What is not understood is ignored, and several ranges may be (RFC 9110 §14.2): the answer is the whole.
+    if !request
+        .headers()
+        .get(header::RANGE)
+        .is_none_or(is_one_range)
+    {
+        request.headers_mut().remove(header::RANGE);
+    }
     let served = ServeFile::new(path(&app, &id)).oneshot(request).await;
     let mut response = served
         .map(|response| response.map(Body::new))
@@ -188,4 +196,60 @@ fn no_file() -> ApiError {
 
 fn path(app: &App, id: &str) -> PathBuf {
     file_of(&app.config.server.data_dir, id).expect("RecordingId and the store hold ids only")
+}
+
+/// Whether this asks for one range of bytes: `bytes=0-99`, `bytes=100-` or `bytes=-100` (RFC 9110 §14.1.2).
+fn is_one_range(value: &HeaderValue) -> bool {
+    let Some((unit, range)) = value.to_str().ok().and_then(|text| text.split_once('=')) else {
+        return false;
+    };
+    let Some((first, last)) = range.trim().split_once('-') else {
+        return false;
+    };
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    // Numbers compare as text once they are of one length.
+    let [first, last] = [first, last].map(|number| match number.trim_start_matches('0') {
+        "" if !number.is_empty() => "0",
+        trimmed => trimmed,
+    });
+    let backwards = !last.is_empty() && (last.len(), last) < (first.len(), first);
+    unit.trim().eq_ignore_ascii_case("bytes")
+        && is_number(first)
+        && is_number(last)
+        && !(first.is_empty() && last.is_empty())
+        && !backwards
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_range_of_bytes_is_told_from_what_is_to_be_ignored() {
+        let is_one = |text: &str| is_one_range(&HeaderValue::from_str(text).expect("a header"));
+        for one in [
+            "bytes=0-99",
+            "bytes=100-",
+            "bytes=-100",
+            "Bytes=9-10",
+            "bytes=007-7",
+            "bytes=0-0",
+            "bytes=99999999999999999999999-",
+        ] {
+            assert!(is_one(one), "{one}");
+        }
+        for other in [
+            "bytes=abc",
+            "bytes=",
+            "bytes=-",
+            "bytes",
+            "bytes=0-1,5-6",
+            "bytes=1-2-3",
+            "bytes=10-9",
+            "seconds=0-9",
+            "",
+        ] {
+            assert!(!is_one(other), "{other}");
+        }
+    }
 }

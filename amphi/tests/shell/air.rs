@@ -205,7 +205,21 @@ async fn a_voice_goes_on_air_and_into_a_file_and_comes_out_again() {
     assert_eq!(&start.body[4..8], b"ftyp");
     let size = ready["size_bytes"].as_u64().expect("a number");
     assert_eq!(start.header("content-range"), format!("bytes 0-99/{size}"));
-    assert_eq!(range(&format!("bytes={size}-")).await.status, 416);
+    for beyond in [
+        format!("bytes={size}-"),
+        "bytes=99999999999999999999-".to_owned(),
+    ] {
+        assert_eq!(range(&beyond).await.status, 416, "{beyond}");
+    }
+    // What is not understood, and what need not be, is ignored (RFC 9110 §14.2).
+    for ignored in ["bytes=abc", "seconds=0-1", "bytes=0-9,20-29", "bytes=9-0"] {
+        let whole = range(ignored).await;
+        assert_eq!(
+            (whole.status, whole.body.len() as u64),
+            (200, size),
+            "{ignored}"
+        );
+    }
     let whole = house.get(file).await;
     assert_eq!((whole.status, whole.body.len() as u64), (200, size));
     assert_eq!(whole.header("content-type"), "video/mp4");

@@ -121,7 +121,7 @@ async fn bodies_that_are_too_large_or_not_json_are_refused() {
 async fn other_methods_and_other_addresses_get_the_same_form() {
     let house = House::open().await;
     let answer = house.send("POST", "/api/rooms", "", "").await;
-    answer.refused(405, "bad_request", None);
+    answer.refused(405, "method_not_allowed", None);
     assert!(answer.header("allow").contains("GET"));
     house
         .get("/api/nothing")
