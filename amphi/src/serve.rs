@@ -19,6 +19,7 @@ use std::time::Duration;
 use amphi_media::TrackId;
 use amphi_shard::{Command, Output};
 use anyhow::Context;
+use rustix::fs::Mode;
 use rustix::process::Resource;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -86,6 +87,7 @@ impl Server {
             .local_addr()
             .context("asking for the address of the HTTP port")?;
 
+        keep_files_private();
         let lock = own_data_dir(&server.data_dir)?;
         let data_dir = server.data_dir.clone();
         let store = tokio::task::spawn_blocking(move || -> anyhow::Result<Arc<dyn Store>> {
@@ -342,6 +344,12 @@ async fn bind_tcp(ip: IpAddr, port: u16, what: &str, setting: &str) -> anyhow::R
         ),
         _ => anyhow::Error::from(error).context(format!("listening on {address} for {what}")),
     })
+}
+
+/// Nobody else on this machine is to read what people said: whatever is made from now on, by SQLite too, is for this user
+/// alone. What is there already stays as it is.
+fn keep_files_private() {
+    let _before = rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
 /// Makes the data folder and takes it: two servers on one folder would finish each other's recordings.

@@ -171,6 +171,34 @@ async fn logs_can_be_json_and_hold_no_name_and_no_token() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_writes_is_for_its_own_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("deep").join("data");
+    let program = Program::start(&data, &[]);
+    let admin = token("hall", "ada").grant("roomAdmin", true).sign();
+    let headers = [("authorization", format!("Bearer {admin}"))];
+    let headers = headers
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let path = "/api/rooms/hall/settings";
+    let set = ask(program.address, "PUT", path, &headers, b"{\"title\":\"x\"}").await;
+    assert_eq!(set.status, 200);
+    let mode = |path: &Path| {
+        let found = std::fs::metadata(path).expect("it is there");
+        found.permissions().mode() & 0o777
+    };
+    assert_eq!(mode(&data), 0o700);
+    let files = std::fs::read_dir(&data).expect("a folder");
+    let files: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
+    assert!(files.iter().any(|file| file.ends_with("amphi.db")));
+    for file in files {
+        let expected = if file.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode(&file), expected, "{}", file.display());
+    }
+}
+
 #[test]
 fn without_a_secret_it_does_not_start_and_says_how_to_make_one() {
     let error = refused(&["serve"]);
