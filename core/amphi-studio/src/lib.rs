@@ -6,6 +6,7 @@
 //!
 //! Start reading at [`Program`].
 
+pub mod canvas;
 mod clock;
 mod codec;
 mod counters;

@@ -1,5 +1,6 @@
 //! Behaviour of the program, in made-up time with made-up people and codecs that pass samples through.
 
+mod canvas;
 mod codecs;
 mod cut;
 mod hostile;

@@ -1,0 +1,376 @@
+//! A picture that others are drawn into: I420, 8 bits, limited range (ITU-T H.273), as decoders give and encoders take it.
+//!
+//! A decoded picture is drawn once, straight into its cell: cropped, scaled and written in one go, plane by plane. No
+//! picture is kept or copied in between. Scaling is bilinear between the two nearest lines and columns; where a picture
+//! shrinks to less than half, it is halved first by averaging, so that no pixel is left out.
+
+use amphi_media::VideoSize;
+
+use crate::layout::Area;
+
+/// A colour, as luma and the two differences.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Colour {
+    pub y: u8,
+    pub u: u8,
+    pub v: u8,
+}
+
+impl Colour {
+    pub const BLACK: Colour = Colour {
+        y: 16,
+        u: 128,
+        v: 128,
+    };
+
+    /// From sRGB by BT.709, limited range.
+    pub fn of_rgb(red: u8, green: u8, blue: u8) -> Self {
+        let [r, g, b] = [red, green, blue].map(|part| f32::from(part) / 255.0);
+        let luma = 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        let part = |value: f32, middle: f32, span: f32| {
+            (middle + span * value).round().clamp(0.0, 255.0) as u8
+        };
+        Self {
+            y: part(luma, 16.0, 219.0),
+            u: part((b - luma) / 1.8556, 128.0, 224.0),
+            v: part((r - luma) / 1.5748, 128.0, 224.0),
+        }
+    }
+}
+
+/// Somebody else's picture.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture<'a> {
+    size: VideoSize,
+    planes: [Plane<'a>; 3],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Plane<'a> {
+    bytes: &'a [u8],
+    stride: usize,
+    width: usize,
+    height: usize,
+}
+
+impl Plane<'_> {
+    fn line(&self, y: usize) -> &[u8] {
+        let start = y.min(self.height - 1) * self.stride;
+        &self.bytes[start..start + self.width]
+    }
+}
+
+impl<'a> Picture<'a> {
+    /// `planes` and `strides` of Y, U and V; the colour planes have half the width and height, rounded up. None when a plane is
+    /// shorter than that, or empty.
+    pub fn new(size: VideoSize, planes: [&'a [u8]; 3], strides: [usize; 3]) -> Option<Self> {
+        let (width, height) = (size.width as usize, size.height as usize);
+        let half = |length: usize| length.div_ceil(2);
+        let plane = |index: usize, width: usize, height: usize| {
+            let (bytes, stride) = (planes[index], strides[index]);
+            let needed = stride
+                .checked_mul(height.checked_sub(1)?)?
+                .checked_add(width)?;
+            (width > 0 && stride >= width && bytes.len() >= needed).then_some(Plane {
+                bytes,
+                stride,
+                width,
+                height,
+            })
+        };
+        Some(Self {
+            size,
+            planes: [
+                plane(0, width, height)?,
+                plane(1, half(width), half(height))?,
+                plane(2, half(width), half(height))?,
+            ],
+        })
+    }
+
+    pub fn size(&self) -> VideoSize {
+        self.size
+    }
+}
+
+/// The picture that is composed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Canvas {
+    size: VideoSize,
+    planes: [Vec<u8>; 3],
+}
+
+impl std::fmt::Debug for Canvas {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Canvas({}x{})", self.size.width, self.size.height)
+    }
+}
+
+impl Canvas {
+    /// Sizes are even; an odd one is rounded down.
+    pub fn new(size: VideoSize, colour: Colour) -> Self {
+        let size = VideoSize::new(size.width & !1, size.height & !1);
+        let luma = size.width as usize * size.height as usize;
+        Self {
+            size,
+            planes: [
+                vec![colour.y; luma],
+                vec![colour.u; luma / 4],
+                vec![colour.v; luma / 4],
+            ],
+        }
+    }
+
+    pub fn size(&self) -> VideoSize {
+        self.size
+    }
+
+    /// Y, U and V without gaps between lines.
+    pub fn planes(&self) -> [&[u8]; 3] {
+        [&self.planes[0], &self.planes[1], &self.planes[2]]
+    }
+
+    /// As another picture is drawn from it.
+    pub fn picture(&self) -> Option<Picture<'_>> {
+        let width = self.size.width as usize;
+        Picture::new(self.size, self.planes(), [width, width / 2, width / 2])
+    }
+
+    /// Paints `area`, as far as it is on the canvas.
+    pub fn fill(&mut self, area: Area, colour: Colour) {
+        for (index, value) in [colour.y, colour.u, colour.v].into_iter().enumerate() {
+            let Some((stride, area)) = self.plane_area(index, area) else {
+                return;
+            };
+            for y in area.y..area.bottom() {
+                let start = y as usize * stride + area.x as usize;
+                self.planes[index][start..start + area.width as usize].fill(value);
+            }
+        }
+    }
+
+    /// Draws `taken` of `picture` into `area`. What is outside of either is left out: an area that is not wholly on the canvas is
+    /// not drawn at all.
+    pub fn draw(&mut self, picture: &Picture<'_>, taken: Area, area: Area, scaler: &mut Scaler) {
+        let inside = |area: Area, size: VideoSize| {
+            area.width > 0
+                && area.height > 0
+                && area.right() <= size.width
+                && area.bottom() <= size.height
+        };
+        let even = [area.x, area.y, area.width, area.height]
+            .iter()
+            .all(|length| length % 2 == 0);
+        if !inside(taken, picture.size) || !inside(area, self.size) || !even {
+            return;
+        }
+        for index in 0..3 {
+            let shift = u32::from(index > 0);
+            let Some((stride, to)) = self.plane_area(index, area) else {
+                return;
+            };
+            let plane = &picture.planes[index];
+            let (x, y) = ((taken.x >> shift) as usize, (taken.y >> shift) as usize);
+            let from = Part {
+                x,
+                y,
+                width: ((taken.width + shift) >> shift).min(plane.width as u32 - x as u32) as usize,
+                height: ((taken.height + shift) >> shift).min(plane.height as u32 - y as u32)
+                    as usize,
+            };
+            let start = to.y as usize * stride + to.x as usize;
+            let into = Into {
+                bytes: &mut self.planes[index][start..],
+                stride,
+                width: to.width as usize,
+                height: to.height as usize,
+            };
+            scaler.scale(plane, from, into);
+        }
+    }
+
+    /// `area` in samples of a plane, and the plane's line length. None when nothing of it is on the canvas.
+    fn plane_area(&self, index: usize, area: Area) -> Option<(usize, Area)> {
+        let shift = u32::from(index > 0);
+        let (width, height) = (self.size.width >> shift, self.size.height >> shift);
+        let (x, y) = (area.x >> shift, area.y >> shift);
+        let area = Area {
+            x,
+            y,
+            width: (area.width >> shift).min(width.checked_sub(x)?),
+            height: (area.height >> shift).min(height.checked_sub(y)?),
+        };
+        (area.width > 0 && area.height > 0).then_some((width as usize, area))
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    x: usize,
+    y: usize,
+    width: usize,
+    height: usize,
+}
+
+struct Into<'a> {
+    bytes: &'a mut [u8],
+    stride: usize,
+    width: usize,
+    height: usize,
+}
+
+/// Scales planes. Keeps its working memory, so that a steady stream of pictures allocates nothing.
+#[derive(Debug, Default)]
+pub struct Scaler {
+    /// For each column: left source column and weight of the one right of it, in 1/128.
+    columns: Vec<(u32, u8)>,
+    columns_for: (usize, usize, usize),
+    line: Vec<u8>,
+    halved: [Vec<u8>; 2],
+}
+
+impl Scaler {
+    fn scale(&mut self, plane: &Plane<'_>, from: Part, mut into: Into<'_>) {
+        if from.width == into.width && from.height == into.height {
+            for y in 0..into.height {
+                let source = &plane.line(from.y + y)[from.x..from.x + from.width];
+                into.bytes[y * into.stride..][..into.width].copy_from_slice(source);
+            }
+            return;
+        }
+        if from.width >= into.width * 2 && from.height >= into.height * 2 && from.height > 1 {
+            let mut halved = std::mem::take(&mut self.halved[0]);
+            let mut spare = std::mem::take(&mut self.halved[1]);
+            let mut size = halve(plane, from, &mut halved);
+            let mut span = Span::of(from).half();
+            while size.0 >= into.width * 2 && size.1 >= into.height * 2 {
+                let smaller = packed(&halved, size);
+                size = halve(&smaller, whole(size), &mut spare);
+                span = span.half();
+                std::mem::swap(&mut halved, &mut spare);
+            }
+            self.stretch(&packed(&halved, size), whole(size), span, &mut into);
+            self.halved = [halved, spare];
+            return;
+        }
+        self.stretch(plane, from, Span::of(from), &mut into);
+    }
+
+    /// Bilinear, with sample positions in the middle of pixels.
+    fn stretch(&mut self, plane: &Plane<'_>, from: Part, span: Span, into: &mut Into<'_>) {
+        if self.columns_for != (from.width, span.width, into.width) {
+            self.columns_for = (from.width, span.width, into.width);
+            self.columns = (0..into.width)
+                .map(|column| {
+                    let (left, weight) = position(column, from.width, span.width, into.width);
+                    (left as u32, weight)
+                })
+                .collect();
+        }
+        self.line.resize(from.width + 1, 0);
+        for y in 0..into.height {
+            let (above, weight) = position(y, from.height, span.height, into.height);
+            let below = (above + 1).min(from.height - 1);
+            let range = from.x..from.x + from.width;
+            let (above, below) = (
+                &plane.line(from.y + above)[range.clone()],
+                &plane.line(from.y + below)[range],
+            );
+            let (line, last) = self.line.split_at_mut(from.width);
+            if weight == 0 {
+                line.copy_from_slice(above);
+            } else {
+                let weight = u16::from(weight);
+                for ((out, above), below) in line.iter_mut().zip(above).zip(below) {
+                    *out = ((u16::from(*above) * (128 - weight) + u16::from(*below) * weight + 64)
+                        >> 7) as u8;
+                }
+            }
+            // So that the column right of the last one can be read.
+            last[0] = line[from.width - 1];
+            let out = &mut into.bytes[y * into.stride..][..into.width];
+            if from.width == into.width {
+                out.copy_from_slice(line);
+                continue;
+            }
+            for (out, (left, weight)) in out.iter_mut().zip(&self.columns) {
+                let left = *left as usize;
+                let (a, b) = (u16::from(self.line[left]), u16::from(self.line[left + 1]));
+                let weight = u16::from(*weight);
+                *out = ((a * (128 - weight) + b * weight + 64) >> 7) as u8;
+            }
+        }
+    }
+}
+
+fn whole((width, height): (usize, usize)) -> Part {
+    Part {
+        x: 0,
+        y: 0,
+        width,
+        height,
+    }
+}
+
+fn packed(bytes: &[u8], (width, height): (usize, usize)) -> Plane<'_> {
+    Plane {
+        bytes,
+        stride: width,
+        width,
+        height,
+    }
+}
+
+/// How far a part reaches, in 1/128 of a sample. After halving an odd length this is a half more than there are samples.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    width: usize,
+    height: usize,
+}
+
+impl Span {
+    fn of(part: Part) -> Self {
+        Self {
+            width: part.width * 128,
+            height: part.height * 128,
+        }
+    }
+
+    fn half(self) -> Self {
+        Self {
+            width: self.width / 2,
+            height: self.height / 2,
+        }
+    }
+}
+
+/// Where sample `index` of `into` lies among `from` samples that stand for `span`: the one before, and the weight of the one
+/// after in 1/128.
+fn position(index: usize, from: usize, span: usize, into: usize) -> (usize, u8) {
+    let at = ((2 * index + 1) * span / (2 * into)).saturating_sub(64);
+    let at = at.min((from - 1) * 128);
+    (at / 128, (at % 128) as u8)
+}
+
+/// Averages two by two samples.
+fn halve(plane: &Plane<'_>, from: Part, out: &mut Vec<u8>) -> (usize, usize) {
+    let (width, height) = (from.width / 2, from.height / 2);
+    out.resize(width * height, 0);
+    for (y, line) in out.chunks_exact_mut(width).enumerate() {
+        let range = from.x..from.x + width * 2;
+        let above = &plane.line(from.y + 2 * y)[range.clone()];
+        let below = &plane.line(from.y + 2 * y + 1)[range];
+        for ((out, above), below) in line
+            .iter_mut()
+            .zip(above.chunks_exact(2))
+            .zip(below.chunks_exact(2))
+        {
+            let sum = u16::from(above[0])
+                + u16::from(above[1])
+                + u16::from(below[0])
+                + u16::from(below[1]);
+            *out = ((sum + 2) >> 2) as u8;
+        }
+    }
+    (width, height)
+}

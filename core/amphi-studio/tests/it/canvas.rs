@@ -1,0 +1,252 @@
+use amphi_media::VideoSize;
+use amphi_studio::canvas::{Canvas, Colour, Picture, Scaler};
+use amphi_studio::layout::Area;
+use proptest::prelude::*;
+
+const RED: Colour = Colour {
+    y: 63,
+    u: 102,
+    v: 240,
+};
+
+fn area(x: u32, y: u32, width: u32, height: u32) -> Area {
+    Area {
+        x,
+        y,
+        width,
+        height,
+    }
+}
+
+/// A picture whose luma grows to the right and whose colours grow downwards.
+fn slope(size: VideoSize) -> [Vec<u8>; 3] {
+    let (width, height) = (size.width as usize, size.height as usize);
+    let across = |n: usize, of: usize| (n * 220 / of.max(1) + 16) as u8;
+    let (half_width, half_height) = (width.div_ceil(2), height.div_ceil(2));
+    let colour = |_| {
+        (0..half_width * half_height)
+            .map(|at| across(at / half_width, half_height))
+            .collect()
+    };
+    [
+        (0..width * height)
+            .map(|at| across(at % width, width))
+            .collect(),
+        colour(1),
+        colour(2),
+    ]
+}
+
+fn picture(size: VideoSize, planes: &[Vec<u8>; 3]) -> Picture<'_> {
+    let (width, half) = (size.width as usize, size.width.div_ceil(2) as usize);
+    Picture::new(
+        size,
+        [&planes[0], &planes[1], &planes[2]],
+        [width, half, half],
+    )
+    .expect("the planes are as long as they should be")
+}
+
+fn luma(canvas: &Canvas, x: u32, y: u32) -> u8 {
+    canvas.planes()[0][(y * canvas.size().width + x) as usize]
+}
+
+#[test]
+fn colours_are_those_of_the_standard() {
+    assert_eq!(Colour::of_rgb(0, 0, 0), Colour::BLACK);
+    assert_eq!(
+        Colour::of_rgb(255, 255, 255),
+        Colour {
+            y: 235,
+            u: 128,
+            v: 128
+        }
+    );
+    // ITU-R BT.709, 75 % bars aside: full red, green and blue.
+    assert_eq!(
+        Colour::of_rgb(255, 0, 0),
+        Colour {
+            y: 63,
+            u: 102,
+            v: 240
+        }
+    );
+    assert_eq!(
+        Colour::of_rgb(0, 255, 0),
+        Colour {
+            y: 173,
+            u: 42,
+            v: 26
+        }
+    );
+    assert_eq!(
+        Colour::of_rgb(0, 0, 255),
+        Colour {
+            y: 32,
+            u: 240,
+            v: 118
+        }
+    );
+}
+
+#[test]
+fn a_fill_stays_in_its_area() {
+    let mut canvas = Canvas::new(VideoSize::new(64, 32), Colour::BLACK);
+    canvas.fill(area(16, 8, 8, 4), RED);
+    let red = canvas.planes().map(|plane| {
+        plane
+            .iter()
+            .filter(|byte| ![16, 128].contains(*byte))
+            .count()
+    });
+    assert_eq!(red, [32, 8, 8]);
+    assert_eq!(
+        (
+            luma(&canvas, 15, 8),
+            luma(&canvas, 16, 8),
+            luma(&canvas, 23, 11),
+            luma(&canvas, 24, 11)
+        ),
+        (16, 63, 63, 16)
+    );
+    let before = canvas.clone();
+    canvas.fill(area(64, 0, 8, 8), RED);
+    canvas.fill(area(0, 40, 8, 8), RED);
+    assert_eq!(canvas, before, "what is beside the canvas changes nothing");
+    canvas.fill(area(60, 30, 100, 100), RED);
+    assert_eq!(
+        luma(&canvas, 63, 31),
+        63,
+        "what reaches over its edge is cut off there"
+    );
+}
+
+#[test]
+fn a_picture_of_the_cells_size_is_copied_as_it_is() {
+    let size = VideoSize::new(32, 16);
+    let planes = slope(size);
+    let mut canvas = Canvas::new(VideoSize::new(64, 32), Colour::BLACK);
+    canvas.draw(
+        &picture(size, &planes),
+        area(0, 0, 32, 16),
+        area(8, 4, 32, 16),
+        &mut Scaler::default(),
+    );
+    for y in 0..16 {
+        for x in 0..32 {
+            assert_eq!(
+                luma(&canvas, 8 + x, 4 + y),
+                planes[0][(y * 32 + x) as usize]
+            );
+        }
+    }
+    assert_eq!((luma(&canvas, 7, 4), luma(&canvas, 40, 4)), (16, 16));
+}
+
+/// A slope is a slope in any size: every pixel is where it should be, to within the rounding.
+#[test]
+fn scaling_moves_nothing() {
+    let mut scaler = Scaler::default();
+    let size = VideoSize::new(640, 360);
+    let planes = slope(size);
+    for (width, height) in [
+        (628, 352),
+        (320, 180),
+        (1280, 720),
+        (212, 118),
+        (96, 54),
+        (640, 100),
+        (50, 360),
+        (24, 14),
+    ] {
+        let mut canvas = Canvas::new(VideoSize::new(width, height), Colour::BLACK);
+        canvas.draw(
+            &picture(size, &planes),
+            area(0, 0, 640, 360),
+            area(0, 0, width, height),
+            &mut scaler,
+        );
+        for x in 0..width {
+            let expected = (f64::from(x) + 0.5) * 220.0 / f64::from(width) + 16.0;
+            let seen = f64::from(luma(&canvas, x, height / 2));
+            assert!(
+                (seen - expected).abs() <= 2.0,
+                "{width}×{height} at {x}: {seen}, not {expected}"
+            );
+        }
+        for y in 0..height / 2 {
+            let at = y * (width / 2) + width / 4;
+            let expected = (f64::from(y) + 0.5) * 220.0 / f64::from(height / 2) + 16.0;
+            let seen = f64::from(canvas.planes()[1][at as usize]);
+            assert!(
+                (seen - expected).abs() <= 2.0,
+                "{width}×{height} at line {y}: {seen}, not {expected}"
+            );
+        }
+    }
+}
+
+/// One bright pixel in nine is still a third of that brightness in a picture a third the size.
+#[test]
+fn no_pixel_is_left_out_when_a_picture_shrinks() {
+    let size = VideoSize::new(512, 512);
+    let mut planes = slope(size);
+    for (at, luma) in planes[0].iter_mut().enumerate() {
+        *luma = if at % 4 == 0 && at / 512 % 4 == 0 {
+            235
+        } else {
+            16
+        };
+    }
+    let mut canvas = Canvas::new(VideoSize::new(64, 64), Colour::BLACK);
+    canvas.draw(
+        &picture(size, &planes),
+        area(0, 0, 512, 512),
+        area(0, 0, 64, 64),
+        &mut Scaler::default(),
+    );
+    let mean = canvas.planes()[0]
+        .iter()
+        .map(|byte| u64::from(*byte))
+        .sum::<u64>()
+        / (64 * 64);
+    assert!((28..=32).contains(&mean), "{mean}, not 16 + 219 / 16");
+}
+
+#[test]
+fn what_is_no_picture_is_none() {
+    let bytes = [0u8; 100];
+    let new =
+        |width, height, strides| Picture::new(VideoSize::new(width, height), [&bytes; 3], strides);
+    assert!(new(10, 10, [10, 5, 5]).is_some());
+    assert!(new(10, 11, [10, 5, 5]).is_none(), "too short");
+    assert!(
+        new(10, 10, [9, 5, 5]).is_none(),
+        "lines longer than their stride"
+    );
+    assert!(new(0, 10, [10, 5, 5]).is_none() && new(10, 0, [10, 5, 5]).is_none());
+    assert!(new(u32::MAX, u32::MAX, [usize::MAX; 3]).is_none());
+}
+
+proptest! {
+    #[test]
+    fn drawing_changes_nothing_outside_its_area(
+        (width, height) in (1u32..200, 1u32..200),
+        (x, y, across, down) in (0u32..120, 0u32..120, 0u32..120, 0u32..120),
+        (left, top, taken_width, taken_height) in (0u32..210, 0u32..210, 0u32..210, 0u32..210),
+    ) {
+        let size = VideoSize::new(width, height);
+        let planes = slope(size);
+        let mut canvas = Canvas::new(VideoSize::new(160, 120), Colour { y: 1, u: 2, v: 3 });
+        let to = area(x, y, across, down);
+        canvas.draw(&picture(size, &planes), area(left, top, taken_width, taken_height), to, &mut Scaler::default());
+        for at_y in 0..120 {
+            for at_x in 0..160 {
+                let inside = at_x >= x && at_x < x + across && at_y >= y && at_y < y + down;
+                if !inside {
+                    prop_assert_eq!(luma(&canvas, at_x, at_y), 1);
+                }
+            }
+        }
+    }
+}
