@@ -373,7 +373,8 @@ pub struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self {
-            level: "info".into(),
+            // str0m warns of what clients send, which is theirs to know and would be a flood from outside.
+            level: "info,str0m=error".into(),
             format: LogFormat::Text,
         }
     }
