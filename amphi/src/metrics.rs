@@ -207,6 +207,8 @@ fn shards(page: &mut Page, app: &App) {
         ("http_connections", count(&app.connections.waited_full)),
         ("joins_per_address", app.joins.refused()),
         ("join_addresses", app.joins.full()),
+        ("joins_per_identity", app.identities.refused()),
+        ("join_identities", app.identities.full()),
     ] {
         page.sample("amphi_bound_hit_total", &[("bound", bound)], value);
     }

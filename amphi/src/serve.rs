@@ -145,6 +145,7 @@ impl Server {
         };
         let app = App::new(Parts {
             joins: Limiter::new(limits.joins_at_once, limits.joins_per_minute),
+            identities: Default::default(),
             keys,
             house,
             programs,

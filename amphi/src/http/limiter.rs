@@ -1,22 +1,47 @@
-//! How often somebody without a token may knock: a token bucket per address, in bounded memory.
+//! How often somebody may knock: token buckets, in bounded memory.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Addresses that are remembered at once.
-const ADDRESSES_MAX: usize = 10_000;
+/// Buckets that are remembered at once.
+const BUCKETS_MAX: usize = 10_000;
 
 /// Lets every address do something `at_once` times, and again `per_minute` times.
 ///
 /// Loopback is let through: it is this machine, or a proxy on it that everybody comes through and that has to do its
 /// own counting.
-pub struct Limiter {
+pub struct Limiter(Buckets<IpAddr>);
+
+impl Limiter {
+    pub fn new(at_once: u32, per_minute: u32) -> Self {
+        Self(Buckets::new(at_once, f64::from(per_minute) / 60.0))
+    }
+
+    /// Whether `address` may do it now; if so, it counts.
+    pub fn allow(&self, address: IpAddr, now: Instant) -> bool {
+        address.to_canonical().is_loopback() || self.0.allow(network(address), now)
+    }
+
+    /// Refused because an address came too often.
+    pub fn refused(&self) -> u64 {
+        self.0.refused()
+    }
+
+    /// Refused because too many addresses came at once.
+    pub fn full(&self) -> u64 {
+        self.0.full()
+    }
+}
+
+/// Lets everybody of a key do something `at_once` times, and again so often.
+pub struct Buckets<K> {
     at_once: f64,
     per_second: f64,
-    buckets: Mutex<HashMap<IpAddr, Bucket>>,
+    buckets: Mutex<HashMap<K, Bucket>>,
     refused: AtomicU64,
     full: AtomicU64,
 }
@@ -26,27 +51,23 @@ struct Bucket {
     at: Instant,
 }
 
-impl Limiter {
-    pub fn new(at_once: u32, per_minute: u32) -> Self {
+impl<K: Eq + Hash> Buckets<K> {
+    pub fn new(at_once: u32, per_second: f64) -> Self {
         Self {
             at_once: f64::from(at_once),
-            per_second: f64::from(per_minute) / 60.0,
+            per_second,
             buckets: Mutex::default(),
             refused: AtomicU64::new(0),
             full: AtomicU64::new(0),
         }
     }
 
-    /// Whether `address` may do it now; if so, it counts.
-    pub fn allow(&self, address: IpAddr, now: Instant) -> bool {
-        if address.to_canonical().is_loopback() {
-            return true;
-        }
+    /// Whether who has that key may do it now; if so, it counts.
+    pub fn allow(&self, key: K, now: Instant) -> bool {
         let mut buckets = self.buckets.lock().expect("nobody panics while holding it");
-        let key = network(address);
-        if buckets.len() >= ADDRESSES_MAX && !buckets.contains_key(&key) {
+        if buckets.len() >= BUCKETS_MAX && !buckets.contains_key(&key) {
             buckets.retain(|_, bucket| self.filled(bucket, now) < self.at_once);
-            if buckets.len() >= ADDRESSES_MAX {
+            if buckets.len() >= BUCKETS_MAX {
                 self.full.fetch_add(1, Ordering::Relaxed);
                 return false;
             }
@@ -65,12 +86,12 @@ impl Limiter {
         true
     }
 
-    /// Refused because an address came too often.
+    /// Refused because one key came too often.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Refused because too many addresses came at once.
+    /// Refused because too many keys came at once.
     pub fn full(&self) -> u64 {
         self.full.load(Ordering::Relaxed)
     }
@@ -136,7 +157,7 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_is_freed_by_time() {
         let (limiter, start) = (Limiter::new(2, 60), Instant::now());
-        for number in 0..u32::try_from(ADDRESSES_MAX).expect("small") {
+        for number in 0..u32::try_from(BUCKETS_MAX).expect("small") {
             assert!(limiter.allow(IpAddr::from((0x0a00_0000 + number).to_be_bytes()), start));
         }
         assert!(!limiter.allow(address("192.0.2.1"), start));

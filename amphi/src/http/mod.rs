@@ -59,6 +59,7 @@ pub struct Parts {
     pub origin: Arc<Origin>,
     pub store: Arc<dyn Store>,
     pub joins: Limiter,
+    pub identities: rtc::Joins,
     pub requests: Requests,
     pub connections: Arc<listen::Counters>,
     pub sockets: rtc::Counters,

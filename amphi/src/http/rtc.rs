@@ -4,19 +4,21 @@
 //! show its text to people.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use amphi_policy::{name, token};
 use amphi_shard::{Connect, JoinRequest, MESSAGE_BYTES_MAX, Path};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 // The one that axum's WebSocket is made of, to tell its errors apart.
 use tokio_tungstenite::tungstenite::{self, error::ProtocolError};
 
 use super::App;
 use super::error::ApiError;
+use super::limiter::Buckets;
 use super::request::{bearer, now_s};
 use super::sentence;
 use crate::net::{Connection, ToClient};
@@ -56,6 +58,33 @@ impl Counters {
     }
 }
 
+/// How often one identity may come into one room: that many times at once, and again once a second. Each time costs the
+/// room's thread a millisecond, which is everybody's on it. A client that has lost its network tries again some ten times
+/// in its first half minute.
+const JOINS_AT_ONCE: u32 = 10;
+const JOINS_PER_SECOND: f64 = 1.0;
+
+/// Who came how often, by room and identity.
+pub struct Joins(Buckets<(String, String)>);
+
+impl Default for Joins {
+    fn default() -> Self {
+        Self(Buckets::new(JOINS_AT_ONCE, JOINS_PER_SECOND))
+    }
+}
+
+impl Joins {
+    /// Refused because one identity came too often.
+    pub fn refused(&self) -> u64 {
+        self.0.refused()
+    }
+
+    /// Refused because too many identities came at once.
+    pub fn full(&self) -> u64 {
+        self.0.full()
+    }
+}
+
 type Pairs = Query<Vec<(String, String)>>;
 
 /// The call's signalling in the older form, as LiveKit's clients speak it. Token in the query (`access_token`) or as
@@ -69,6 +98,7 @@ type Pairs = Query<Vec<(String, String)>>;
         (status = 400, body = str, content_type = "text/plain"),
         (status = 401, body = str, content_type = "text/plain", description = "No token, or a wrong one"),
         (status = 403, body = str, content_type = "text/plain", description = "The token does not let into a room"),
+        (status = 429, body = str, content_type = "text/plain", description = "This identity came into this room too often"),
         (status = 503, body = str, content_type = "text/plain"),
     )
 )]
@@ -91,6 +121,7 @@ pub async fn socket(
         (status = 400, body = str, content_type = "text/plain"),
         (status = 401, body = str, content_type = "text/plain", description = "No token, or a wrong one"),
         (status = 403, body = str, content_type = "text/plain", description = "The token does not let into a room"),
+        (status = 429, body = str, content_type = "text/plain", description = "This identity came into this room too often"),
         (status = 503, body = str, content_type = "text/plain"),
     )
 )]
@@ -177,6 +208,13 @@ fn open(
             );
         }
     };
+    let who = (join.room.clone(), join.joining.identity.clone());
+    if !app.identities.0.allow(who, Instant::now()) {
+        return plain(
+            &app,
+            ApiError::too_many("You come in too often; try again in a few seconds."),
+        );
+    }
     // Connected before the answer, so that a server with too much to do says so in HTTP.
     let room = join.room.clone();
     let connection = match app.house.connect(&room, join) {
@@ -216,8 +254,14 @@ fn let_in(
 
 fn plain(app: &App, error: ApiError) -> Response {
     app.sockets.refused.fetch_add(1, Ordering::Relaxed);
-    let status: StatusCode = error.status;
-    (status, [("cache-control", "no-store")], error.words.message).into_response()
+    let words = error.words.message.clone();
+    let mut response = error.into_response();
+    *response.body_mut() = words.into();
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    headers.insert(header::CONTENT_TYPE, plain);
+    response
 }
 
 /// Carries messages both ways until either side is done. Dropping `connection` tells the shard.

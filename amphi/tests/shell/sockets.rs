@@ -129,6 +129,39 @@ async fn sockets_that_end_are_counted_by_how_they_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_identity_that_comes_again_and_again_has_to_wait_and_others_do_not() {
+    let house = House::open().await;
+    let come = async |room: &str, identity: &str| {
+        let token = token(room, identity).sign();
+        let address = format!("{}/rtc?access_token={token}", house.web_socket());
+        tokio_tungstenite::connect_async(address).await
+    };
+    let mut refused = None;
+    for _ in 0..30 {
+        if let Err(error) = come("hall", "mallory").await {
+            refused = Some(error);
+            break;
+        }
+    }
+    let Some(tokio_tungstenite::tungstenite::Error::Http(answer)) = refused else {
+        panic!("was let in thirty times: {refused:?}");
+    };
+    assert_eq!(answer.status(), 429);
+    assert!(answer.headers().contains_key("retry-after"));
+    let words = answer.body().as_deref().unwrap_or_default();
+    assert!(words.starts_with(b"You come in too often"), "{words:?}");
+    for (room, identity) in [("hall", "ada"), ("cellar", "mallory")] {
+        assert!(come(room, identity).await.is_ok(), "{room} {identity}");
+    }
+    let counted = house
+        .metric("amphi_bound_hit_total{bound=\"joins_per_identity\"}")
+        .await;
+    assert_eq!(counted, 1.0);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert!(come("hall", "mallory").await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_second_of_one_identity_takes_the_place_of_the_first() {
     let house = House::open().await;
     let good = token("hall", "ada").sign();
