@@ -37,6 +37,9 @@ pub struct Config {
     pub log: Log,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub room: Vec<RoomConfig>,
+    /// `--dev`: everybody knows the secret, so whoever asks is looked at more closely.
+    #[serde(skip)]
+    pub dev: bool,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -486,6 +489,7 @@ impl Config {
     }
 
     fn apply(&mut self, overrides: &Overrides) -> Result<(), ConfigError> {
+        self.dev = overrides.dev;
         if overrides.dev {
             if let Some(bind) = overrides.bind.filter(|bind| !bind.is_loopback()) {
                 return Err(ConfigError::DevNotLoopback(bind));

@@ -10,6 +10,7 @@ pub mod limiter;
 pub mod listen;
 mod numbers;
 mod openapi;
+mod origin;
 mod pages;
 pub mod playlists;
 pub mod recordings;
@@ -169,17 +170,23 @@ pub fn router(app: App) -> Router {
         .fallback(fallback)
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .layer(DefaultBodyLimit::max(app.config.limits.body_bytes))
+        .layer(from_fn_with_state(app.clone(), origin::only_this_machine))
         .layer(from_fn_with_state(app.clone(), count))
         .with_state(app)
 }
 
 /// What no route takes: a page, or "not found" as JSON where programs ask.
 async fn fallback(method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    let first = uri.path().split('/').nth(1).unwrap_or("");
-    if matches!(first, "api" | "rtc" | "hls" | "recordings") {
+    if is_for_programs(uri.path()) {
         return ApiError::not_found("There is nothing at this address.").into_response();
     }
     pages::page(method, uri, headers).await
+}
+
+/// Whether programs ask there, and not people for pages.
+fn is_for_programs(path: &str) -> bool {
+    let first = path.split('/').nth(1).unwrap_or("");
+    matches!(first, "api" | "rtc" | "hls" | "recordings")
 }
 
 /// Pages of other sites may ask: nothing here is given to a browser because of who it is, only to who has a token.

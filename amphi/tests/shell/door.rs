@@ -218,3 +218,42 @@ async fn who_knocks_too_often_has_to_wait_and_others_do_not() {
         .await;
     assert_eq!(refused, 1.0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_dev_pages_of_others_are_refused_and_with_a_secret_they_are_not() {
+    let good = token("hall", "ada").sign();
+    let upgrade = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    let ask = async |house: &House, path: &str, origin: Option<&str>| {
+        let mut headers = Vec::new();
+        if path.starts_with("/rtc?") {
+            headers.extend(upgrade);
+        }
+        headers.extend(origin.map(|origin| ("origin", origin)));
+        crate::house::head(house.address, "GET", path, &headers).await
+    };
+    let dev = House::open().await;
+    let own = House::with(|config| config.dev = false).await;
+    let socket = format!("/rtc?access_token={good}");
+    let validate = format!("/rtc/validate?access_token={good}");
+    for (path, fine) in [
+        (socket.as_str(), 101),
+        (validate.as_str(), 200),
+        ("/api/rooms", 200),
+        ("/recordings/x/program.mp4", 404),
+        ("/hls/hall/index.m3u8", 404),
+    ] {
+        for origin in [None, Some("http://localhost:5173"), Some("http://[::1]")] {
+            assert_eq!(ask(&dev, path, origin).await, fine, "{path} {origin:?}");
+        }
+        for origin in ["https://example.org", "null"] {
+            assert_eq!(ask(&dev, path, Some(origin)).await, 403, "{path} {origin}");
+            assert_eq!(ask(&own, path, Some(origin)).await, fine, "{path} {origin}");
+        }
+    }
+    assert_ne!(ask(&dev, "/", Some("https://example.org")).await, 403);
+}

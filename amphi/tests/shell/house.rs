@@ -164,6 +164,23 @@ pub async fn ask(
     })
 }
 
+/// The status of the answer to a request without a body, read no further: an upgraded connection does not end.
+pub async fn head(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\n");
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    stream
+        .write_all(format!("{head}\r\n").as_bytes())
+        .await
+        .expect("sent");
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).await.expect("an answer");
+    let start = std::str::from_utf8(&start).expect("text");
+    start[9..].parse().expect("a status")
+}
+
 fn parse(bytes: &[u8]) -> Option<Answer> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).ok()?;
