@@ -15,7 +15,7 @@ const PACKET: Duration = Duration::from_millis(20);
 const PACKET_TICKS: u32 = 960;
 
 /// Ada, who hums until she is dropped.
-struct Voice {
+pub struct Voice {
     humming: JoinHandle<()>,
 }
 
@@ -25,7 +25,7 @@ impl Drop for Voice {
     }
 }
 
-async fn hum(mut ada: Handle) -> Voice {
+pub async fn hum(mut ada: Handle) -> Voice {
     let microphone = ada
         .call(|peer, now| peer.publish(now, Announcement::microphone()))
         .await
@@ -69,7 +69,7 @@ pub fn packets() -> Vec<Vec<u8>> {
 }
 
 /// Polls until `done` gives something, for what the house does a moment after it was told.
-async fn until<T>(what: &str, mut done: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until<T>(what: &str, mut done: impl AsyncFnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = done().await {

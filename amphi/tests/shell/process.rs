@@ -6,8 +6,11 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use peer::Form;
+use peer::net::{Options, connect};
 use serde_json::json;
 
+use crate::air::{hum, until};
 use crate::house::{ask, token};
 
 /// `amphi serve`, killed when dropped.
@@ -145,7 +148,9 @@ async fn it_says_where_it_is_and_ends_well_when_asked_to() {
 async fn logs_can_be_json_and_hold_no_name_and_no_token() {
     let folder = tempfile::tempdir().expect("a folder");
     let program = Program::start(folder.path(), &["--log", "json"]);
-    let secret_token = token("a-private-room", "ada-the-member").sign();
+    let secret_token = token("a-private-room", "ada-the-member")
+        .grant("roomAdmin", true)
+        .sign();
     let path = format!("/rtc/validate?access_token={secret_token}");
     assert_eq!(
         ask(program.address, "GET", &path, &[], b"").await.status,
@@ -159,6 +164,7 @@ async fn logs_can_be_json_and_hold_no_name_and_no_token() {
         ask(program.address, "POST", path, &[], body).await.status,
         200
     );
+    record(&program, &secret_token).await;
     program.signal(rustix::process::Signal::INT);
     let (code, log) = program.ended();
     assert_eq!(code, Some(0), "{log}");
@@ -166,9 +172,37 @@ async fn logs_can_be_json_and_hold_no_name_and_no_token() {
         let event: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
         assert!(event["level"].is_string(), "{line}");
     }
+    assert!(log.contains("recording closed"), "it did record: {log}");
     for private in ["a-private-room", "ada-the-member", &secret_token] {
         assert!(!log.contains(private), "{log}");
     }
+}
+
+/// Has a member of the room hum, and records and broadcasts it until something is in the file.
+async fn record(program: &Program, token: &str) {
+    let address = format!("ws://{}", program.address);
+    let ada = connect(&address, token, &Options::new(Form::Single))
+        .await
+        .expect("let in");
+    let _voice = hum(ada).await;
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str())];
+    for what in ["recording", "broadcast"] {
+        let path = format!("/api/rooms/a-private-room/{what}");
+        let begun = ask(program.address, "POST", &path, &headers, b"").await;
+        assert_eq!(begun.status, 200, "{}", begun.text());
+    }
+    let state = async |wanted: &str| {
+        let list = ask(program.address, "GET", "/api/recordings", &[], b"").await;
+        let first = list.json()["recordings"][0].clone();
+        let has_some = first["duration_s"].as_f64() > Some(0.3);
+        (has_some && first["state"] == wanted).then_some(())
+    };
+    until("something to play", async || state("recording").await).await;
+    let path = "/api/rooms/a-private-room/recording";
+    let ended = ask(program.address, "DELETE", path, &headers, b"").await;
+    assert_eq!(ended.status, 200);
+    until("a closed recording", async || state("ready").await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
