@@ -131,6 +131,32 @@ for (const [where, how] of Object.entries({
   );
 }
 
+scenario('markup and direction marks in names and titles are shown as text, and run nothing', async (stage) => {
+  const server = await stage.server();
+  const evil = (what) => `<img src=x onerror="window.ran='${what}'"><b>${what}</b>\u202e`;
+  const [name, title] = [evil('name'), evil('title')];
+  const { status } = await server.api('PUT', '/api/rooms/markup/settings', { token: admin('markup'), body: { title } });
+  assert.equal(status, 200);
+  const red = await stage.person({ name, colour: 'red', hz: 440 });
+  const shown = async (where, words) => {
+    await becomes(`${where} shows it as text`, () => red.page.locator('body').textContent(), (text) => text.includes(words));
+    const made = await red.page.evaluate(() => [window.ran ?? null, document.querySelectorAll('img[src="x"], b').length]);
+    assert.deepEqual(made, [null, 0], where);
+  };
+  await red.open(`${server.url}/join/markup`);
+  await shown('the way in', title);
+  await red.join(server.url, 'markup');
+  await red.press('people-button');
+  await becomes('she is listed', () => red.see('people-panel').textContent(), (text) => text.includes(name));
+  await shown('the stage', name);
+  await red.goLive();
+  await red.see('on-air').waitFor();
+  await becomes('it is on air', async () => (await server.api('GET', '/api/rooms/markup')).body.broadcast.state, (state) => state === 'on_air');
+  red.page = await red.context.newPage();
+  await red.watch(server.url, 'markup');
+  await shown('the audience', title);
+});
+
 scenario('a viewer whose browser refuses sound sees the picture at once, and is asked to unmute', async (stage) => {
   const server = await stage.server();
   const red = await stage.person({ name: 'Rosa Red', colour: 'red', hz: 440 });
