@@ -9,10 +9,6 @@ use crate::packager::Rendition;
 /// Delta-free low-latency playlists with `EXT-X-MAP` need 6; `EXT-X-GAP` needs 8 (RFC 8216bis §8).
 const VERSION: u32 = 8;
 
-/// Part targets that a low-latency player stays behind the end. RFC 8216bis §4.4.3.8 asks for three; sound comes a quarter of a second
-/// after the picture, and with three Chromium had half a second of it in hand at times.
-const PARTS_HELD_BACK: f64 = 4.0;
-
 /// The name of the multivariant playlist, and of the two that it names.
 impl Rendition {
     pub fn playlist_name(self) -> &'static str {
@@ -106,6 +102,8 @@ pub(crate) struct Live {
     pub epoch: u64,
     pub target_duration: u64,
     pub part_target: f64,
+    /// PART-HOLD-BACK, in seconds.
+    pub part_hold_back: f64,
     pub segments: Vec<LiveSegment>,
     /// The other playlist's newest part: (sequence number, index).
     pub report: Option<(Rendition, u64, u32)>,
@@ -152,7 +150,7 @@ fn write_live(out: &mut String, live: &Live, name: &dyn Fn(File) -> Name) -> std
     writeln!(
         out,
         "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={:.3},HOLD-BACK={:.1}",
-        live.part_target * PARTS_HELD_BACK,
+        live.part_hold_back,
         live.target_duration as f64 * 3.0,
     )?;
     writeln!(out, "#EXT-X-PART-INF:PART-TARGET={:.3}", live.part_target)?;
@@ -244,7 +242,8 @@ fn write_live(out: &mut String, live: &Live, name: &dyn Fn(File) -> Name) -> std
 /// What was measured of one rendition, for the multivariant playlist.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Measured {
-    pub codecs: String,
+    /// RFC 6381, the newest first.
+    pub codecs: Vec<String>,
     pub size: Option<VideoSize>,
     pub peak_bits: u64,
     pub average_bits: u64,
@@ -263,8 +262,8 @@ pub(crate) fn multivariant(video: Option<&Measured>, audio: &Measured) -> String
                 Rendition::Audio.playlist_name(),
                 video.peak_bits + audio.peak_bits,
                 video.average_bits + audio.average_bits,
-                video.codecs,
-                audio.codecs,
+                video.codecs.join(","),
+                audio.codecs.join(","),
                 size.width,
                 size.height,
                 video.frame_rate,
@@ -276,7 +275,7 @@ pub(crate) fn multivariant(video: Option<&Measured>, audio: &Measured) -> String
             "#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"\n{}\n",
             audio.peak_bits,
             audio.average_bits,
-            audio.codecs,
+            audio.codecs.join(","),
             Rendition::Audio.playlist_name(),
         ),
     };

@@ -7,6 +7,10 @@ use bytes::{Bytes, BytesMut};
 use crate::packager::{Init, Output, Part, Rendition};
 use crate::playlist::{self, File, Live, LivePart, LiveSegment, Measured, Name};
 
+/// Part targets that a low-latency player stays behind the end. RFC 8216bis §4.4.3.8 asks for three; sound comes a quarter of a second
+/// after the picture, and with three Chromium had half a second of it in hand at times.
+const PARTS_HELD_BACK: u32 = 4;
+
 /// Parts are listed for this many target durations before the end (RFC 8216bis §6.2.2.1: at least that, and older ones should go).
 const PARTS_LISTED_TARGETS: i64 = 3;
 
@@ -47,6 +51,11 @@ impl WindowConfig {
             kept: Duration::from_secs(24),
             bytes_max: 64 * 1024 * 1024,
         }
+    }
+
+    /// How far behind the newest part a low-latency player stays: what the playlists say as PART-HOLD-BACK.
+    pub fn part_hold_back(&self) -> Duration {
+        self.part_target * PARTS_HELD_BACK
     }
 }
 
@@ -164,6 +173,11 @@ impl Window {
             Output::End => {
                 self.ended = true;
                 for rendition in Rendition::ALL {
+                    // A program that goes off air in the middle of a segment: its parts are all there will be of it, and a
+                    // part belongs to a segment (RFC 8216bis §3.2).
+                    if let Some(last) = self.track_mut(rendition).segments.back_mut() {
+                        last.close();
+                    }
                     self.render(rendition);
                 }
                 self.revision += 1;
@@ -583,10 +597,27 @@ impl Track {
             epoch: config.epoch,
             target_duration,
             part_target: config.part_target.as_secs_f64(),
+            part_hold_back: config.part_hold_back().as_secs_f64(),
             segments,
             report,
             ended,
         })
+    }
+
+    /// Of all that is listed, the newest first: a cut may have brought another profile or level (RFC 8216bis §6.2.4).
+    fn codecs(&self) -> Vec<String> {
+        let listed = self
+            .segments
+            .iter()
+            .filter(|segment| segment.sequence >= self.listed_from);
+        let mut codecs = Vec::new();
+        for segment in listed.rev() {
+            match self.inits.get(&segment.generation) {
+                Some(init) if !codecs.contains(&init.codecs) => codecs.push(init.codecs.clone()),
+                Some(_) | None => {}
+            }
+        }
+        codecs
     }
 
     /// What was packed lately, for the multivariant playlist.
@@ -620,7 +651,7 @@ impl Track {
             .map(|segment| segment.frames as f64 / seconds(segment.duration.max(1)))
             .fold(0.0, f64::max);
         Some(Measured {
-            codecs: init.codecs.clone(),
+            codecs: self.codecs(),
             size: init.size,
             peak_bits: peak.max(1),
             average_bits: of(lately.iter().map(|segment| segment.bytes).sum(), ticks).max(1),

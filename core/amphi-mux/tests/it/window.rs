@@ -270,6 +270,51 @@ fn a_part_beyond_the_end_of_a_segment_is_the_first_of_the_next() {
 }
 
 #[test]
+fn an_end_in_the_middle_of_a_segment_leaves_no_part_without_one() {
+    let mut window = filled(&outputs_so_far(5.0));
+    let open = text(window.playlist(Rendition::Video));
+    let hinted = open
+        .lines()
+        .find_map(|line| line.strip_prefix("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\""))
+        .and_then(|rest| rest.split('"').next())
+        .expect("a live playlist hints");
+    let segment = hinted.split('.').next().expect("a name").to_owned() + ".m4s";
+    assert_eq!(window.resource(&segment), Found::NotYet);
+    window.push(&Output::End);
+    for rendition in Rendition::ALL {
+        let ended = text(window.playlist(rendition));
+        let lines: Vec<&str> = ended.lines().rev().take(2).collect();
+        assert_eq!(lines[0], "#EXT-X-ENDLIST");
+        assert!(lines[1].ends_with(".m4s"), "{ended}");
+    }
+    assert!(matches!(window.resource(&segment), Found::Media(_)));
+    assert_eq!(window.resource(hinted), Found::Unknown);
+}
+
+#[test]
+fn after_a_cut_the_codecs_are_those_of_all_that_is_listed() {
+    let camera = shot(CAMERA, 0.0, 30.0, 90);
+    let screen = cut(shot(SCREEN, 3.0, 30.0, 900));
+    let samples = together(&[camera, screen, sound(0.0, 33.0)]);
+    let mut window = window();
+    let (mut before, mut after) = (false, false);
+    for output in pack_on(&mut Packager::new(config()), &samples) {
+        window.push(&output);
+        let Some(index) = window.multivariant().map(|index| text(Some(index))) else {
+            continue;
+        };
+        before |= index.contains("CODECS=\"avc1.42c00d,mp4a.40.2\"");
+        after |= index.contains("CODECS=\"avc1.42c01e,avc1.42c00d,mp4a.40.2\"");
+    }
+    assert!(before && after);
+    let index = text(window.multivariant());
+    assert!(
+        index.contains("CODECS=\"avc1.42c01e,mp4a.40.2\""),
+        "{index}"
+    );
+}
+
+#[test]
 fn names_of_other_programs_and_of_nobody_are_told_apart() {
     let window = filled(&outputs_so_far(5.0));
     let cases = [
