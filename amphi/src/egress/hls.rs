@@ -491,8 +491,7 @@ impl Channel {
     fn new(config: WindowConfig) -> Self {
         Self {
             zero_unix_ms: config.zero_unix_ms,
-            // What amphi-mux writes as PART-HOLD-BACK: three parts.
-            hold_back: config.part_target * 3,
+            hold_back: config.part_hold_back(),
             wait_max: config.segment_max * WAIT_TARGETS,
             window: Mutex::new(Window::new(config)),
             changed: [watch::Sender::new(()), watch::Sender::new(())],
@@ -906,9 +905,13 @@ mod tests {
         let mut show = Show::begin(WindowConfig::new(7, now_ms - 2_000));
         assert_eq!(show.origin.seconds_behind("hall"), None);
         show.play_parts(3);
-        // The third part ends at 1.024 s, 0.976 s ago; the hold-back is three parts of 334 ms.
+        // The third part ends at 1.024 s, 0.976 s ago; what the playlist says is four parts of 334 ms.
+        let playlist = show.origin.channel("hall").expect("on air");
+        let playlist = playlist.window().playlist(Rendition::Audio);
+        let playlist = String::from_utf8(playlist.expect("a playlist").to_vec()).expect("text");
+        assert!(playlist.contains("PART-HOLD-BACK=1.336,"), "{playlist}");
         let behind = show.origin.seconds_behind("hall").expect("on air");
-        assert!((1.9..2.9).contains(&behind), "{behind}");
+        assert!((2.3..3.3).contains(&behind), "{behind}");
     }
 
     #[test]
