@@ -18,6 +18,10 @@ use crate::sfu::Sfu;
 use crate::track::{Asked, LAYERS, Subscriber, Track};
 use crate::{Counters, Mid, Output, Want};
 
+/// SRTP counts packets in 48 bits (RFC 3711 §3.3.1). The library's count of what comes from before the first packet, or claims
+/// to by the number in an RTX packet, goes backwards from zero to the top of 64.
+const SEQ_END: u64 = 1 << 48;
+
 /// Largest payload that is sent on. The library's send buffer holds 2,000 bytes with header, extensions and tag.
 const PAYLOAD_BYTES_MAX: usize = 1_500;
 
@@ -31,6 +35,10 @@ impl Sfu {
             self.counters.dropped_stopped += 1;
             return;
         };
+        if *rtp.seq_no >= SEQ_END {
+            self.counters.dropped_late += 1;
+            return;
+        }
         if rtp.payload.is_empty() {
             if let Some(track) = self.tracks.get_mut(&route.track) {
                 self.counters.padding_in += 1;

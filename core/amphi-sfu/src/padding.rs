@@ -43,7 +43,7 @@ impl Numbering {
         }
         self.newest = Some(seq);
         match self.runs.back_mut() {
-            Some(run) if run.first + run.count == seq => run.count += 1,
+            Some(run) if run.first.checked_add(run.count) == Some(seq) => run.count += 1,
             last => {
                 let before = last.map_or(self.forgotten, |run| run.before + run.count);
                 let count = 1;
@@ -57,7 +57,7 @@ impl Numbering {
         if self.runs.len() > RUNS_MAX
             && let Some(run) = self.runs.pop_front()
         {
-            self.floor = run.first + run.count;
+            self.floor = run.first.saturating_add(run.count);
             self.forgotten = run.before + run.count;
         }
     }
@@ -78,7 +78,10 @@ impl Numbering {
     }
 
     fn restart_at(&mut self, seq: u64) {
-        if self.newest.is_some_and(|newest| seq + RESTART < newest) {
+        if self
+            .newest
+            .is_some_and(|newest| newest.saturating_sub(seq) > RESTART)
+        {
             *self = Self::default();
         }
     }
@@ -110,6 +113,20 @@ mod tests {
         assert_eq!(numbering.number(16), Some(14));
         assert_eq!(numbering.number(14), Some(13));
         assert_eq!(numbering.number(11), Some(11));
+    }
+
+    #[test]
+    fn no_number_is_too_large() {
+        let mut numbering = Numbering::default();
+        for seq in [2, u64::MAX, u64::MAX - 1, 3, u64::MAX] {
+            numbering.number(seq);
+            numbering.skip(seq);
+        }
+        let many = 2 * RUNS_MAX as u64;
+        for behind in (0..many).rev() {
+            numbering.skip(u64::MAX - 2 * behind);
+        }
+        assert!(numbering.runs.len() <= RUNS_MAX);
     }
 
     #[test]
