@@ -51,6 +51,7 @@ struct Waiting {
     /// The newest of each track: that it is there, or gone.
     stage: BTreeMap<TrackId, Input>,
     speakers: Option<Input>,
+    layout: Option<Input>,
     broadcast: Option<Option<u64>>,
     record: Option<Option<Box<Order>>>,
 }
@@ -79,6 +80,7 @@ impl Post {
                 Input::Track(track) => waiting.put_track(track.track, input)?,
                 Input::TrackGone { track } => waiting.put_track(*track, input)?,
                 Input::Speakers(_) => waiting.speakers = Some(input),
+                Input::Layout(_) => waiting.layout = Some(input),
                 // They have a queue of their own, and time passes for the program by itself.
                 Input::Frame(_) | Input::Timeout => {}
             },
@@ -94,7 +96,11 @@ impl Letters {
     /// Everything that was put down since: the stage first, so that what goes on air is what is there.
     pub fn take(&self) -> Vec<Control> {
         let waiting = std::mem::take(&mut *held(&self.waiting));
-        let inputs = waiting.stage.into_values().chain(waiting.speakers);
+        let inputs = waiting
+            .stage
+            .into_values()
+            .chain(waiting.speakers)
+            .chain(waiting.layout);
         let broadcast = waiting.broadcast.map(Switch::Broadcast);
         let switches = broadcast
             .into_iter()
@@ -118,6 +124,8 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
+    use amphi_studio::layout::Layout;
+
     use super::*;
 
     fn gone(track: u32) -> Control {
@@ -129,6 +137,7 @@ mod tests {
         let word = |control| match control {
             Control::Input(Input::TrackGone { track }) => format!("gone {}", track.0),
             Control::Input(Input::Speakers(speakers)) => format!("{} speak", speakers.len()),
+            Control::Input(Input::Layout(layout)) => layout.name().to_owned(),
             Control::Input(_) => "?".to_owned(),
             Control::Switch(Switch::Broadcast(epoch)) => format!("broadcast {epoch:?}"),
             Control::Switch(Switch::Record(order)) => format!("record {}", order.is_some()),
@@ -146,7 +155,9 @@ mod tests {
             Control::Switch(Switch::Record(None)),
             Control::Switch(Switch::Broadcast(None)),
             gone(1),
+            Control::Input(Input::Layout(Layout::Speaker)),
             Control::Input(Input::Speakers(Vec::new())),
+            Control::Input(Input::Layout(Layout::Grid)),
             gone(2),
         ] {
             assert_eq!(post.put(control), Ok(()));
@@ -156,6 +167,7 @@ mod tests {
             "gone 1",
             "gone 2",
             "0 speak",
+            "grid",
             "broadcast None",
             "record false",
         ];

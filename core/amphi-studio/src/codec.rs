@@ -1,7 +1,9 @@
 //! What the program asks of codecs. The shell has the real ones.
 
-use amphi_media::Codec;
+use amphi_media::{Codec, MediaTime};
 use bytes::Bytes;
+
+use crate::canvas::{Canvas, Picture};
 
 /// One sampling instant: left, right; 1.0 is full scale.
 pub type Stereo = [f32; 2];
@@ -61,4 +63,32 @@ pub type Decoders = Box<dyn FnMut(Codec) -> Result<Box<dyn AudioDecoder>, CodecE
 pub struct Codecs {
     pub encoder: Box<dyn AudioEncoder>,
     pub decoders: Decoders,
+}
+
+/// Decodes one track's pictures, frame by frame in order, a key frame first.
+pub trait VideoDecoder: Send {
+    /// Decodes one frame and gives the picture that comes of it, if one does, to `show`. After an error only a key frame helps.
+    fn decode(&mut self, data: &[u8], show: &mut dyn FnMut(&Picture<'_>))
+    -> Result<(), CodecError>;
+}
+
+/// Encodes the composed picture.
+pub trait VideoEncoder: Send {
+    /// One access unit of H.264 in Annex B form, with parameter sets in front of key frames; none when the encoder left the
+    /// picture out. Times increase. The first picture is a key frame, and so is every one that `key` asks to be.
+    fn encode(
+        &mut self,
+        picture: &Canvas,
+        time: MediaTime,
+        key: bool,
+    ) -> Result<Option<Bytes>, CodecError>;
+}
+
+/// Makes a decoder for one track of this codec; an error when there is none for it.
+pub type VideoDecoders = Box<dyn FnMut(Codec) -> Result<Box<dyn VideoDecoder>, CodecError> + Send>;
+
+/// The picture's codecs of one composed program.
+pub struct VideoCodecs {
+    pub encoder: Box<dyn VideoEncoder>,
+    pub decoders: VideoDecoders,
 }

@@ -32,8 +32,20 @@ pub struct Counters {
     pub tracks_refused: u64,
     /// Blocks in which the limiter turned the mix down.
     pub limited: u64,
-    /// Errors of the encoder.
+    /// Errors of the encoders.
     pub encoder_errors: u64,
+    /// Pictures that were decoded to be composed.
+    pub pictures_decoded: u64,
+    /// Pictures that a decoder refused.
+    pub decoder_errors: u64,
+    /// Times that a source's pictures were more than may wait, so that it began anew.
+    pub pictures_overflow: u64,
+    /// How often the arrangement of the composed picture changed.
+    pub layouts: u64,
+    /// Instants in which nothing had changed, so that nothing was encoded.
+    pub ticks_unchanged: u64,
+    /// Instants that were left out because the program was late.
+    pub ticks_left_out: u64,
 }
 
 impl std::ops::AddAssign for Counters {
@@ -57,6 +69,12 @@ impl std::ops::AddAssign for Counters {
             tracks_refused,
             limited,
             encoder_errors,
+            pictures_decoded,
+            decoder_errors,
+            pictures_overflow,
+            layouts,
+            ticks_unchanged,
+            ticks_left_out,
         } = other;
         self.pictures += pictures;
         self.access_units += access_units;
@@ -75,5 +93,11 @@ impl std::ops::AddAssign for Counters {
         self.tracks_refused += tracks_refused;
         self.limited += limited;
         self.encoder_errors += encoder_errors;
+        self.pictures_decoded += pictures_decoded;
+        self.decoder_errors += decoder_errors;
+        self.pictures_overflow += pictures_overflow;
+        self.layouts += layouts;
+        self.ticks_unchanged += ticks_unchanged;
+        self.ticks_left_out += ticks_left_out;
     }
 }

@@ -2,6 +2,8 @@
 
 use amphi_media::{Codec, Frame, MediaKind, MemberId, Sample, Source, TrackId};
 
+use crate::layout::Layout;
+
 /// A track that may be shown or heard in the program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StageTrack {
@@ -29,6 +31,8 @@ pub enum Input {
     Frame(Frame),
     /// Who speaks, loudest first: (audio track, level 0–1). Empty when nobody does.
     Speakers(Vec<(TrackId, f32)>),
+    /// How people are arranged from now on. Of no effect where pictures are not composed.
+    Layout(Layout),
     /// Time has passed: see `poll_timeout`.
     Timeout,
 }

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use amphi_media::{Frame, MediaKind, MemberId};
 
+use crate::composer::{Compose, Composer};
 use crate::director::Director;
 use crate::io::{Input, Output, StageTrack};
 use crate::mixer::{MemberClocks, Mixer};
@@ -27,10 +28,11 @@ impl Default for Config {
     }
 }
 
-/// One program of the kind `cut`: the on-air member's H.264 untouched, and the mix of everybody as AAC.
+/// One program: a picture, and the mix of everybody as AAC. Of the kind `cut` ([`Program::new`]) the picture is the on-air
+/// member's H.264 untouched; composed ([`Program::compose`]) it is everybody's in one.
 ///
-/// The programme clock is zero at the `now` of [`Program::new`]. A picture comes out as soon as it came in; sound
-/// follows after the mixing delay, without a hole from zero on, whoever is there. **After every `handle_input`, drain
+/// The programme clock is zero at the `now` it was made with. A picture of `cut` comes out as soon as it came in, a composed
+/// one some 120 ms after its time; sound follows after the mixing delay, without a hole from zero on, whoever is there. **After every `handle_input`, drain
 /// `poll_output`; come back with [`Input::Timeout`] at `poll_timeout`.**
 ///
 /// A track that is not known, or frames that make no sense, cost a counter ([`Program::counters`]) and nothing else.
@@ -39,20 +41,42 @@ pub struct Program {
     config: Config,
     clocks: MemberClocks,
     mixer: Mixer,
-    director: Director,
+    pictures: Pictures,
     outputs: VecDeque<Output>,
     counters: Counters,
     failed: bool,
 }
 
+/// What makes the picture.
+enum Pictures {
+    Cut(Box<Director>),
+    Composed(Box<Composer>),
+}
+
 impl Program {
+    /// Of the kind `cut`.
     pub fn new(now: Instant, config: Config, codecs: Codecs) -> Self {
+        Self::with(
+            now,
+            config,
+            codecs,
+            Pictures::Cut(Box::new(Director::new())),
+        )
+    }
+
+    /// Everybody in one picture.
+    pub fn compose(now: Instant, config: Config, codecs: Codecs, compose: Compose) -> Self {
+        let composer = Box::new(Composer::new(compose));
+        Self::with(now, config, codecs, Pictures::Composed(composer))
+    }
+
+    fn with(now: Instant, config: Config, codecs: Codecs, pictures: Pictures) -> Self {
         Self {
             zero: now,
             config,
             clocks: MemberClocks::new(),
             mixer: Mixer::new(codecs),
-            director: Director::new(),
+            pictures,
             outputs: VecDeque::new(),
             counters: Counters::default(),
             failed: false,
@@ -68,20 +92,30 @@ impl Program {
             Input::Track(track) => self.set_track(&track),
             Input::TrackGone { track } => {
                 self.mixer.remove_track(track);
-                self.director.remove_track(track);
+                match &mut self.pictures {
+                    Pictures::Cut(director) => director.remove_track(track),
+                    Pictures::Composed(composer) => composer.remove_track(track),
+                }
                 self.forget_members();
             }
             Input::Frame(frame) => self.take_frame(now_us, &frame),
             Input::Speakers(speakers) => {
                 let member =
                     |(track, level)| self.mixer.member(track).map(|member| (member, level));
-                self.director
-                    .set_speakers(speakers.into_iter().filter_map(member).collect());
+                let speakers = speakers.into_iter().filter_map(member).collect();
+                match &mut self.pictures {
+                    Pictures::Cut(director) => director.set_speakers(speakers),
+                    Pictures::Composed(composer) => composer.set_speakers(speakers),
+                }
+            }
+            Input::Layout(layout) => {
+                if let Pictures::Composed(composer) = &mut self.pictures {
+                    composer.set_layout(layout);
+                }
             }
             Input::Timeout => {}
         }
-        self.director
-            .direct(now_us, None, &mut self.counters, &mut self.outputs);
+        self.show(now_us);
         self.mix_what_is_due(now);
     }
 
@@ -89,7 +123,7 @@ impl Program {
         self.outputs.pop_front()
     }
 
-    /// When the next block of sound is due; none when the program has failed.
+    /// When the next block of sound or the next composed picture is due; none when the program has failed.
     pub fn poll_timeout(&self) -> Option<Instant> {
         (!self.failed).then(|| self.next_due())
     }
@@ -104,8 +138,31 @@ impl Program {
                 self.mixer
                     .set_track(track.track, track.member, track.muted, &mut self.counters);
             }
-            MediaKind::Video => self.director.set_track(track, &mut self.counters),
+            MediaKind::Video => match &mut self.pictures {
+                Pictures::Cut(director) => director.set_track(track, &mut self.counters),
+                Pictures::Composed(composer) => composer.set_track(track, &mut self.counters),
+            },
         }
+    }
+
+    fn show(&mut self, now_us: i64) {
+        match &mut self.pictures {
+            Pictures::Cut(director) => {
+                director.direct(now_us, None, &mut self.counters, &mut self.outputs);
+            }
+            Pictures::Composed(composer) => {
+                composer.compose(now_us, &mut self.counters, &mut self.outputs);
+                if composer.is_broken() {
+                    self.fail("The encoder of the program's picture fails again and again.");
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, reason: &str) {
+        self.failed = true;
+        let reason = reason.to_owned();
+        self.outputs.push_back(Output::Failed { reason });
     }
 
     fn take_frame(&mut self, now_us: i64, frame: &Frame) {
@@ -115,34 +172,46 @@ impl Program {
                 self.mixer
                     .push(frame, arrived_us, &mut self.clocks, &mut self.counters)
             }
-            MediaKind::Video => self.director.push(
-                now_us,
-                frame,
-                arrived_us,
-                &mut self.clocks,
-                &mut self.counters,
-                &mut self.outputs,
-            ),
+            MediaKind::Video => match &mut self.pictures {
+                Pictures::Cut(director) => director.push(
+                    now_us,
+                    frame,
+                    arrived_us,
+                    &mut self.clocks,
+                    &mut self.counters,
+                    &mut self.outputs,
+                ),
+                Pictures::Composed(composer) => {
+                    composer.push(frame, arrived_us, &mut self.clocks, &mut self.counters);
+                }
+            },
         }
     }
 
     fn mix_what_is_due(&mut self, now: Instant) {
         for _ in 0..BLOCKS_MAX {
-            if now < self.next_due() {
+            if self.failed || now < self.sound_due() {
                 return;
             }
             let sample = self.mixer.mix(&self.clocks, &mut self.counters);
             self.outputs.extend(sample.map(Output::Sample));
             if self.mixer.is_broken() {
-                self.failed = true;
-                let reason = "The encoder of the program's sound fails again and again.".to_owned();
-                self.outputs.push_back(Output::Failed { reason });
-                return;
+                return self.fail("The encoder of the program's sound fails again and again.");
             }
         }
     }
 
     fn next_due(&self) -> Instant {
+        match &self.pictures {
+            Pictures::Cut(_) => self.sound_due(),
+            Pictures::Composed(composer) => {
+                let us = u64::try_from(composer.next_due_us()).unwrap_or(0);
+                self.sound_due().min(self.zero + Duration::from_micros(us))
+            }
+        }
+    }
+
+    fn sound_due(&self) -> Instant {
         self.zero
             + self.config.mixing_delay
             + Duration::from_micros(self.mixer.next_due_us().max(0) as u64)
@@ -157,11 +226,11 @@ impl Program {
     }
 
     fn forget_members(&mut self) {
-        let here: BTreeSet<MemberId> = self
-            .mixer
-            .members()
-            .chain(self.director.members())
-            .collect();
+        let mut here: BTreeSet<MemberId> = self.mixer.members().collect();
+        match &self.pictures {
+            Pictures::Cut(director) => here.extend(director.members()),
+            Pictures::Composed(composer) => here.extend(composer.members()),
+        }
         self.clocks.retain(|member, _| here.contains(member));
     }
 }

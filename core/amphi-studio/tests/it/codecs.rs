@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use amphi_media::Codec;
+use amphi_media::{Codec, MediaTime, TrackId, VideoSize, h264};
+use amphi_studio::canvas::{Canvas, Picture};
 use amphi_studio::{
-    ACCESS_UNIT_FRAMES, AudioDecoder, AudioEncoder, CodecError, Codecs, Piece, Stereo,
+    ACCESS_UNIT_FRAMES, AudioDecoder, AudioEncoder, CodecError, Codecs, Piece, Stereo, VideoCodecs,
+    VideoDecoder, VideoEncoder,
 };
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -105,6 +107,105 @@ pub fn pass_through(delay: u32, errors: Arc<AtomicU32>) -> Codecs {
         decoders: Box::new(|codec| match codec {
             Codec::Opus => Ok(Box::<PassDecoder>::default()),
             other => Err(CodecError(format!("no decoder for {}", other.name()))),
+        }),
+    }
+}
+
+/// Size of the pictures that [`film`] decodes to.
+pub const FILM: VideoSize = VideoSize {
+    width: 64,
+    height: 36,
+};
+
+/// The brightness of a track's pictures.
+pub fn luma_of(track: TrackId) -> u8 {
+    100 + track.0 as u8
+}
+
+/// What was done with pictures.
+#[derive(Debug, Default)]
+pub struct Done {
+    pub decoders: AtomicU32,
+    pub decoded: AtomicU32,
+    pub encoded: AtomicU32,
+    /// So many of the next pictures fail to be decoded, and encoded.
+    pub decoder_errors: AtomicU32,
+    pub encoder_errors: AtomicU32,
+}
+
+fn fails(errors: &AtomicU32) -> bool {
+    errors
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+            left.checked_sub(1)
+        })
+        .is_ok()
+}
+
+struct FilmDecoder {
+    done: Arc<Done>,
+    begun: bool,
+}
+
+impl VideoDecoder for FilmDecoder {
+    fn decode(
+        &mut self,
+        data: &[u8],
+        show: &mut dyn FnMut(&Picture<'_>),
+    ) -> Result<(), CodecError> {
+        let slice = h264::nal_units(data).last().expect("a slice");
+        self.begun |= slice[0] == 0x65;
+        assert!(self.begun, "a decoder begins with a key frame");
+        self.done.decoded.fetch_add(1, Ordering::Relaxed);
+        if fails(&self.done.decoder_errors) {
+            self.begun = false;
+            return Err(CodecError("made to fail".into()));
+        }
+        let luma = luma_of(TrackId(u32::from(slice[1] & 0x7f)));
+        let pixels = (FILM.width * FILM.height) as usize;
+        let planes = [
+            vec![luma; pixels],
+            vec![128; pixels / 4],
+            vec![128; pixels / 4],
+        ];
+        let strides = [FILM.width, FILM.width / 2, FILM.width / 2].map(|stride| stride as usize);
+        let picture = Picture::new(FILM, [&planes[0], &planes[1], &planes[2]], strides);
+        show(&picture.expect("whole planes"));
+        Ok(())
+    }
+}
+
+struct LumaEncoder(Arc<Done>);
+
+impl VideoEncoder for LumaEncoder {
+    fn encode(
+        &mut self,
+        picture: &Canvas,
+        _: MediaTime,
+        _: bool,
+    ) -> Result<Option<Bytes>, CodecError> {
+        if fails(&self.0.encoder_errors) {
+            return Err(CodecError("made to fail".into()));
+        }
+        self.0.encoded.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(Bytes::copy_from_slice(picture.planes()[0])))
+    }
+}
+
+/// Pictures of one brightness each; a coded picture of the program is its luma plane.
+pub fn film(done: &Arc<Done>) -> VideoCodecs {
+    let encoder = Box::new(LumaEncoder(done.clone()));
+    let done = done.clone();
+    VideoCodecs {
+        encoder,
+        decoders: Box::new(move |codec| {
+            if codec == Codec::Opus {
+                return Err(CodecError("that is sound".into()));
+            }
+            done.decoders.fetch_add(1, Ordering::Relaxed);
+            Ok(Box::new(FilmDecoder {
+                done: done.clone(),
+                begun: false,
+            }))
         }),
     }
 }

@@ -2,6 +2,7 @@
 
 mod canvas;
 mod codecs;
+mod composed;
 mod cut;
 mod hostile;
 mod layout;

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
-use amphi_media::{Codec, Frame, MediaKind, MediaTime, MemberId, Rid, Sample, Source, TrackId};
-use amphi_studio::{Config, Counters, Input, Output, Program, StageTrack, Stereo};
+use amphi_media::{
+    Codec, Frame, MediaKind, MediaTime, MemberId, Rid, Sample, Source, TrackId, VideoSize,
+};
+use amphi_studio::layout::Layout;
+use amphi_studio::{Compose, Config, Counters, Input, Output, Program, StageTrack, Stereo};
 use bytes::Bytes;
 
 use crate::codecs;
@@ -87,12 +90,28 @@ impl World {
     }
 
     pub fn with(encoder_delay: u32, encoder_errors: Arc<AtomicU32>) -> Self {
-        let start = start();
         let codecs = codecs::pass_through(encoder_delay, encoder_errors);
+        Self::of(|start| Program::new(start, Config::default(), codecs))
+    }
+
+    /// Pictures of everybody in one of 320 × 180, 25 a second.
+    pub fn composed(layout: Layout, done: &Arc<codecs::Done>) -> Self {
+        let compose = Compose {
+            canvas: VideoSize::new(320, 180),
+            frames_per_second: 25,
+            layout,
+            codecs: codecs::film(done),
+        };
+        let codecs = codecs::pass_through(0, Arc::default());
+        Self::of(|start| Program::compose(start, Config::default(), codecs, compose))
+    }
+
+    fn of(program: impl FnOnce(Instant) -> Program) -> Self {
+        let start = start();
         Self {
             start,
             now_us: 0,
-            program: Program::new(start, Config::default(), codecs),
+            program: program(start),
             microphones: BTreeMap::new(),
             cameras: BTreeMap::new(),
             names: BTreeMap::new(),

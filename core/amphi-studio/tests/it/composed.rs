@@ -1,0 +1,294 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use amphi_media::{Codec, Sample, Source, TrackId, VideoSize};
+use amphi_studio::Input;
+use amphi_studio::layout::{Area, Guest, Layout, cells};
+
+use crate::codecs::{Done, FILM, luma_of};
+use crate::world::World;
+
+const CANVAS: VideoSize = VideoSize {
+    width: 320,
+    height: 180,
+};
+
+/// Brightness in the middle of an area of a composed picture.
+fn middle(sample: &Sample, area: Area) -> u8 {
+    let at = (area.y + area.height / 2) * CANVAS.width + area.x + area.width / 2;
+    sample.data[at as usize]
+}
+
+/// The areas of so many cameras, or of a screen and so many.
+fn areas(layout: Layout, cameras: usize, screen: bool, lead: Option<usize>) -> Vec<Area> {
+    let guest = |source| Guest {
+        source,
+        size: Some(FILM),
+    };
+    let mut guests: Vec<Guest> = screen.then(|| guest(Source::Screen)).into_iter().collect();
+    guests.extend(vec![guest(Source::Camera); cameras]);
+    let mut cells = cells(layout, CANVAS, &guests, lead);
+    cells.sort_by_key(|cell| cell.guest);
+    cells.iter().map(|cell| cell.area).collect()
+}
+
+/// The tracks are seen in these areas of the newest picture.
+#[track_caller]
+fn sees(world: &World, seen: &[(TrackId, Area)]) {
+    let (_, sample) = world.pictures.last().expect("a picture");
+    for (track, area) in seen {
+        assert_eq!(
+            middle(sample, *area),
+            luma_of(*track),
+            "{track:?} in {area:?}"
+        );
+    }
+}
+
+#[test]
+fn everybody_is_in_a_cell_of_their_own_whatever_codec_they_send() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Grid, &done);
+    let tracks = [
+        world.shows(1, Codec::H264),
+        world.shows(2, Codec::Vp8),
+        world.shows(3, Codec::Vp8),
+    ];
+    world.run_for(3_000);
+    let areas = areas(Layout::Grid, 3, false, None);
+    sees(
+        &world,
+        &[
+            (tracks[0], areas[0]),
+            (tracks[1], areas[1]),
+            (tracks[2], areas[2]),
+        ],
+    );
+    assert_eq!(world.notes, []);
+    let counters = world.counters();
+    assert_eq!((counters.decoder_errors, counters.ticks_left_out), (0, 0));
+    // Some 25 a second of each, less what came before they were asked for a key frame.
+    assert!(
+        (200..=228).contains(&counters.pictures_decoded),
+        "{counters:?}"
+    );
+}
+
+#[test]
+fn pictures_come_at_their_rate_and_with_a_key_frame_every_two_seconds() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Grid, &done);
+    world.shows(1, Codec::H264);
+    world.run_for(9_000);
+    // The first ones are of an empty stage, on which nothing changes.
+    let times: Vec<i64> = world
+        .pictures
+        .iter()
+        .skip(5)
+        .map(|(_, sample)| sample.time.ticks)
+        .collect();
+    assert!(
+        times.windows(2).all(|pair| pair[1] - pair[0] == 3_600),
+        "25 a second"
+    );
+    let keys: Vec<i64> = world
+        .pictures
+        .iter()
+        .filter(|(_, sample)| sample.key)
+        .map(|(_, sample)| sample.time.ticks / 90)
+        .collect();
+    assert!(
+        keys.windows(2).all(|pair| pair[1] - pair[0] == 2_000),
+        "{keys:?}"
+    );
+    for (at_us, sample) in &world.pictures {
+        let late_us = at_us - sample.time.micros();
+        assert!((120_000..130_000).contains(&late_us), "{late_us}");
+    }
+}
+
+#[test]
+fn what_does_not_change_is_neither_drawn_nor_encoded() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Grid, &done);
+    let screen = world.shows_source(1, Codec::Vp8, Source::Screen);
+    world.run_for(2_000);
+    world.camera(screen).on = false;
+    world.run_for(500);
+    let encoded = done.encoded.load(Ordering::Relaxed);
+    world.run_for(10_000);
+    let more = done.encoded.load(Ordering::Relaxed) - encoded;
+    assert_eq!(more, 5, "a key frame every two seconds");
+    assert!(world.counters().ticks_unchanged > 230);
+    sees(&world, &[(screen, areas(Layout::Grid, 0, true, None)[0])]);
+}
+
+#[test]
+fn a_layout_is_changed_at_once_and_who_stands_still_is_not_dark() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Grid, &done);
+    let tracks = [world.shows(1, Codec::Vp8), world.shows(2, Codec::Vp8)];
+    world.run_for(2_000);
+    for track in tracks {
+        world.camera(track).on = false;
+    }
+    world.run_for(500);
+    world.input(Input::Layout(Layout::SideBySide));
+    world.run_for(300);
+    let areas = areas(Layout::SideBySide, 2, false, None);
+    sees(&world, &[(tracks[0], areas[0]), (tracks[1], areas[1])]);
+    assert!(world.counters().layouts >= 2);
+}
+
+#[test]
+fn who_speaks_is_large_but_not_for_a_moment_only() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Speaker, &done);
+    let voices = [world.speaks(1, 450.0), world.speaks(2, 900.0)];
+    let tracks = [world.shows(1, Codec::Vp8), world.shows(2, Codec::Vp8)];
+    world.speakers(&[voices[0]]);
+    world.run_for(2_000);
+    let first = areas(Layout::Speaker, 2, false, Some(0));
+    let second = areas(Layout::Speaker, 2, false, Some(1));
+    sees(&world, &[(tracks[0], first[0]), (tracks[1], first[1])]);
+    world.speakers(&[voices[1]]);
+    world.run_for(500);
+    sees(&world, &[(tracks[0], first[0])]);
+    world.run_for(1_500);
+    sees(&world, &[(tracks[1], second[1]), (tracks[0], second[0])]);
+}
+
+#[test]
+fn a_screen_is_large_and_gives_the_place_back() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Screen, &done);
+    let camera = world.shows(1, Codec::Vp8);
+    world.run_for(1_000);
+    sees(
+        &world,
+        &[(camera, areas(Layout::Screen, 1, false, None)[0])],
+    );
+    let screen = world.shows_source(2, Codec::Vp8, Source::Screen);
+    world.run_for(1_000);
+    let with = areas(Layout::Screen, 1, true, None);
+    sees(&world, &[(screen, with[0]), (camera, with[1])]);
+    world.leave(screen);
+    world.run_for(500);
+    sees(
+        &world,
+        &[(camera, areas(Layout::Screen, 1, false, None)[0])],
+    );
+}
+
+#[test]
+fn who_mutes_the_camera_leaves_no_picture_and_costs_no_decoder() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Grid, &done);
+    let tracks = [world.shows(1, Codec::Vp8), world.shows(2, Codec::Vp8)];
+    world.run_for(2_000);
+    world.mute(tracks[1], true);
+    world.run_for(300);
+    sees(
+        &world,
+        &[(tracks[0], areas(Layout::Grid, 1, false, None)[0])],
+    );
+    let (_, sample) = world.pictures.last().expect("a picture");
+    assert!(!sample.data.contains(&luma_of(tracks[1])));
+    world.mute(tracks[1], false);
+    world.run_for(1_500);
+    let areas = areas(Layout::Grid, 2, false, None);
+    sees(&world, &[(tracks[0], areas[0]), (tracks[1], areas[1])]);
+}
+
+/// With 30 cameras 25 are shown, and the others are neither decoded nor asked for key frames.
+#[test]
+fn who_has_no_cell_costs_nothing() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::SideBySide, &done);
+    let tracks: Vec<TrackId> = (1..=6)
+        .map(|member| world.shows(member, Codec::Vp8))
+        .collect();
+    world.run_for(3_000);
+    assert_eq!(done.decoders.load(Ordering::Relaxed), 2);
+    assert!(
+        world
+            .requests
+            .iter()
+            .all(|(_, track)| tracks[..2].contains(track))
+    );
+    let decoded = done.decoded.load(Ordering::Relaxed);
+    assert!((120..=152).contains(&decoded), "{decoded}");
+    world.leave(tracks[0]);
+    world.run_for(1_500);
+    let areas = areas(Layout::SideBySide, 2, false, None);
+    sees(&world, &[(tracks[1], areas[0]), (tracks[2], areas[1])]);
+}
+
+#[test]
+fn a_picture_that_cannot_be_decoded_costs_a_key_frame_and_nobody_else_anything() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Grid, &done);
+    let tracks = [world.shows(1, Codec::Vp8), world.shows(2, Codec::Vp8)];
+    world.run_for(2_000);
+    done.decoder_errors.store(1, Ordering::Relaxed);
+    let requests = world.requests.len();
+    world.run_for(2_500);
+    assert_eq!(world.counters().decoder_errors, 1);
+    assert!((1..=2).contains(&(world.requests.len() - requests)));
+    let areas = areas(Layout::Grid, 2, false, None);
+    sees(&world, &[(tracks[0], areas[0]), (tracks[1], areas[1])]);
+}
+
+#[test]
+fn a_decoder_that_always_fails_and_a_source_that_never_answers_ask_once_a_second_at_most() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Grid, &done);
+    world.shows(1, Codec::Vp8);
+    let mute = world.shows(2, Codec::Vp8);
+    world.camera(mute).obeys = false;
+    world.camera(mute).lost = true;
+    done.decoder_errors.store(u32::MAX, Ordering::Relaxed);
+    world.run_for(10_000);
+    assert!(world.requests.len() <= 22, "{}", world.requests.len());
+    assert!(world.failed.is_none(), "sound goes on");
+    assert!(world.sound.len() > 9 * 48_000);
+}
+
+#[test]
+fn an_encoder_that_is_broken_for_good_ends_the_program_in_words() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Grid, &done);
+    world.shows(1, Codec::Vp8);
+    world.run_for(1_000);
+    done.encoder_errors.store(10, Ordering::Relaxed);
+    world.run_for(1_000);
+    assert!(world.failed.is_none(), "ten errors are got over");
+    done.encoder_errors.store(u32::MAX, Ordering::Relaxed);
+    world.run_for(5_000);
+    let reason = world.failed.as_ref().expect("it has failed");
+    assert!(reason.contains("picture"), "{reason}");
+}
+
+#[test]
+fn when_nobody_is_shown_there_is_sound_and_no_picture() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Grid, &done);
+    world.speaks(1, 450.0);
+    world.run_for(2_000);
+    assert!(world.pictures.is_empty());
+    assert!(world.sound.len() > 48_000);
+}
+
+#[test]
+fn lips_are_with_the_sound_whatever_the_camera_is_late() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Grid, &done);
+    let camera = world.shows(1, Codec::Vp8);
+    world.speaks(1, 450.0);
+    world.camera(camera).delay_us = 100_000;
+    world.run_for(4_000);
+    let counters = world.counters();
+    assert_eq!(counters.pictures_overflow, 0);
+    // Frames that are later than the program waits are shown with the next picture, not lost.
+    assert!(counters.pictures_decoded > 80, "{counters:?}");
+}
