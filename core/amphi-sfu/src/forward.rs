@@ -15,7 +15,7 @@ use crate::framer::{Framer, Report};
 use crate::packet::{Packet, Start};
 use crate::session::Session;
 use crate::sfu::Sfu;
-use crate::track::{Asked, LAYERS, Subscriber, Track};
+use crate::track::{Asked, Heard, LAYERS, Subscriber, Track};
 use crate::{Counters, Mid, Output, Want};
 
 /// SRTP counts packets in 48 bits (RFC 3711 §3.3.1). The library's count of what comes from before the first packet, or claims
@@ -39,6 +39,21 @@ impl Sfu {
             self.counters.dropped_late += 1;
             return;
         }
+        let heard = self
+            .tracks
+            .get_mut(&route.track)
+            .map(|track| track.hear_ssrc(route.layer, *rtp.header.ssrc, now));
+        match heard {
+            Some(Heard::AsBefore) | None => {}
+            Some(Heard::Another) => self.begin_layer_anew(route.track, route.layer, now),
+            Some(Heard::Straggler) => {
+                self.counters.dropped_late += 1;
+                return;
+            }
+        }
+        let Some(session) = self.sessions.get_mut(&from) else {
+            return;
+        };
         if rtp.payload.is_empty() {
             if let Some(track) = self.tracks.get_mut(&route.track) {
                 self.counters.padding_in += 1;
@@ -115,6 +130,33 @@ impl Sfu {
             self.ask_key_frame_again(route.track, packet.layer, now);
         }
         self.watch_track(route.track, now);
+    }
+
+    /// A layer goes on as another stream: who was shown it waits for its key frame, as after a switch.
+    fn begin_layer_anew(&mut self, id: TrackId, layer: u8, now: Instant) {
+        let Some(track) = self.tracks.get_mut(&id) else {
+            return;
+        };
+        if let Some(framer) = track
+            .framer
+            .as_mut()
+            .filter(|framer| framer.layer() == Some(layer))
+        {
+            framer.pause();
+        }
+        for subscriber in track.subscribers.clone() {
+            let Some(session) = self.sessions.get_mut(&subscriber.session) else {
+                continue;
+            };
+            let shown = session
+                .lines
+                .get(subscriber.line)
+                .is_some_and(|line| line.layer == Some(layer));
+            if shown {
+                silence_line(session, subscriber.line);
+                self.aim(id, subscriber, now);
+            }
+        }
     }
 
     /// Writes the packet to every line that carries its layer. `entry`: a decoder can start with it, so lines may
@@ -497,11 +539,13 @@ impl Sfu {
     }
 
     fn send_key_frame_request(&mut self, id: TrackId, layer: u8) {
-        let Some((source, rid)) = self.tracks.get(&id).and_then(|track| {
-            let rid = track.layers[usize::from(layer)].rid;
+        let Some((source, rid, ssrc)) = self.tracks.get(&id).and_then(|track| {
+            let layer = &track.layers[usize::from(layer)];
+            let rid = layer.rid;
             Some((
                 track.source?,
                 (rid != Rid::NONE).then(|| StrRid::from(rid.as_str())),
+                layer.ssrc(),
             ))
         }) else {
             return;
@@ -510,7 +554,13 @@ impl Sfu {
             return;
         };
         let mut api = session.rtc.direct_api();
-        if let Some(stream) = api.stream_rx_by_mid(source.mid, rid) {
+        // By its line the library finds the first SSRC there was, which the sender may have left.
+        let known = ssrc.filter(|ssrc| api.stream_rx(&(*ssrc).into()).is_some());
+        let stream = match known {
+            Some(ssrc) => api.stream_rx(&ssrc.into()),
+            None => api.stream_rx_by_mid(source.mid, rid),
+        };
+        if let Some(stream) = stream {
             stream.request_keyframe(KeyframeRequestKind::Pli);
             self.counters.key_frames_sent += 1;
             self.touch(source.session);

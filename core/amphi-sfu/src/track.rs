@@ -67,6 +67,9 @@ pub(crate) struct LayerState {
     pub(crate) live: bool,
     pub(crate) size: Option<VideoSize>,
     pub(crate) numbering: Numbering,
+    /// What it is sent on, and what it was sent on before, until when.
+    ssrc: Option<u32>,
+    left: Option<(u32, Instant)>,
     last: Option<Instant>,
     newest: Option<u64>,
     /// It has sent H.264 parameter sets, so a key frame begins with them and not with the IDR after them.
@@ -132,6 +135,32 @@ impl KeyRequest {
     }
 }
 
+/// How long packets of an SSRC that a layer has left may still come, late.
+const STRAGGLE: Duration = Duration::from_secs(1);
+
+/// What an SSRC tells of a layer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Heard {
+    AsBefore,
+    /// The layer goes on as another stream, whose numbers and pictures have nothing to do with those before.
+    Another,
+    /// Late, of the stream before.
+    Straggler,
+}
+
+impl LayerState {
+    /// What it was last heard on.
+    pub(crate) fn ssrc(&self) -> Option<u32> {
+        self.ssrc
+    }
+
+    fn forget_numbers(&mut self) {
+        self.numbering = Numbering::default();
+        self.newest = None;
+        self.has_parameters = false;
+    }
+}
+
 /// What a packet changed.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Arrival {
@@ -181,13 +210,32 @@ impl Track {
         arrival
     }
 
-    /// Another source or SSRC may begin to send: sequence numbers start anew.
+    /// Another source may begin to send: sequence numbers start anew.
     pub(crate) fn forget_numbers(&mut self) {
         for layer in &mut self.layers {
-            layer.numbering = Numbering::default();
-            layer.newest = None;
-            layer.has_parameters = false;
+            layer.forget_numbers();
+            layer.ssrc = None;
+            layer.left = None;
         }
+    }
+
+    /// A packet of this layer came on this SSRC.
+    pub(crate) fn hear_ssrc(&mut self, layer: u8, ssrc: u32, now: Instant) -> Heard {
+        let layer = &mut self.layers[usize::from(layer)];
+        if layer.ssrc == Some(ssrc) {
+            return Heard::AsBefore;
+        }
+        let straggler = |(left, at)| left == ssrc && now.saturating_duration_since(at) < STRAGGLE;
+        if layer.left.is_some_and(straggler) {
+            return Heard::Straggler;
+        }
+        layer.left = layer.ssrc.map(|left| (left, now));
+        layer.ssrc = Some(ssrc);
+        if layer.left.is_none() {
+            return Heard::AsBefore;
+        }
+        layer.forget_numbers();
+        Heard::Another
     }
 
     /// Finds layers that have gone silent. True when there are any.

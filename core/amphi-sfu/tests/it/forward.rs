@@ -465,3 +465,63 @@ fn what_a_subscriber_cannot_decode_is_not_sent_to_it() {
     world.run(ms(50));
     assert_eq!(world.clients[bo].packets.len(), 1);
 }
+
+#[test]
+fn a_number_from_before_the_first_one_is_late_and_nothing_else() {
+    let mut call = call(MediaKind::Video);
+    call.pictures(0, true, 3);
+    let late = call.world.counter("dropped_late");
+    for seq in [u64::MAX, u64::MAX - 30_000] {
+        let now = call.world.now;
+        let payload = made::h264_delta(1);
+        let media = Media::video(StrCodec::H264, 1, true, &payload);
+        call.world.clients[call.ada].write(now, call.mid, media, seq);
+        call.world.run(ms(50));
+    }
+    assert!(call.world.counter("dropped_late") > late);
+    let at_bo = call.at_bo();
+    assert_eq!(at_bo.len(), 7, "none of them is sent on");
+}
+
+/// A sender whose SSRC changes begins its numbers anywhere.
+#[test]
+fn a_line_goes_on_unbroken_when_its_publisher_changes_the_ssrc() {
+    for lower in [true, false] {
+        let mut call = call(MediaKind::Video);
+        // Padding enough for the book of numbers to have forgotten some.
+        for n in 0..200u32 {
+            let payload = made::h264_delta(n as u8);
+            let key = made::h264_key(1);
+            let picture: &[u8] = if n == 0 { &key[0] } else { &payload[..] };
+            for payload in [picture, &[]] {
+                let media = Media::video(StrCodec::H264, n * 3_000, true, payload);
+                call.world.send(call.ada, call.mid, media);
+            }
+            call.world.run(ms(10));
+        }
+        let asked = call.world.counter("key_frames_sent");
+        let client = &mut call.world.clients[call.ada];
+        client
+            .rtc
+            .direct_api()
+            .reset_stream_tx(call.mid, None, 77_777.into(), Some(77_778.into()));
+        let first = if lower { 10 } else { 30_000 };
+        client.next_seq.insert((call.mid, String::new()), first);
+        for n in 0..5u8 {
+            let payload = made::h264_delta(n);
+            let media = Media::video(StrCodec::H264, 9_000_000 + u32::from(n), true, &payload);
+            call.world.send(call.ada, call.mid, media);
+            call.world.run(ms(33));
+        }
+        // The client's library does not say so: it looks for requests by the SSRC that it began with.
+        assert!(
+            call.world.counter("key_frames_sent") > asked,
+            "what is another stream begins with a key frame"
+        );
+        let before = call.at_bo().len();
+        call.pictures(9_100_000, true, 10);
+        assert_eq!(call.at_bo().len(), before + 14);
+        let packets = call.world.clients[call.bo].received(call.bo_mid);
+        assert_unbroken(&packets);
+    }
+}

@@ -79,7 +79,7 @@ pub struct Client {
     /// The newest answer that it got.
     pub answer: String,
     wake: Option<Instant>,
-    next_seq: BTreeMap<(StrMid, String), u64>,
+    pub next_seq: BTreeMap<(StrMid, String), u64>,
 }
 
 #[expect(
