@@ -50,10 +50,12 @@ const FLOORS: &[Floor] = &[
     },
     // A client of the wire protocol: shares no code with the server that it tests.
     floor("peer", &[]),
+    // A reader of playlists and boxes: shares no code with the writer that it judges.
+    floor("player", &[]),
     Floor {
         name: "amphi",
         may_import: CORES,
-        tests_may_import: &["amphi", "peer"],
+        tests_may_import: &["amphi", "peer", "player"],
     },
     Floor {
         name: "sim",
@@ -75,7 +77,11 @@ const FLOORS: &[Floor] = &[
 ];
 
 /// What lies beside the cores on a floor of its own: named here, so that [`may_import`] stays one list.
-const BESIDE: &[(&str, &str)] = &[("sim", "peer"), ("fuzz-bodies", "amphi")];
+const BESIDE: &[(&str, &str)] = &[
+    ("sim", "peer"),
+    ("fuzz-bodies", "amphi"),
+    ("fuzz-bodies", "player"),
+];
 
 /// Crates that bring the world (sockets, files, threads, clocks, randomness) and so stay out of `core/`.
 const WORLDLY: &[&str] = &[

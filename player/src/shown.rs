@@ -1,0 +1,177 @@
+//! What the multivariant playlist says, against what its playlists are.
+
+use std::collections::BTreeSet;
+
+use crate::media::{Measured, Section};
+use crate::playlist::{Multivariant, Variant};
+use crate::rendition::Rendition;
+use crate::uri::plain;
+use crate::{Rule, Violation};
+
+/// Rates and picture rates are counted over whole segments of about a target duration; a little is left to counting.
+const BANDWIDTH_TOLERANCE: f64 = 0.995;
+/// A picture rate is believed within this factor: a camera's is never quite even.
+const FRAME_RATE_FACTOR: f64 = 2.0;
+
+/// What was known when the multivariant playlist was asked for. What of it is still listed when it is judged, with a
+/// newer media playlist at hand, was listed when it was written, and so must be true of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    codecs: BTreeSet<String>,
+    /// Numbers of the segments that were looked into, of each rendition.
+    measured: Vec<BTreeSet<u64>>,
+}
+
+impl Seen {
+    pub(crate) fn of(renditions: &[Rendition]) -> Self {
+        let measured = |one: &Rendition| one.track.measured.keys().copied().collect();
+        Self {
+            codecs: renditions.iter().flat_map(listed_codecs).collect(),
+            measured: renditions.iter().map(measured).collect(),
+        }
+    }
+
+    /// The segment of rendition `of`, if it was looked into.
+    fn measured<'a>(&self, of: usize, one: &'a Rendition, number: u64) -> Option<&'a Measured> {
+        let then = self.measured.get(of)?.contains(&number);
+        one.track.measured.get(&number).filter(|_| then)
+    }
+
+    /// The largest rate of neighbouring segments that last half to one and a half target durations (§4.4.6.2), of those
+    /// that are listed.
+    fn peak_bits(&self, of: usize, rendition: &Rendition) -> f64 {
+        let Some(newest) = &rendition.newest else {
+            return 0.0;
+        };
+        let target = newest.target_duration as f64;
+        let whole: Vec<_> = (newest.segments.iter())
+            .map(|segment| self.measured(of, rendition, segment.number))
+            .collect();
+        let mut peak = 0.0f64;
+        for from in 0..whole.len() {
+            let (mut bytes, mut seconds) = (0, 0.0);
+            for measured in whole[from..].iter().map_while(|one| *one) {
+                bytes += measured.bytes;
+                seconds += measured.seconds;
+                if seconds > 1.5 * target {
+                    break;
+                }
+                if seconds >= 0.5 * target && seconds > 0.0 {
+                    peak = peak.max(bytes as f64 * 8.0 / seconds);
+                }
+            }
+        }
+        peak
+    }
+
+    /// The most pictures a second of any listed segment of a second or more.
+    fn frame_rate(&self, rendition: &Rendition) -> Option<f64> {
+        let newest = rendition.newest.as_ref()?;
+        let rates = newest.segments.iter().filter_map(|segment| {
+            let measured = self.measured(0, rendition, segment.number)?;
+            (measured.seconds >= 1.0).then(|| f64::from(measured.pictures) / measured.seconds)
+        });
+        rates.filter(|rate| *rate > 0.0).reduce(f64::max)
+    }
+}
+
+/// Codecs of the segments in the newest playlist whose initialization sections were read.
+fn listed_codecs(rendition: &Rendition) -> impl Iterator<Item = String> + '_ {
+    let listed = rendition.newest.iter().flat_map(|newest| &newest.segments);
+    listed.filter_map(|segment| {
+        let url = rendition.resolve(segment.map.as_ref()?);
+        match rendition.track.inits.get(&url) {
+            Some(Section::Here(init)) => Some(init.codec.clone()),
+            _ => None,
+        }
+    })
+}
+
+/// All initialization sections that the newest playlist names were read, or could not be.
+pub(crate) fn all_read(rendition: &Rendition) -> bool {
+    let mut listed = rendition.newest.iter().flat_map(|newest| &newest.segments);
+    listed.all(|segment| {
+        segment.map.as_ref().is_none_or(|map| {
+            let section = rendition.track.inits.get(&rendition.resolve(map));
+            matches!(section, Some(Section::Here(_) | Section::Broken))
+        })
+    })
+}
+
+/// Holds the variant that is watched against what was `seen` before it was asked for and what is known now.
+pub(crate) fn judge(index: &Multivariant, seen: &Seen, renditions: &[Rendition]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let Some(main) = renditions.first() else {
+        return found;
+    };
+    let watched = |variant: &&Variant| plain(&variant.uri).rsplit('/').next() == Some(main.name());
+    // A program that got a picture has another variant than the one of sound alone.
+    let Some(variant) = index.variants.iter().find(watched) else {
+        return found;
+    };
+    let mut say = |rule, what: String| found.push(Violation { rule, what });
+    let known: BTreeSet<String> = renditions
+        .iter()
+        .flat_map(|rendition| rendition.track.inits.values())
+        .filter_map(|section| match section {
+            Section::Here(init) => Some(init.codec.clone()),
+            Section::Asked | Section::Broken => None,
+        })
+        .collect();
+    let listed: BTreeSet<String> = renditions.iter().flat_map(listed_codecs).collect();
+    for codec in seen.codecs.intersection(&listed) {
+        if !variant.codecs.contains(codec) {
+            say(
+                Rule::Codecs,
+                format!("{codec} is not in {:?}", variant.codecs),
+            );
+        }
+    }
+    if let Some(other) = variant.codecs.iter().find(|codec| !known.contains(*codec)) {
+        say(
+            Rule::Codecs,
+            format!("nothing is {other}; there is {known:?}"),
+        );
+    }
+    let sizes: BTreeSet<(u32, u32)> = main
+        .track
+        .inits
+        .values()
+        .filter_map(|section| match section {
+            Section::Here(init) => init.size,
+            Section::Asked | Section::Broken => None,
+        })
+        .collect();
+    let fits = match variant.resolution {
+        Some(size) => sizes.contains(&size),
+        None => sizes.is_empty(),
+    };
+    if !fits {
+        say(
+            Rule::Resolution,
+            format!("{:?} is said and {sizes:?} is shown", variant.resolution),
+        );
+    }
+    let peak_bits: f64 = (renditions.iter().enumerate())
+        .map(|(of, rendition)| seen.peak_bits(of, rendition))
+        .sum();
+    if (variant.bandwidth as f64) < peak_bits * BANDWIDTH_TOLERANCE {
+        say(
+            Rule::Bandwidth,
+            format!(
+                "{} is said and {:.0} was measured",
+                variant.bandwidth, peak_bits
+            ),
+        );
+    }
+    if let (Some(said), Some(rate), false) =
+        (variant.frame_rate, seen.frame_rate(main), sizes.is_empty())
+        && !(rate / FRAME_RATE_FACTOR..=rate * FRAME_RATE_FACTOR).contains(&said)
+    {
+        say(
+            Rule::FrameRate,
+            format!("{said} is said and {rate:.3} was counted"),
+        );
+    }
+    found
+}
