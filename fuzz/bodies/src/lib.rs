@@ -12,6 +12,7 @@
 mod call;
 mod media;
 mod mux;
+mod player;
 mod policy;
 mod sfu;
 mod shell;
@@ -28,6 +29,8 @@ pub const TARGETS: &[Target] = &[
     ("data_packet", call::data_packet, 1_000),
     ("depacketize", sfu::depacketize, 4_000),
     ("h264", media::h264, 4_000),
+    ("hls_boxes", player::hls_boxes, 2_000),
+    ("hls_playlist", player::hls_playlist, 2_000),
     ("hls_query", shell::hls_query, 4_000),
     ("join_request", call::join_request, 100),
     ("opus", media::opus, 4_000),

@@ -26,6 +26,8 @@ const PARSERS: &[(&str, &str)] = &[
     ("core/amphi-signal/src/connect.rs", "join_request"),
     ("core/amphi-signal/src/data.rs", "data_packet"),
     ("core/amphi-signal/src/requests.rs", "call"),
+    ("player/src/boxes.rs", "hls_boxes"),
+    ("player/src/playlist.rs", "hls_playlist"),
 ];
 
 const LIST: &str = "fuzz/bodies/src/lib.rs";
