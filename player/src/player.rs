@@ -808,7 +808,6 @@ impl Player {
             return;
         }
         let rendition = &self.renditions[of];
-        let slack = self.config.slack;
         let mut laters = Vec::new();
         for number in news
             .left
@@ -825,8 +824,10 @@ impl Player {
             };
             let lasts = known.listed.listed() + known.longest;
             let until = since + Duration::from_secs_f64(lasts.min(86_400.0));
-            if let Some(at) = until.checked_sub(slack).filter(|at| *at > now) {
-                laters.push((at, rendition.resolve(uri)));
+            // Not at the last moment, which the way there and back would overstep.
+            let left = until.saturating_duration_since(now);
+            if !left.is_zero() {
+                laters.push((now + left * 3 / 4, rendition.resolve(uri)));
             }
         }
         for number in news
@@ -838,8 +839,8 @@ impl Player {
                 .segments
                 .get(number)
                 .and_then(|known| known.listed.parts.iter().rfind(|part| !part.gap));
-            let at = (now + rendition.target() * 3).checked_sub(slack);
-            if let (Some(part), Some(at)) = (part, at) {
+            if let Some(part) = part {
+                let at = now + rendition.target() * 3 * 3 / 4;
                 laters.push((at, rendition.resolve(&part.uri)));
             }
         }

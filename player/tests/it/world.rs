@@ -314,24 +314,24 @@ impl World {
         let next = rendition.part_name(rendition.segments.len() as u64, 0);
         reply.held = ask.file == next && ask.now_ms < self.end_ms;
         for segment in rendition.segments.iter().filter(|segment| !segment.gap) {
-            let mut whole = Vec::new();
-            for (index, part) in segment.parts.iter().enumerate() {
-                let bytes = rendition.part_bytes(segment, index);
-                if ask.file == rendition.part_name(segment.number, index as u64) {
-                    let hinted = rendition.next(ask.now_ms) == (segment.number, index as u64);
-                    if part.at_ms <= ask.now_ms {
-                        reply.status = 200;
-                        reply.body.clone_from(&bytes);
-                    } else {
-                        reply.held = hinted && self.holds_hints;
-                    }
+            for (part, index) in segment.parts.iter().zip(0..) {
+                if ask.file != rendition.part_name(segment.number, index) {
+                    continue;
                 }
-                whole.extend(bytes);
+                if part.at_ms <= ask.now_ms {
+                    reply.status = 200;
+                    reply.body = rendition.part_bytes(segment, index);
+                } else {
+                    let hinted = rendition.next(ask.now_ms) == (segment.number, index);
+                    reply.held = hinted && self.holds_hints;
+                }
             }
             let complete = segment.parts.iter().all(|part| part.at_ms <= ask.now_ms);
             if complete && ask.file == format!("{}-{}.m4s", rendition.letter, segment.number) {
+                let count = segment.parts.len() as u64;
+                let parts = (0..count).map(|index| rendition.part_bytes(segment, index));
                 reply.status = 200;
-                reply.body = whole;
+                reply.body = parts.collect::<Vec<_>>().concat();
             }
         }
     }
@@ -556,10 +556,10 @@ impl Rendition {
     }
 
     /// `moof` and `mdat`, of five samples.
-    fn part_bytes(&self, segment: &Segment, index: usize) -> Vec<u8> {
+    fn part_bytes(&self, segment: &Segment, index: u64) -> Vec<u8> {
         const SAMPLES: u64 = 5;
         const SAMPLE_BYTES: u32 = 120;
-        let part = &segment.parts[index];
+        let part = &segment.parts[index as usize];
         let mut run = vec![0, 0, 7, 1];
         run.extend((SAMPLES as u32).to_be_bytes());
         run.extend([0; 4]);
