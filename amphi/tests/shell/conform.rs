@@ -1,0 +1,268 @@
+//! A whole broadcast as players see it, held against RFC 8216bis by a reader that shares no code with its writer.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use amphi::egress::Live as _;
+use amphi_media::{MediaKind, MediaTime, Sample, h264};
+use amphi_mux::{Packager, PackagerConfig, WindowConfig};
+use bytes::Bytes;
+use peer::net::{Handle, Options, connect};
+use peer::{Announcement, Codec, Event, Form};
+use player::net::{Report, watch};
+use player::{Config, Mode};
+
+use crate::air::packets;
+use crate::house::{House, now_s, token};
+
+const SOON: Duration = Duration::from_secs(20);
+const FPS: u32 = 25;
+/// In -dBov.
+const LOUD: u8 = 20;
+const SILENT: u8 = 127;
+/// For machines that run other tests beside this one.
+const SLACK: Duration = Duration::from_secs(3);
+
+/// Ten seconds of camera as access units, a key frame every second.
+fn film(size: &str) -> Vec<Vec<u8>> {
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i"])
+        .arg(format!("testsrc2=size={size}:rate={FPS}:duration=10"))
+        .args(
+            "-c:v libx264 -profile:v baseline -preset ultrafast -g 25 -bf 0 -threads 1".split(' '),
+        )
+        .args("-x264-params sliced-threads=0:slices=1 -f h264 pipe:1".split(' '))
+        .output()
+        .expect("the tests need ffmpeg: see ./test");
+    assert!(made.status.success());
+    let (mut pictures, mut picture) = (Vec::new(), Vec::new());
+    for nal in h264::nal_units(&made.stdout) {
+        picture.extend_from_slice(&[0, 0, 0, 1]);
+        picture.extend_from_slice(nal);
+        if matches!(h264::nal_type(nal), Some(h264::NAL_IDR | h264::NAL_SLICE)) {
+            pictures.push(std::mem::take(&mut picture));
+        }
+    }
+    pictures
+}
+
+/// Publishes camera and microphone; `level` says how loud, so that the test can let another one speak.
+async fn perform(mut member: Handle, size: (u32, u32), level: Arc<AtomicU8>) {
+    let (film, sounds) = (film(&format!("{}x{}", size.0, size.1)), packets());
+    let mut lines = Vec::new();
+    for announcement in [
+        Announcement::microphone(),
+        Announcement::camera(Codec::H264, size.0, size.1),
+    ] {
+        let line = member
+            .call(move |peer, now| peer.publish(now, announcement))
+            .await
+            .expect("in");
+        member
+            .wait("a line to send on", SOON, |event| {
+                matches!(event, Event::Sending { publication } if *publication == line)
+                    .then_some(())
+            })
+            .await
+            .expect("it stands");
+        lines.push(line);
+    }
+    let (microphone, camera) = (lines[0], lines[1]);
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    for number in 0u32.. {
+        ticks.tick().await;
+        let level = level.load(Ordering::Relaxed);
+        let sound = sounds[number as usize % sounds.len()].clone();
+        let picture = (number % 2 == 0).then(|| film[(number / 2) as usize % film.len()].clone());
+        member.tell(move |peer, now| {
+            let time = number.wrapping_mul(960);
+            peer.write_frame(now, microphone, None, &sound, time, Some(level));
+            if let Some(picture) = picture {
+                let time = (number / 2).wrapping_mul(90_000 / FPS);
+                peer.write_frame(now, camera, None, &picture, time, None);
+            }
+        });
+    }
+}
+
+#[track_caller]
+fn conforms(report: &Report) {
+    let said: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
+    assert!(
+        said.is_empty(),
+        "{}\n{:?}",
+        said.join("\n"),
+        report.counters
+    );
+    assert!(report.ended, "{:?}", report.counters);
+    assert_eq!(report.counters.forgotten, 0, "{:?}", report.counters);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_with_cuts_keeps_every_rule_that_players_can_see() {
+    let house = House::open().await;
+    let options = Options::new(Form::Single);
+    let mut performing = Vec::new();
+    let mut levels = Vec::new();
+    let able = token("hall", "ada").grant("roomAdmin", true).sign();
+    for (name, size, level) in [("ada", (320, 180), LOUD), ("bo", (640, 360), SILENT)] {
+        let token = token("hall", name).grant("roomAdmin", true).sign();
+        let member = connect(&house.web_socket(), &token, &options).await;
+        let level = Arc::new(AtomicU8::new(level));
+        levels.push(level.clone());
+        performing.push(tokio::spawn(perform(member.expect("let in"), size, level)));
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let on = house
+        .send(
+            "POST",
+            "/api/rooms/hall/broadcast",
+            &able,
+            r#"{"program":"cut"}"#,
+        )
+        .await;
+    assert_eq!(on.status, 200, "{}", on.text());
+    let index = format!("http://{}/hls/hall/index.m3u8", house.address);
+    // The picture must be there, or a player takes the program for one of sound alone.
+    let start = tokio::time::Instant::now();
+    while !house
+        .get("/hls/hall/index.m3u8")
+        .await
+        .text()
+        .contains("RESOLUTION")
+    {
+        assert!(start.elapsed() < SOON, "a picture");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let watching = [Mode::LowLatency, Mode::Plain].map(|mode| {
+        let config = Config {
+            slack: SLACK,
+            ..Config::new(index.clone(), mode)
+        };
+        tokio::spawn(watch(config, Duration::from_secs(60)))
+    });
+    for speaker in [1, 0, 1] {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        for (index, level) in levels.iter().enumerate() {
+            let loud = if index == speaker { LOUD } else { SILENT };
+            level.store(loud, Ordering::Relaxed);
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let off = house
+        .send("DELETE", "/api/rooms/hall/broadcast", &able, "")
+        .await;
+    assert_eq!(off.status, 200, "{}", off.text());
+    let mut reports = Vec::new();
+    for watching in watching {
+        reports.push(watching.await.expect("no panic").expect("a report"));
+    }
+    for report in &reports {
+        conforms(report);
+        assert!(
+            report.counters.discontinuities >= 2,
+            "{:?}",
+            report.counters
+        );
+        assert!(report.counters.segments >= 6, "{:?}", report.counters);
+    }
+    let low_latency = reports[0].counters;
+    assert!(
+        low_latency.hinted > 20 && low_latency.blocked > 20,
+        "{low_latency:?}"
+    );
+    assert!(
+        low_latency.compared >= 6 && low_latency.probes == 8,
+        "{low_latency:?}"
+    );
+    for performing in performing {
+        performing.abort();
+    }
+}
+
+/// Puts a program into the house's origin as fast as it is shown: segments of a second in a window of five.
+async fn show(house: &House, seconds: u32) {
+    let origin = house.server.app().origin.clone();
+    let second = Duration::from_secs(1);
+    origin.begin(
+        "hall",
+        WindowConfig {
+            segment_max: second,
+            listed: second * 5,
+            kept: second * 6,
+            ..WindowConfig::new(1_700_000_000_000, now_s() as i64 * 1_000)
+        },
+    );
+    let mut packager = Packager::new(PackagerConfig {
+        segment_target: second,
+        segment_max: second,
+        // AAC-LC, 48 kHz, stereo (ISO/IEC 14496-3 §1.6.2.1).
+        ..PackagerConfig::new(vec![0x11, 0x90])
+    });
+    let films = [film("320x180"), film("640x360")];
+    let mut ticks = tokio::time::interval(Duration::from_millis(1_000 / u64::from(FPS)));
+    let mut sounds = 0;
+    for shown in 0..seconds * FPS {
+        ticks.tick().await;
+        // Every four seconds another camera, at one of its key frames.
+        let shot = shown / (4 * FPS);
+        let film = &films[shot as usize % 2];
+        let time = MediaTime::new(i64::from(shown) * 90_000 / i64::from(FPS), 90_000);
+        packager.push(&Sample {
+            kind: MediaKind::Video,
+            time,
+            key: shown % FPS == 0,
+            cut: shown % (4 * FPS) == 0 && shown > 0,
+            data: film[shown as usize % film.len()].clone().into(),
+        });
+        while sounds * 90_000 / 48_000 <= time.ticks {
+            packager.push(&Sample {
+                kind: MediaKind::Audio,
+                time: MediaTime::new(sounds, 48_000),
+                key: true,
+                cut: false,
+                data: Bytes::from_static(&[0x21; 64]),
+            });
+            sounds += 1_024;
+        }
+        while let Some(output) = packager.poll() {
+            origin.push("hall", &output);
+        }
+    }
+    packager.end();
+    while let Some(output) = packager.poll() {
+        origin.push("hall", &output);
+    }
+    origin.end("hall");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_slides_over_cuts_keeps_every_rule_that_players_can_see() {
+    let house = Arc::new(House::open().await);
+    let showing = {
+        let house = house.clone();
+        tokio::spawn(async move { show(&house, 14).await })
+    };
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let index = format!("http://{}/hls/hall/index.m3u8", house.address);
+    let watching = [Mode::LowLatency, Mode::Plain].map(|mode| {
+        let config = Config {
+            slack: SLACK,
+            ..Config::new(index.clone(), mode)
+        };
+        tokio::spawn(watch(config, Duration::from_secs(60)))
+    });
+    for watching in watching {
+        let report = watching.await.expect("no panic").expect("a report");
+        conforms(&report);
+        let counters = report.counters;
+        assert!(counters.discontinuities >= 4, "{counters:?}");
+        assert!(
+            counters.again >= 4 && counters.segments >= 18,
+            "{counters:?}"
+        );
+    }
+    showing.await.expect("no panic");
+}
