@@ -192,7 +192,8 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
             started: None,
             seconds_behind: None,
             viewers,
-            note: None,
+            // Why it is not on air although somebody, or the room's settings, wanted it to be.
+            note: snapshot.failure.clone(),
         };
     };
     let broadcasting = program.and_then(|program| program.broadcasting.as_ref());

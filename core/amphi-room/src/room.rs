@@ -87,12 +87,13 @@ impl Room {
             Input::StopBroadcast { request, by } => self.ask_no_broadcast(request, &by),
             Input::StartRecording { request, by } => self.ask_recording(now, request, &by),
             Input::StopRecording { request, by } => self.ask_no_recording(request, &by),
-            Input::ProgramFailed { reason } => self.stop_both(&reason),
+            Input::ProgramFailed { reason } => self.program_failed(now, &reason),
             Input::Timeout => {}
         }
         if self.grace_end().is_some_and(|end| now >= end) {
             self.stop_both("Nobody was in the room any more.");
         }
+        self.retry_if_due(now);
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {
@@ -100,7 +101,10 @@ impl Room {
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.grace_end()
+        [self.grace_end(), self.retry_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub fn counters(&self) -> &Counters {
@@ -143,6 +147,11 @@ impl Room {
     /// Since when it records; none while it does not.
     pub fn recording(&self) -> Option<Instant> {
         self.switches.recording
+    }
+
+    /// Why the newest program ended or did not begin, in words; none once another one runs.
+    pub fn failure(&self) -> Option<&str> {
+        self.switches.failure.as_deref()
     }
 
     /// Nobody is in and nothing runs.

@@ -1,6 +1,6 @@
 //! The room's two switches, broadcast and recording, and the program that both need.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use amphi_policy::{Action, Grants};
 
@@ -24,7 +24,14 @@ pub(crate) struct Switches {
     program: Option<ProgramKind>,
     /// The rooms' own starting was done for the tracks that are live: what a person ends stays ended.
     pub(crate) started_itself: bool,
+    /// Why the newest program ended or did not begin; until another one begins.
+    pub(crate) failure: Option<String>,
+    /// What goes on by itself is tried again then.
+    retry_at: Option<Instant>,
 }
+
+/// How long a room that goes on air by itself waits after a program that failed.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 impl Switches {
     pub(crate) fn any(&self) -> bool {
@@ -50,6 +57,7 @@ impl Room {
     pub(crate) fn ask_no_broadcast(&mut self, request: RequestId, by: &Grants) {
         let result = by.allows(Action::Broadcast).map_err(Denied::Refused);
         if result.is_ok() {
+            self.switches.retry_at = None;
             self.stop_broadcast(None);
             self.stop_program_if_unused();
         }
@@ -67,6 +75,7 @@ impl Room {
     pub(crate) fn ask_no_recording(&mut self, request: RequestId, by: &Grants) {
         let result = by.allows(Action::Record).map_err(Denied::Refused);
         if result.is_ok() {
+            self.switches.retry_at = None;
             self.stop_recording(None);
             self.stop_program_if_unused();
         }
@@ -85,6 +94,27 @@ impl Room {
         }
         if self.settings().record_auto {
             self.start_recording(now);
+        }
+    }
+
+    /// The program is gone, or there was no place for one. What the settings say should run is tried again after a while.
+    pub(crate) fn program_failed(&mut self, now: Instant, reason: &str) {
+        let by_itself = self.settings().broadcast_auto && self.switches.broadcast.is_some()
+            || self.settings().record_auto && self.switches.recording.is_some();
+        self.stop_both(reason);
+        self.switches.failure = Some(reason.to_owned());
+        self.switches.retry_at = by_itself.then(|| now + RETRY_AFTER);
+    }
+
+    pub(crate) fn retry_at(&self) -> Option<Instant> {
+        self.switches.retry_at
+    }
+
+    pub(crate) fn retry_if_due(&mut self, now: Instant) {
+        if self.switches.retry_at.is_some_and(|at| now >= at) {
+            self.switches.retry_at = None;
+            self.switches.started_itself = false;
+            self.start_by_itself(now);
         }
     }
 
@@ -144,6 +174,8 @@ impl Room {
         if self.switches.program.is_none() {
             self.wait_for_members(now);
             self.switches.program = Some(program);
+            self.switches.failure = None;
+            self.switches.retry_at = None;
             self.output(Output::StartProgram { program });
         }
     }

@@ -339,6 +339,7 @@ impl Cell {
             members: members.collect(),
             broadcast: self.room.broadcast().map(|broadcast| broadcast.requested),
             recording: self.room.recording().is_some(),
+            failure: self.room.failure().map(str::to_owned),
         }
     }
 

@@ -119,6 +119,8 @@ pub struct RoomSnapshot {
     /// What was asked for, while on air.
     pub broadcast: Option<ProgramKind>,
     pub recording: bool,
+    /// Why the newest program ended or did not begin, in words for people; none once another one runs.
+    pub failure: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -299,3 +299,57 @@ fn a_program_that_fails_takes_both_switches_off_and_says_why() {
         ],
     );
 }
+
+/// No place for another program, or a program that broke: a room that goes on air by itself does so again.
+#[test]
+fn a_room_that_goes_on_air_by_itself_says_why_it_does_not_and_tries_again() {
+    let mut world = World::with(Settings {
+        broadcast_auto: true,
+        ..Settings::default()
+    });
+    world.enter(ADA, "ada");
+    let camera = world.publish(ADA, Source::Camera);
+    let live = Input::TrackLive {
+        track: camera,
+        codec: Codec::H264,
+    };
+    world.give(live.clone());
+    let failed = || Input::ProgramFailed {
+        reason: "No place.".to_owned(),
+    };
+    let off = [
+        Output::BroadcastStopped {
+            reason: Some("No place.".to_owned()),
+        },
+        Output::StopProgram,
+    ];
+    world.check(failed(), &off);
+    assert_eq!(world.room.failure(), Some("No place."));
+    let retry = world.room.poll_timeout().expect("it comes back");
+    assert_eq!(retry - world.now, Duration::from_secs(10));
+    world.now = retry - Duration::from_millis(1);
+    world.check(Input::Timeout, &[]);
+    world.now = retry;
+    let on = [
+        Output::StartProgram { program: CUT },
+        Output::BroadcastStarted { program: CUT },
+    ];
+    world.check(Input::Timeout, &on);
+    assert_eq!(
+        (world.room.failure(), world.room.poll_timeout()),
+        (None, None)
+    );
+
+    // Whoever ends it ends the trying, too; and what a person started is not tried again by itself.
+    world.give(failed());
+    world.give(go_off_air());
+    assert_eq!(world.room.poll_timeout(), None);
+    let mut world = World::new();
+    world.enter(ADA, "ada");
+    world.give(go_on_air(ProgramKind::Auto));
+    world.give(failed());
+    assert_eq!(
+        (world.room.failure(), world.room.poll_timeout()),
+        (Some("No place."), None)
+    );
+}
