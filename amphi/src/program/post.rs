@@ -82,7 +82,7 @@ impl Post {
                 Input::Speakers(_) => waiting.speakers = Some(input),
                 Input::Layout(_) => waiting.layout = Some(input),
                 // They have a queue of their own, and time passes for the program by itself.
-                Input::Frame(_) | Input::Timeout => {}
+                Input::Frame(_) | Input::NeedKeyFrame | Input::Timeout => {}
             },
         }
         drop(waiting);

@@ -305,7 +305,14 @@ fn a_program_goes_on_air_and_is_recorded_from_its_middle_on() {
     let state = house.programs.state("hall").expect("a program");
     assert_eq!((state.on_air_member, state.note), (Some(MemberId(7)), None));
     assert!(state.broadcasting.is_some_and(|live| live.on_air));
+    held(&house.studio.asked).clear();
     house.record(true);
+    ada.send_until(&house, "hall", 1_900);
+    assert_eq!(
+        held(&house.studio.asked).first(),
+        Some(&("hall".to_owned(), TrackId(2))),
+        "so that the file begins soon"
+    );
     let recording = house
         .programs
         .state("hall")

@@ -105,12 +105,14 @@ impl Worker {
                         match control {
                             Control::Input(input) => program.handle_input(now, input),
                             Control::Switch(Switch::Broadcast(on)) => {
-                                self.switch_broadcast(on, takers, &packager)
+                                self.switch_broadcast(on, takers, &packager);
+                                program.handle_input(now, Input::NeedKeyFrame);
                             }
                             Control::Switch(Switch::Record(None)) => takers.end_recording(),
                             Control::Switch(Switch::Record(Some(order))) => {
                                 let config = PackagerConfig::recording(sound.clone());
                                 self.begin_recording(*order, takers, config);
+                                program.handle_input(now, Input::NeedKeyFrame);
                             }
                         }
                         self.perform(&mut program, &mut packager, takers)?;

@@ -116,6 +116,7 @@ pub(crate) struct Composer {
     tick: i64,
     changed: bool,
     key_us: Option<i64>,
+    key_wanted: bool,
     errors_in_a_row: u32,
 }
 
@@ -137,6 +138,7 @@ impl Composer {
             tick: 0,
             changed: true,
             key_us: None,
+            key_wanted: false,
             errors_in_a_row: 0,
         }
     }
@@ -183,6 +185,11 @@ impl Composer {
 
     pub fn members(&self) -> impl Iterator<Item = MemberId> {
         self.tracks.values().map(|shown| shown.picture.member)
+    }
+
+    /// The next picture is a key frame.
+    pub fn need_key_frame(&mut self) {
+        self.key_wanted = true;
     }
 
     /// The encoder fails again and again.
@@ -423,9 +430,8 @@ impl Composer {
             // Sound only until somebody is shown.
             return;
         }
-        let key = self
-            .key_us
-            .is_none_or(|key_us| at_us - key_us >= KEY_INTERVAL_US);
+        let due = |key_us| at_us - key_us >= KEY_INTERVAL_US;
+        let key = self.key_wanted || self.key_us.is_none_or(due);
         if !self.changed && !key {
             counters.ticks_unchanged += 1;
             return;
@@ -437,6 +443,7 @@ impl Composer {
                 self.changed = false;
                 if key {
                     self.key_us = Some(at_us);
+                    self.key_wanted = false;
                 }
                 counters.pictures += 1;
                 out.extend([Output::Sample(Sample {

@@ -190,6 +190,16 @@ impl Director {
         })]);
     }
 
+    /// Asks who is on air for a key frame, unless that was done a moment ago.
+    pub fn need_key_frame(
+        &mut self,
+        now_us: i64,
+        counters: &mut Counters,
+        out: &mut impl Extend<Output>,
+    ) {
+        self.ask_on_air(now_us, ASK_BROKEN_US, counters, out);
+    }
+
     /// Looks at who should be shown and does what can be done about it. `key_at_hand`: this track's key frame is
     /// just coming, so it need not be asked for.
     pub fn direct(

@@ -31,6 +31,8 @@ pub enum Input {
     Frame(Frame),
     /// Who speaks, loudest first: (audio track, level 0–1). Empty when nobody does.
     Speakers(Vec<(TrackId, f32)>),
+    /// Somebody begins to take the program: a key frame soon, so that nobody waits for the next one.
+    NeedKeyFrame,
     /// How people are arranged from now on. Of no effect where pictures are not composed.
     Layout(Layout),
     /// Time has passed: see `poll_timeout`.

@@ -108,6 +108,12 @@ impl Program {
                     Pictures::Composed(composer) => composer.set_speakers(speakers),
                 }
             }
+            Input::NeedKeyFrame => match &mut self.pictures {
+                Pictures::Cut(director) => {
+                    director.need_key_frame(now_us, &mut self.counters, &mut self.outputs);
+                }
+                Pictures::Composed(composer) => composer.need_key_frame(),
+            },
             Input::Layout(layout) => {
                 if let Pictures::Composed(composer) = &mut self.pictures {
                     composer.set_layout(layout);
