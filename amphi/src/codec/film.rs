@@ -68,8 +68,17 @@ pub fn pictures(seconds: u32) -> Vec<(Bytes, bool)> {
 
 /// What the packager makes of a film of this length with silent sound, without the end.
 pub fn packaged(seconds: u32) -> Vec<Output> {
-    let (mut codecs, config) = super::program_codecs().expect("the bundled codecs");
-    let mut packager = Packager::new(PackagerConfig::new(config));
+    cut(seconds, PackagerConfig::new)
+}
+
+/// As [`packaged`], cut as a recording is.
+pub fn recorded(seconds: u32) -> Vec<Output> {
+    cut(seconds, PackagerConfig::recording)
+}
+
+fn cut(seconds: u32, config: impl FnOnce(Bytes) -> PackagerConfig) -> Vec<Output> {
+    let (mut codecs, sound) = super::program_codecs().expect("the bundled codecs");
+    let mut packager = Packager::new(config(sound.into()));
     let mut outputs = Vec::new();
     let mut sounds = 0;
     for (index, (data, key)) in pictures(seconds).into_iter().enumerate() {

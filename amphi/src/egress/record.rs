@@ -32,10 +32,14 @@ pub const KIND: Kind = Kind {
     options: &[],
 };
 
-/// What waits for the disk at most: some ten seconds of program, and never more bytes than this. Beyond it there is a
-/// gap in the recording.
-const QUEUE_MAX: usize = 64;
+/// What waits for the disk at most: some ten seconds of program (twenty parts a second), and never more bytes than this.
+/// Beyond it there is a gap in the recording.
+const QUEUE_MAX: usize = 256;
 const QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How often, and how far apart, the store is asked to take what a closed recording comes to: a full disk may be cleared.
+const LAST_TRIES: u32 = 60;
+const LAST_TRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How often the store is told how long the recording is by now.
 const ROW_INTERVAL: Duration = Duration::from_secs(10);
@@ -369,7 +373,16 @@ impl Row<'_> {
 
     fn finish(&mut self, tape: &Tape) {
         self.read_start(tape);
-        self.put(self.recording(RecordingState::Ready, tape.duration()));
+        let ready = self.recording(RecordingState::Ready, tape.duration());
+        let taken = (1..LAST_TRIES).any(|_| {
+            self.store.put_recording(&ready).is_ok() || {
+                std::thread::sleep(LAST_TRY_AFTER);
+                false
+            }
+        });
+        if !taken {
+            self.put(ready);
+        }
         info!(
             recording = tag(&self.order.id),
             bytes = tape.bytes(),
@@ -508,7 +521,7 @@ mod tests {
 
     use super::*;
     use crate::codec::film;
-    use crate::store::SqliteStore;
+    use crate::store::{RoomSettings, SqliteStore, StoreError};
 
     fn order(data_dir: &Path, id: &str) -> Order {
         Order {
@@ -724,6 +737,62 @@ mod tests {
         );
     }
 
+    /// A store on a disk that is full for a while.
+    struct FullStore(Arc<SqliteStore>, std::sync::atomic::AtomicU32);
+
+    impl Store for FullStore {
+        fn settings(&self, room: &str) -> Result<Option<RoomSettings>, StoreError> {
+            self.0.settings(room)
+        }
+
+        fn put_settings(&self, room: &str, settings: &RoomSettings) -> Result<(), StoreError> {
+            self.0.put_settings(room, settings)
+        }
+
+        fn put_recording(&self, recording: &Recording) -> Result<(), StoreError> {
+            let is_full = recording.state == RecordingState::Ready
+                && self
+                    .1
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                        left.checked_sub(1)
+                    })
+                    .is_ok();
+            match is_full {
+                true => Err(StoreError::Newer { found: 2, known: 1 }),
+                false => self.0.put_recording(recording),
+            }
+        }
+
+        fn recording(&self, id: &str) -> Result<Option<Recording>, StoreError> {
+            self.0.recording(id)
+        }
+
+        fn recordings(&self) -> Result<Vec<Recording>, StoreError> {
+            self.0.recordings()
+        }
+
+        fn unfinished_recordings(&self) -> Result<Vec<Recording>, StoreError> {
+            self.0.unfinished_recordings()
+        }
+    }
+
+    #[test]
+    fn a_store_that_is_full_when_a_recording_is_closed_is_told_when_it_is_not_any_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sqlite = store(folder.path());
+        let full = Arc::new(FullStore(sqlite.clone(), 2.into()));
+        let (alive, closed) = Closed::new();
+        let order = order(folder.path(), "20261122-full");
+        let mut recorder = Recorder::start(order, full, alive).expect("a thread");
+        for output in film::packaged(2) {
+            recorder.push(&output);
+        }
+        drop(recorder);
+        closed.wait();
+        let ready = sqlite.recording("20261122-full").expect("a store");
+        assert_eq!(ready.expect("it is listed").state, RecordingState::Ready);
+    }
+
     /// A disk on which writes wait for a lock.
     struct HangingDisk {
         hangs: Arc<Mutex<()>>,
@@ -764,7 +833,7 @@ mod tests {
         let gauge = order.gauge.clone();
         let mut recorder =
             Recorder::start_on(Box::new(open), order, store.clone(), alive).expect("a thread");
-        let outputs = film::packaged(40);
+        let outputs = film::recorded(40);
         let (before, rest) = outputs.split_at(outputs.len() / 4);
         let (during, after) = rest.split_at(rest.len() / 2);
         for output in before {
