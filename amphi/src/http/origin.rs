@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -12,16 +13,18 @@ use axum::response::{IntoResponse, Response};
 use super::error::ApiError;
 use super::{App, is_for_programs};
 
-/// Lets through what comes from no page, or from a page of this machine.
+/// Lets through what comes from no page, or from a page of this machine. Also what was asked for has to be a name of this
+/// machine: by a name of its own that it lets lead here (DNS rebinding), a page's requests carry no origin, since to the
+/// browser all is one.
 pub async fn only_this_machine(State(app): State<App>, request: Request, next: Next) -> Response {
-    let foreign = app.config.dev
-        && is_for_programs(request.uri().path())
-        && request
-            .headers()
-            .get_all(header::ORIGIN)
-            .iter()
-            .any(|origin| !is_this_machine(origin));
-    if foreign {
+    let headers = request.headers();
+    let foreign = || {
+        let page = headers.get_all(header::ORIGIN).iter();
+        let asked = headers.get_all(header::HOST).iter();
+        page.into_iter().any(|origin| !is_this_machine(origin))
+            || asked.into_iter().any(|host| !is_name_of_this_machine(host))
+    };
+    if app.config.dev && is_for_programs(request.uri().path()) && foreign() {
         let words = "With --dev only pages of this machine (http://localhost, http://127.0.0.1) may ask: everybody knows its secret. Start amphi with a secret of your own for pages from elsewhere.";
         return ApiError::not_allowed("enter", words).into_response();
     }
@@ -37,13 +40,26 @@ fn is_this_machine(origin: &HeaderValue) -> bool {
     else {
         return false;
     };
-    let host = origin.host().unwrap_or("");
+    is_local(origin.host().unwrap_or("")) && matches!(origin.scheme_str(), Some("http" | "https"))
+}
+
+/// Of a Host header (RFC 9110 §7.2), with any port.
+fn is_name_of_this_machine(host: &HeaderValue) -> bool {
+    host.to_str()
+        .ok()
+        .and_then(|text| text.parse::<Authority>().ok())
+        .is_some_and(|authority| is_local(authority.host()))
+}
+
+/// localhost and all below it (RFC 6761 §6.3), and loopback addresses.
+fn is_local(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    let local = host.eq_ignore_ascii_case("localhost")
+    let name = host.to_ascii_lowercase();
+    name == "localhost"
+        || name.ends_with(".localhost")
         || address
             .parse()
-            .is_ok_and(|address: IpAddr| address.is_loopback());
-    local && matches!(origin.scheme_str(), Some("http" | "https"))
+            .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -59,6 +75,7 @@ mod tests {
             "https://LOCALHOST:8443",
             "http://127.0.0.1:7880",
             "http://[::1]:7880",
+            "http://app.localhost:3000",
         ] {
             assert!(is_own(own), "{own}");
         }
@@ -75,6 +92,30 @@ mod tests {
             "",
         ] {
             assert!(!is_own(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn names_of_this_machine_are_told_from_names_that_lead_to_it() {
+        let is_own = |text: &'static str| is_name_of_this_machine(&HeaderValue::from_static(text));
+        for own in [
+            "localhost",
+            "LocalHost:7880",
+            "127.0.0.1:7880",
+            "[::1]:7880",
+            "a.localhost",
+        ] {
+            assert!(is_own(own), "{own}");
+        }
+        for other in [
+            "evil.example",
+            "evil.example:7880",
+            "localhost.evil.example",
+            "192.0.2.1",
+            "",
+            " ",
+        ] {
+            assert!(!is_own(other), "{other:?}");
         }
     }
 }
