@@ -124,6 +124,8 @@ fn run_serve(args: ServeArgs) -> anyhow::Result<()> {
 }
 
 fn run_doctor(args: ServeArgs) -> anyhow::Result<ExitCode> {
+    // It may be what makes the data folder.
+    serve::keep_files_private();
     let findings = doctor::examine(&args.config()?);
     for finding in &findings {
         println!("{finding}");

@@ -349,7 +349,7 @@ async fn bind_tcp(ip: IpAddr, port: u16, what: &str, setting: &str) -> anyhow::R
 
 /// Nobody else on this machine is to read what people said: whatever is made from now on, by SQLite too, is for this user
 /// alone. What is there already stays as it is.
-fn keep_files_private() {
+pub(crate) fn keep_files_private() {
     let _before = rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 

@@ -210,6 +210,11 @@ async fn what_it_writes_is_for_its_own_user_alone() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("deep").join("data");
+    // As a new house is told to begin. It need not be well here.
+    let doctor = amphi(&["doctor", "--dev", "--data-dir"])
+        .arg(&data)
+        .output();
+    assert!(!doctor.expect("it runs").stdout.is_empty() && data.is_dir());
     let program = Program::start(&data, &[]);
     let admin = token("hall", "ada").grant("roomAdmin", true).sign();
     let headers = [("authorization", format!("Bearer {admin}"))];
