@@ -124,6 +124,11 @@ impl Worker {
             }
             self.perform(&mut program, &mut packager, takers)?;
         }
+        // What was accepted before the end belongs to the recording.
+        for frame in self.frames.try_iter() {
+            program.handle_input(Instant::now(), Input::Frame(frame));
+            self.perform(&mut program, &mut packager, takers)?;
+        }
         packager.end();
         self.hand_out(&mut packager, takers);
         takers.end_recording();
