@@ -22,7 +22,7 @@ scenario(
     await green.press('mute-button');
 
     assert.equal(await red.see('on-air').count(), 0, 'nobody is on air before somebody says so');
-    await red.press('record-button');
+    // It is recorded with it, unless that is unticked.
     await red.goLive();
     await red.see('on-air').waitFor();
     await green.see('on-air').waitFor();
@@ -56,9 +56,7 @@ scenario(
     await eventually('the frame goes from the stage', async () => (await green.see('on-air').count()) === 0);
     await viewer.see('offline').waitFor();
     assert.equal((await onAir()).broadcast.state, 'off');
-    assert.equal((await onAir()).recording.state, 'recording', 'a broadcast that ends does not end the recording');
-    await red.press('record-button');
-    await becomes('the recording is closed', onAir, (room) => room.recording.state === 'off');
+    await becomes('the recording is closed with it', onAir, (room) => room.recording.state === 'off');
 
     // As an API user sees it.
     const { body } = await server.api('GET', '/api/recordings');

@@ -42,12 +42,15 @@ export class House {
     this.call.say('You may not start or end a broadcast here (needs: roomBroadcast).')
   }
 
-  async goLive(program: api.Program): Promise<void> {
-    await this.ask('broadcast', () => api.startBroadcast(this.room, this.token, program))
+  /** `record`: and keeps it, if it went on air. */
+  async goLive(program: api.Program, record: boolean): Promise<void> {
+    const live = await this.ask('broadcast', () => api.startBroadcast(this.room, this.token, program))
+    if (live && record) await this.record(true)
   }
 
-  async endBroadcast(): Promise<void> {
-    await this.ask('broadcast', () => api.endBroadcast(this.room, this.token))
+  async endBroadcast(endRecording: boolean): Promise<void> {
+    const ended = await this.ask('broadcast', () => api.endBroadcast(this.room, this.token))
+    if (ended && endRecording) await this.record(false)
   }
 
   async record(on: boolean): Promise<void> {
@@ -66,15 +69,19 @@ export class House {
     await this.ask(null, () => api.removeMember(this.room, this.token, member.identity))
   }
 
-  private async ask(what: Busy, act: () => Promise<unknown>): Promise<void> {
-    if (what !== null && this.busy.value !== null) return
+  /** False when it was not done, which is said then. */
+  private async ask(what: Busy, act: () => Promise<unknown>): Promise<boolean> {
+    if (what !== null && this.busy.value !== null) return false
     if (what !== null) this.busy.value = what
+    let done = true
     try {
       await act()
     } catch (thrown) {
+      done = false
       this.call.say(api.wordsOf(thrown))
     }
     if (what !== null) this.busy.value = null
     this.refresh()
+    return done
   }
 }

@@ -19,11 +19,15 @@ const PROGRAMS: { program: Program; name: string; says: string }[] = [
 interface GoLiveProps {
   house: House
   server: ServerInfo | null
+  /** It is recorded already. */
+  recording: boolean
   onClose: () => void
 }
 
-export function GoLive({ house, server, onClose }: GoLiveProps) {
+export function GoLive({ house, server, recording, onClose }: GoLiveProps) {
   const [program, setProgram] = useState<Program>('auto')
+  const mayChoose = house.mayRecord && !recording
+  const [record, setRecord] = useState(true)
   const composes = server?.composes === true
   return (
     <Dialog title="Go live?" onClose={onClose}>
@@ -41,6 +45,9 @@ export function GoLive({ house, server, onClose }: GoLiveProps) {
           )
         })}
       </fieldset>
+      {mayChoose && (
+        <Also testid="record-too" name="Record it too" says="Who missed it can watch it afterwards." checked={record} onChange={setRecord} />
+      )}
       <div class="dialog-end">
         <button type="button" class="button" onClick={onClose}>
           Not yet
@@ -51,13 +58,23 @@ export function GoLive({ house, server, onClose }: GoLiveProps) {
           data-testid="confirm-go-live"
           onClick={() => {
             onClose()
-            void house.goLive(program)
+            void house.goLive(program, mayChoose && record)
           }}
         >
           Go live
         </button>
       </div>
     </Dialog>
+  )
+}
+
+function Also({ testid, name, says, checked, onChange }: { testid: string; name: string; says: string; checked: boolean; onChange: (checked: boolean) => void }) {
+  return (
+    <label class="choice">
+      <input type="checkbox" data-testid={testid} checked={checked} onChange={(event) => onChange(event.currentTarget.checked)} />
+      <strong>{name}</strong>
+      <small>{says}</small>
+    </label>
   )
 }
 
@@ -77,10 +94,15 @@ export function OnAir({ room, state, onClose }: { room: string; state: RoomState
   )
 }
 
-export function EndBroadcast({ house, viewers, onClose }: { house: House; viewers: number; onClose: () => void }) {
+export function EndBroadcast({ house, viewers, recording, onClose }: { house: House; viewers: number; recording: boolean; onClose: () => void }) {
+  const mayChoose = house.mayRecord && recording
+  const [stop, setStop] = useState(true)
   return (
     <Dialog title="End the broadcast?" onClose={onClose}>
       <p>{viewers > 0 ? `${count(viewers)} ${viewers === 1 ? 'person is' : 'people are'} watching. ` : ''}The call goes on without the audience.</p>
+      {mayChoose && (
+        <Also testid="stop-recording-too" name="End the recording too" says="It is listed on the first page and plays at once." checked={stop} onChange={setStop} />
+      )}
       <div class="dialog-end">
         <button type="button" class="button" onClick={onClose}>
           Stay on air
@@ -91,7 +113,7 @@ export function EndBroadcast({ house, viewers, onClose }: { house: House; viewer
           data-testid="confirm-end"
           onClick={() => {
             onClose()
-            void house.endBroadcast()
+            void house.endBroadcast(mayChoose && stop)
           }}
         >
           End broadcast

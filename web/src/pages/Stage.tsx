@@ -95,6 +95,7 @@ function OnStage({ room, call, house, vain, onRejoin }: Props) {
   const state = polled.value
   const title = state?.title || room
   const live = state !== null && state.broadcast.state !== 'off'
+  const recording = state?.recording.state === 'recording'
   const seen = state?.broadcast.state === 'on_air'
   const close = () => setQuestion(null)
   const leave = () => {
@@ -161,9 +162,9 @@ function OnStage({ room, call, house, vain, onRejoin }: Props) {
         <PeoplePanel room={room} call={call} house={house} openDoor={server.value?.access === 'open'} onClose={() => setPanel(null)} />
       )}
       <Controls call={call} house={house} state={state} panel={panel} onPanel={setPanel} onAsk={setQuestion} onLeave={leave} />
-      {question === 'go-live' && <GoLive house={house} server={server.value} onClose={close} />}
+      {question === 'go-live' && <GoLive house={house} server={server.value} recording={recording} onClose={close} />}
       {question === 'on-air' && live && <OnAir room={room} state={state} onClose={close} />}
-      {question === 'end' && live && <EndBroadcast house={house} viewers={state.broadcast.viewers} onClose={close} />}
+      {question === 'end' && live && <EndBroadcast house={house} viewers={state.broadcast.viewers} recording={recording} onClose={close} />}
       {question === 'devices' && <Devices call={call} onClose={close} />}
       {question === 'keys' && <KeyList keys={KEYS} onClose={close} />}
     </div>
