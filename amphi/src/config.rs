@@ -442,6 +442,14 @@ pub enum ConfigError {
     ShortSecret(String),
     #[error("AMPHI_KEY and AMPHI_SECRET are set together or not at all")]
     HalfKey,
+    #[error(
+        "server.udp_port is {port}, and {shards} shards take as many ports from there on: there are 65535, so choose one up to {last}"
+    )]
+    PortsBeyondEnd {
+        port: u16,
+        shards: usize,
+        last: usize,
+    },
     #[error("TLS needs both a certificate (tls.cert, --tls-cert) and its key (tls.key, --tls-key)")]
     HalfTls,
 }
@@ -517,6 +525,11 @@ impl Config {
                 cert: cert.clone(),
                 key: key.clone(),
             };
+        }
+        let (port, shards) = (self.server.udp_port, self.shards());
+        let last = usize::from(u16::MAX) + 1 - shards;
+        if usize::from(port) > last {
+            return Err(ConfigError::PortsBeyondEnd { port, shards, last });
         }
         if self.tls.cert.as_os_str().is_empty() != self.tls.key.as_os_str().is_empty() {
             return Err(ConfigError::HalfTls);
@@ -663,6 +676,22 @@ mod tests {
             ("Town hall".into(), Switch::Auto, Switch::Auto)
         );
         assert!(read.keys().is_ok());
+    }
+
+    #[test]
+    fn media_ports_beyond_the_last_one_are_refused_with_one_that_would_do() {
+        let load = |port, shards| {
+            let mut config = Config::default();
+            config.server.udp_port = port;
+            config.server.shards = shards;
+            config.apply(&Overrides::default())
+        };
+        assert!(load(65_535, 1).is_ok() && load(65_532, 4).is_ok() && load(0, 4).is_ok());
+        let words = load(65_533, 4).expect_err("one too many").to_string();
+        assert!(
+            words.contains("65533") && words.contains("65532"),
+            "{words}"
+        );
     }
 
     #[test]
