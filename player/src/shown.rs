@@ -67,12 +67,16 @@ impl Seen {
     /// The most pictures a second of any listed segment of a second or more.
     fn frame_rate(&self, rendition: &Rendition) -> Option<f64> {
         let newest = rendition.newest.as_ref()?;
-        let rates = newest.segments.iter().filter_map(|segment| {
-            let measured = self.measured(0, rendition, segment.number)?;
-            (measured.seconds >= 1.0).then(|| f64::from(measured.pictures) / measured.seconds)
-        });
-        rates.filter(|rate| *rate > 0.0).reduce(f64::max)
+        let listed = newest.segments.iter();
+        most_pictures(listed.filter_map(|one| self.measured(0, rendition, one.number)))
     }
+}
+
+fn most_pictures<'a>(measured: impl Iterator<Item = &'a Measured>) -> Option<f64> {
+    let rates = measured
+        .filter(|one| one.seconds >= 1.0 && one.pictures > 0)
+        .map(|one| f64::from(one.pictures) / one.seconds);
+    rates.reduce(f64::max)
 }
 
 /// Codecs of the segments in the newest playlist whose initialization sections were read.
@@ -164,13 +168,16 @@ pub(crate) fn judge(index: &Multivariant, seen: &Seen, renditions: &[Rendition])
             ),
         );
     }
-    if let (Some(said), Some(rate), false) =
-        (variant.frame_rate, seen.frame_rate(main), sizes.is_empty())
-        && !(rate / FRAME_RATE_FACTOR..=rate * FRAME_RATE_FACTOR).contains(&said)
+    // At least that of what is listed; at most that of whatever was, since it may have left just now.
+    let least = seen.frame_rate(main);
+    let most = most_pictures(main.track.measured.values());
+    if let (Some(said), Some(least), Some(most), false) =
+        (variant.frame_rate, least, most, sizes.is_empty())
+        && !(least / FRAME_RATE_FACTOR..=most * FRAME_RATE_FACTOR).contains(&said)
     {
         say(
             Rule::FrameRate,
-            format!("{said} is said and {rate:.3} was counted"),
+            format!("{said} is said and {least:.3} to {most:.3} was counted"),
         );
     }
     found

@@ -158,6 +158,8 @@ pub struct Part {
     pub ends_segment: bool,
     /// Pictures of the source in it (held ones not counted), or access units.
     pub frames: u32,
+    /// Samples that one can see or hear: held pictures too, and not those that are sent again for an instant.
+    pub shown: u32,
 }
 
 /// What went through a packager, and what did not.
@@ -907,6 +909,7 @@ impl Packager {
         self.number = self.number.wrapping_add(1);
         let time = u64::try_from(part.start).expect("the programme clock begins at zero");
         let bytes = boxes::part(part.rendition.track(), self.number, time, samples);
+        let shown = samples.iter().filter(|sample| sample.duration > 1).count();
         self.counters.parts += 1;
         self.counters.segments += u64::from(part.ends_segment);
         self.counters.bytes += bytes.len() as u64;
@@ -922,6 +925,7 @@ impl Packager {
             discontinuity: part.segment.cut && part.index == 0,
             ends_segment: part.ends_segment,
             frames: part.frames,
+            shown: u32::try_from(shown).expect("a part is short"),
         }));
     }
 }

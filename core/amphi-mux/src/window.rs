@@ -14,6 +14,9 @@ const PARTS_HELD_BACK: u32 = 4;
 /// Parts are listed for this many target durations before the end (RFC 8216bis §6.2.2.1: at least that, and older ones should go).
 const PARTS_LISTED_TARGETS: i64 = 3;
 
+/// Pictures a second are counted over segments of at least this: a cut leaves shorter ones, whose few pictures say little.
+const FRAME_RATE_OVER: Duration = Duration::from_secs(1);
+
 /// A request may be for a media sequence number this much beyond the newest (RFC 8216bis §6.2.5.2).
 const ADVANCE_SEGMENTS: u64 = 2;
 
@@ -134,7 +137,7 @@ struct Segment {
     whole: Option<Bytes>,
     complete: bool,
     gap: bool,
-    frames: u64,
+    shown: u64,
     bytes: usize,
 }
 
@@ -187,8 +190,8 @@ impl Window {
 
     /// `index.m3u8`. None until there is something to play.
     pub fn multivariant(&self) -> Option<Bytes> {
-        let audio = self.audio.measured(&self.config)?;
-        let video = self.video.measured(&self.config);
+        let audio = self.audio.measured()?;
+        let video = self.video.measured();
         Some(playlist::multivariant(video.as_ref(), &audio).into())
     }
 
@@ -454,7 +457,7 @@ impl Track {
                 whole: None,
                 complete: false,
                 gap: false,
-                frames: 0,
+                shown: 0,
                 bytes: 0,
             });
         }
@@ -464,7 +467,7 @@ impl Track {
             .expect("one was pushed if there was none");
         // With a hole in the sound the parts do not touch; the segment lasts from its first to its last sample.
         segment.duration = part.time.ticks + part.duration.ticks - segment.time;
-        segment.frames += u64::from(part.frames);
+        segment.shown += u64::from(part.shown);
         segment.bytes += part.bytes.len();
         segment.parts.push(Piece {
             duration: part.duration.ticks,
@@ -499,7 +502,7 @@ impl Track {
                 whole: None,
                 complete: true,
                 gap: true,
-                frames: 0,
+                shown: 0,
                 bytes: 0,
             });
         }
@@ -621,7 +624,7 @@ impl Track {
     }
 
     /// What was packed lately, for the multivariant playlist.
-    fn measured(&self, config: &WindowConfig) -> Option<Measured> {
+    fn measured(&self) -> Option<Measured> {
         let init = self.inits.values().next_back()?;
         let last = self.segments.back()?;
         let rate = self.rendition.rate();
@@ -634,8 +637,9 @@ impl Track {
             .segments
             .iter()
             .filter(|segment| segment.whole.is_some());
-        let since = last.time - self.ticks(config.listed);
-        let mut lately: Vec<&Segment> = whole.filter(|segment| segment.time >= since).collect();
+        let mut lately: Vec<&Segment> = whole
+            .filter(|segment| segment.sequence >= self.listed_from)
+            .collect();
         if lately.is_empty() {
             lately.push(last);
         }
@@ -645,11 +649,17 @@ impl Track {
             .max()
             .unwrap_or(0);
         let ticks: i64 = lately.iter().map(|segment| segment.duration).sum();
-        // The most of any segment, which is what FRAME-RATE asks for (RFC 8216bis §4.4.6.2).
-        let frame_rate = lately
+        // The most of any segment, which is what FRAME-RATE asks for (RFC 8216bis §4.4.6.2); in short ones chance decides.
+        let long = lately
             .iter()
-            .map(|segment| segment.frames as f64 / seconds(segment.duration.max(1)))
-            .fold(0.0, f64::max);
+            .filter(|segment| segment.duration >= self.ticks(FRAME_RATE_OVER));
+        let frame_rate = long
+            .map(|segment| segment.shown as f64 / seconds(segment.duration))
+            .reduce(f64::max)
+            .unwrap_or_else(|| {
+                let shown: u64 = lately.iter().map(|segment| segment.shown).sum();
+                shown as f64 / seconds(ticks.max(1))
+            });
         Some(Measured {
             codecs: self.codecs(),
             size: init.size,

@@ -29,7 +29,11 @@ const FLOORS: &[Floor] = &[
     floor("amphi-policy", &[]),
     floor("amphi-room", &["amphi-media", "amphi-policy"]),
     floor("amphi-sfu", &["amphi-media"]),
-    floor("amphi-mux", &["amphi-media"]),
+    Floor {
+        name: "amphi-mux",
+        may_import: &["amphi-media"],
+        tests_may_import: &["player"],
+    },
     floor("amphi-studio", &["amphi-media"]),
     floor(
         "amphi-signal",
