@@ -17,7 +17,8 @@ const FRAME_RATE_FACTOR: f64 = 2.0;
 /// newer media playlist at hand, was listed when it was written, and so must be true of it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    codecs: BTreeSet<String>,
+    /// Rendition, number and codec of each segment whose initialization section was read.
+    codecs: BTreeSet<(usize, u64, String)>,
     /// Numbers of the segments that were looked into, of each rendition.
     measured: Vec<BTreeSet<u64>>,
 }
@@ -26,7 +27,7 @@ impl Seen {
     pub(crate) fn of(renditions: &[Rendition]) -> Self {
         let measured = |one: &Rendition| one.track.measured.keys().copied().collect();
         Self {
-            codecs: renditions.iter().flat_map(listed_codecs).collect(),
+            codecs: listed_codecs(renditions),
             measured: renditions.iter().map(measured).collect(),
         }
     }
@@ -79,16 +80,18 @@ fn most_pictures<'a>(measured: impl Iterator<Item = &'a Measured>) -> Option<f64
     rates.reduce(f64::max)
 }
 
-/// Codecs of the segments in the newest playlist whose initialization sections were read.
-fn listed_codecs(rendition: &Rendition) -> impl Iterator<Item = String> + '_ {
-    let listed = rendition.newest.iter().flat_map(|newest| &newest.segments);
-    listed.filter_map(|segment| {
-        let url = rendition.resolve(segment.map.as_ref()?);
-        match rendition.track.inits.get(&url) {
-            Some(Section::Here(init)) => Some(init.codec.clone()),
-            _ => None,
+/// Of the segments in the newest playlists.
+fn listed_codecs(renditions: &[Rendition]) -> BTreeSet<(usize, u64, String)> {
+    let mut codecs = BTreeSet::new();
+    for (of, rendition) in renditions.iter().enumerate() {
+        for segment in rendition.newest.iter().flat_map(|newest| &newest.segments) {
+            let url = segment.map.as_ref().map(|map| rendition.resolve(map));
+            if let Some(Section::Here(init)) = url.and_then(|url| rendition.track.inits.get(&url)) {
+                codecs.insert((of, segment.number, init.codec.clone()));
+            }
         }
-    })
+    }
+    codecs
 }
 
 /// All initialization sections that the newest playlist names were read, or could not be.
@@ -122,8 +125,10 @@ pub(crate) fn judge(index: &Multivariant, seen: &Seen, renditions: &[Rendition])
             Section::Asked | Section::Broken => None,
         })
         .collect();
-    let listed: BTreeSet<String> = renditions.iter().flat_map(listed_codecs).collect();
-    for codec in seen.codecs.intersection(&listed) {
+    let listed = listed_codecs(renditions);
+    let both = seen.codecs.intersection(&listed);
+    let codecs: BTreeSet<&String> = both.map(|(_, _, codec)| codec).collect();
+    for codec in codecs {
         if !variant.codecs.contains(codec) {
             say(
                 Rule::Codecs,
