@@ -1,18 +1,18 @@
 //! One voice, from its microphone to the air, to a file, and out again over HTTP.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
 use std::time::{Duration, Instant};
 
+use peer::Form;
 use peer::net::{Handle, Options, connect};
-use peer::{Announcement, Event, Form};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::house::{House, ask, token};
+use crate::performer::{LOUD, perform, tone};
 
 const SOON: Duration = Duration::from_secs(15);
-const PACKET: Duration = Duration::from_millis(20);
-/// Sampling instants of one packet.
-const PACKET_TICKS: u32 = 960;
 
 /// Ada, who hums until she is dropped.
 pub struct Voice {
@@ -25,47 +25,11 @@ impl Drop for Voice {
     }
 }
 
-pub async fn hum(mut ada: Handle) -> Voice {
-    let microphone = ada
-        .call(|peer, now| peer.publish(now, Announcement::microphone()))
-        .await
-        .expect("she is in");
-    ada.wait("a line to send on", SOON, |event| match event {
-        Event::Sending { publication } if *publication == microphone => Some(()),
-        _ => None,
-    })
-    .await
-    .expect("it stands");
-    let packets = packets();
-    let humming = tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(PACKET);
-        for number in 0u32.. {
-            ticks.tick().await;
-            let packet = packets[number as usize % packets.len()].clone();
-            let time = number.wrapping_mul(PACKET_TICKS);
-            ada.tell(move |peer, now| {
-                peer.write_frame(now, microphone, None, &packet, time, Some(20));
-            });
-        }
-    });
-    Voice { humming }
-}
-
-/// A second of a tone, in Opus.
-pub fn packets() -> Vec<Vec<u8>> {
-    let mut encoder = opus::Encoder::new(48_000, opus::Channels::Mono, opus::Application::Voip)
-        .expect("libopus has this");
-    (0..50)
-        .map(|packet| {
-            let pcm: Vec<f32> = (0..960)
-                .map(|n| {
-                    0.25 * ((packet * 960 + n) as f32 * 440.0 * std::f32::consts::TAU / 48_000.0)
-                        .sin()
-                })
-                .collect();
-            encoder.encode_vec_float(&pcm, 400).expect("libopus can")
-        })
-        .collect()
+pub fn hum(ada: Handle) -> Voice {
+    let level = Arc::new(AtomicU8::new(LOUD));
+    Voice {
+        humming: tokio::spawn(perform(ada, tone(), None, level)),
+    }
 }
 
 /// Polls until `done` gives something, for what the house does a moment after it was told.
@@ -94,7 +58,7 @@ async fn a_voice_goes_on_air_and_into_a_file_and_comes_out_again() {
     let ada = connect(&house.web_socket(), &able, &Options::new(Form::Single))
         .await
         .expect("let in");
-    let _voice = hum(ada).await;
+    let _voice = hum(ada);
     let recording = until("a recording by itself", async || {
         let state = house.get("/api/rooms/hall").await.json();
         state["recording"]["id"].as_str().map(str::to_owned)

@@ -1,91 +1,24 @@
 //! A whole broadcast as players see it, held against RFC 8216bis by a reader that shares no code with its writer.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use amphi::egress::Live as _;
-use amphi_media::{MediaKind, MediaTime, Sample, h264};
+use amphi_media::{MediaKind, MediaTime, Sample};
 use amphi_mux::{Packager, PackagerConfig, WindowConfig};
 use bytes::Bytes;
-use peer::net::{Handle, Options, connect};
-use peer::{Announcement, Codec, Event, Form};
+use peer::Form;
+use peer::net::{Options, connect};
 use player::net::{Report, watch};
 use player::{Config, Mode};
 
-use crate::air::packets;
 use crate::house::{House, now_s, token};
+use crate::performer::{FPS, LOUD, SILENT, film, perform, tone};
 
 const SOON: Duration = Duration::from_secs(20);
-const FPS: u32 = 25;
-/// In -dBov.
-const LOUD: u8 = 20;
-const SILENT: u8 = 127;
 /// For machines that run other tests beside this one.
 const SLACK: Duration = Duration::from_secs(3);
-
-/// Ten seconds of camera as access units, a key frame every second.
-fn film(size: &str) -> Vec<Vec<u8>> {
-    let made = Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "lavfi", "-i"])
-        .arg(format!("testsrc2=size={size}:rate={FPS}:duration=10"))
-        .args(
-            "-c:v libx264 -profile:v baseline -preset ultrafast -g 25 -bf 0 -threads 1".split(' '),
-        )
-        .args("-x264-params sliced-threads=0:slices=1 -f h264 pipe:1".split(' '))
-        .output()
-        .expect("the tests need ffmpeg: see ./test");
-    assert!(made.status.success());
-    let (mut pictures, mut picture) = (Vec::new(), Vec::new());
-    for nal in h264::nal_units(&made.stdout) {
-        picture.extend_from_slice(&[0, 0, 0, 1]);
-        picture.extend_from_slice(nal);
-        if matches!(h264::nal_type(nal), Some(h264::NAL_IDR | h264::NAL_SLICE)) {
-            pictures.push(std::mem::take(&mut picture));
-        }
-    }
-    pictures
-}
-
-/// Publishes camera and microphone; `level` says how loud, so that the test can let another one speak.
-async fn perform(mut member: Handle, size: (u32, u32), level: Arc<AtomicU8>) {
-    let (film, sounds) = (film(&format!("{}x{}", size.0, size.1)), packets());
-    let mut lines = Vec::new();
-    for announcement in [
-        Announcement::microphone(),
-        Announcement::camera(Codec::H264, size.0, size.1),
-    ] {
-        let line = member
-            .call(move |peer, now| peer.publish(now, announcement))
-            .await
-            .expect("in");
-        member
-            .wait("a line to send on", SOON, |event| {
-                matches!(event, Event::Sending { publication } if *publication == line)
-                    .then_some(())
-            })
-            .await
-            .expect("it stands");
-        lines.push(line);
-    }
-    let (microphone, camera) = (lines[0], lines[1]);
-    let mut ticks = tokio::time::interval(Duration::from_millis(20));
-    for number in 0u32.. {
-        ticks.tick().await;
-        let level = level.load(Ordering::Relaxed);
-        let sound = sounds[number as usize % sounds.len()].clone();
-        let picture = (number % 2 == 0).then(|| film[(number / 2) as usize % film.len()].clone());
-        member.tell(move |peer, now| {
-            let time = number.wrapping_mul(960);
-            peer.write_frame(now, microphone, None, &sound, time, Some(level));
-            if let Some(picture) = picture {
-                let time = (number / 2).wrapping_mul(90_000 / FPS);
-                peer.write_frame(now, camera, None, &picture, time, None);
-            }
-        });
-    }
-}
 
 #[track_caller]
 fn conforms(report: &Report) {
@@ -112,7 +45,9 @@ async fn a_program_with_cuts_keeps_every_rule_that_players_can_see() {
         let member = connect(&house.web_socket(), &token, &options).await;
         let level = Arc::new(AtomicU8::new(level));
         levels.push(level.clone());
-        performing.push(tokio::spawn(perform(member.expect("let in"), size, level)));
+        let camera = Some((film(size), size));
+        let member = member.expect("let in");
+        performing.push(tokio::spawn(perform(member, tone(), camera, level)));
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     let on = house
@@ -201,7 +136,7 @@ async fn show(house: &House, seconds: u32) {
         // AAC-LC, 48 kHz, stereo (ISO/IEC 14496-3 §1.6.2.1).
         ..PackagerConfig::new(vec![0x11, 0x90])
     });
-    let films = [film("320x180"), film("640x360")];
+    let films = [film((320, 180)), film((640, 360))];
     let mut ticks = tokio::time::interval(Duration::from_millis(1_000 / u64::from(FPS)));
     let mut sounds = 0;
     for shown in 0..seconds * FPS {

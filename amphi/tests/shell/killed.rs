@@ -3,21 +3,20 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use amphi_media::h264;
 use amphi_mux::Rendition;
 use amphi_mux::recording::scan;
-use peer::net::{Handle, Options, connect};
-use peer::{Announcement, Codec, Event, Form};
+use peer::Form;
+use peer::net::{Options, connect};
 use tokio::task::JoinSet;
 
-use crate::air::packets;
 use crate::house::{ask, token};
+use crate::performer::{LOUD, film, perform, tone};
 use crate::process::Program;
 
 const SOON: Duration = Duration::from_secs(30);
-const FPS: u32 = 25;
 /// Rooms of one program, so that one kill makes as many torn files.
 const ROOMS: u64 = 5;
 const KILLS: u64 = 10;
@@ -25,81 +24,6 @@ const KILLS: u64 = 10;
 const LOST: Duration = Duration::from_millis(500);
 /// And of any, on a machine that also runs other tests.
 const LOST_MAX: Duration = Duration::from_secs(2);
-
-/// Five seconds of camera as access units, a key frame every second.
-fn film() -> Vec<Vec<u8>> {
-    let made = Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "lavfi", "-i"])
-        .arg(format!("testsrc2=size=320x180:rate={FPS}:duration=5"))
-        .args(
-            "-c:v libx264 -profile:v baseline -preset ultrafast -g 25 -bf 0 -threads 1".split(' '),
-        )
-        .args("-x264-params sliced-threads=0:slices=1 -f h264 pipe:1".split(' '))
-        .output()
-        .expect("the tests need ffmpeg: see ./test");
-    assert!(made.status.success());
-    let (mut pictures, mut picture) = (Vec::new(), Vec::new());
-    for nal in h264::nal_units(&made.stdout) {
-        picture.extend_from_slice(&[0, 0, 0, 1]);
-        picture.extend_from_slice(nal);
-        if matches!(h264::nal_type(nal), Some(h264::NAL_IDR | h264::NAL_SLICE)) {
-            pictures.push(std::mem::take(&mut picture));
-        }
-    }
-    assert_eq!(pictures.len(), 5 * FPS as usize);
-    pictures
-}
-
-/// Publishes camera and microphone until the server is gone.
-async fn perform(mut ada: Handle, film: Arc<Vec<Vec<u8>>>, sounds: Arc<Vec<Vec<u8>>>) {
-    let mut lines = Vec::new();
-    for announcement in [
-        Announcement::microphone(),
-        Announcement::camera(Codec::H264, 320, 180),
-    ] {
-        let line = ada
-            .call(move |peer, now| peer.publish(now, announcement))
-            .await
-            .expect("she is in");
-        ada.wait("a line to send on", SOON, |event| {
-            matches!(event, Event::Sending { publication } if *publication == line).then_some(())
-        })
-        .await
-        .expect("it stands");
-        lines.push(line);
-    }
-    let (microphone, camera) = (lines[0], lines[1]);
-    let mut ticks = tokio::time::interval(Duration::from_millis(20));
-    for number in 0u32.. {
-        ticks.tick().await;
-        let sound = sounds[number as usize % sounds.len()].clone();
-        ada.tell(move |peer, now| {
-            peer.write_frame(
-                now,
-                microphone,
-                None,
-                &sound,
-                number.wrapping_mul(960),
-                Some(20),
-            );
-        });
-        if number % 2 == 0 {
-            let shown = number / 2;
-            let film = film.clone();
-            ada.tell(move |peer, now| {
-                let picture = &film[shown as usize % film.len()];
-                peer.write_frame(
-                    now,
-                    camera,
-                    None,
-                    picture,
-                    shown.wrapping_mul(90_000 / FPS),
-                    None,
-                );
-            });
-        }
-    }
-}
 
 /// ffmpeg decodes all of it and has nothing to say.
 fn plays(file: &Path) {
@@ -144,7 +68,8 @@ fn lost(folder: &Path, killed: SystemTime) -> Vec<[Duration; 2]> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_moment_leaves_recordings_that_play_to_half_a_second_before_it() {
-    let (film, sounds) = (Arc::new(film()), Arc::new(packets()));
+    const SIZE: (u32, u32) = (320, 180);
+    let (film, tone) = (film(SIZE), tone());
     let options = Options::new(Form::Single);
     let mut all: Vec<[Duration; 2]> = Vec::new();
     for kill in 0..KILLS {
@@ -156,7 +81,9 @@ async fn a_kill_at_any_moment_leaves_recordings_that_play_to_half_a_second_befor
             let room = format!("room-{room}");
             let able = token(&room, "ada").grant("roomAdmin", true).sign();
             let ada = connect(&url, &able, &options).await.expect("let in");
-            shows.spawn(perform(ada, film.clone(), sounds.clone()));
+            let camera = Some((film.clone(), SIZE));
+            let level = Arc::new(AtomicU8::new(LOUD));
+            shows.spawn(perform(ada, tone.clone(), camera, level));
             let bearer = format!("Bearer {able}");
             let headers = [("authorization", bearer.as_str())];
             let path = format!("/api/rooms/{room}/recording");

@@ -9,6 +9,7 @@ mod house;
 mod killed;
 mod live;
 mod openapi;
+mod performer;
 mod process;
 mod sockets;
 mod tls;

@@ -184,7 +184,7 @@ async fn record(program: &Program, token: &str) {
     let ada = connect(&address, token, &Options::new(Form::Single))
         .await
         .expect("let in");
-    let _voice = hum(ada).await;
+    let _voice = hum(ada);
     let bearer = format!("Bearer {token}");
     let headers = [("authorization", bearer.as_str())];
     for what in ["recording", "broadcast"] {

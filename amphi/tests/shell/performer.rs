@@ -1,0 +1,111 @@
+//! Somebody on stage with real coded picture and sound.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use amphi_media::h264;
+use peer::net::Handle;
+use peer::{Announcement, Codec, Event, PublicationId};
+
+pub const FPS: u32 = 25;
+/// Levels of a voice in -dBov.
+pub const LOUD: u8 = 20;
+pub const SILENT: u8 = 127;
+
+const SOON: Duration = Duration::from_secs(20);
+const PACKET: Duration = Duration::from_millis(20);
+
+/// Coded pieces, to be sent round and round.
+pub type Loop = Arc<Vec<Vec<u8>>>;
+
+/// Ten seconds of camera as access units, a key frame every second.
+pub fn film((width, height): (u32, u32)) -> Loop {
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i"])
+        .arg(format!(
+            "testsrc2=size={width}x{height}:rate={FPS}:duration=10"
+        ))
+        .args(
+            "-c:v libx264 -profile:v baseline -preset ultrafast -g 25 -bf 0 -threads 1".split(' '),
+        )
+        .args("-x264-params sliced-threads=0:slices=1 -f h264 pipe:1".split(' '))
+        .output()
+        .expect("the tests need ffmpeg: see ./test");
+    assert!(made.status.success());
+    let (mut pictures, mut picture) = (Vec::new(), Vec::new());
+    for nal in h264::nal_units(&made.stdout) {
+        picture.extend_from_slice(&[0, 0, 0, 1]);
+        picture.extend_from_slice(nal);
+        if matches!(h264::nal_type(nal), Some(h264::NAL_IDR | h264::NAL_SLICE)) {
+            pictures.push(std::mem::take(&mut picture));
+        }
+    }
+    assert_eq!(pictures.len(), 10 * FPS as usize);
+    Arc::new(pictures)
+}
+
+/// A second of a tone, in Opus packets of 20 ms.
+pub fn tone() -> Loop {
+    let mut encoder = opus::Encoder::new(48_000, opus::Channels::Mono, opus::Application::Voip)
+        .expect("libopus has this");
+    let packets = (0..50).map(|packet| {
+        let pcm: Vec<f32> = (0..960)
+            .map(|n| {
+                0.25 * ((packet * 960 + n) as f32 * 440.0 * std::f32::consts::TAU / 48_000.0).sin()
+            })
+            .collect();
+        encoder.encode_vec_float(&pcm, 400).expect("libopus can")
+    });
+    Arc::new(packets.collect())
+}
+
+/// Publishes, and waits until it can be sent.
+async fn publish(member: &mut Handle, announcement: Announcement) -> PublicationId {
+    let line = member
+        .call(move |peer, now| peer.publish(now, announcement))
+        .await
+        .expect("the member is in");
+    member
+        .wait("a line to send on", SOON, |event| {
+            matches!(event, Event::Sending { publication } if *publication == line).then_some(())
+        })
+        .await
+        .expect("it stands");
+    line
+}
+
+/// Speaks until the task ends; `camera` is a film and its size, `level` how loud it is said to be.
+pub async fn perform(
+    mut member: Handle,
+    tone: Loop,
+    camera: Option<(Loop, (u32, u32))>,
+    level: Arc<AtomicU8>,
+) {
+    let microphone = publish(&mut member, Announcement::microphone()).await;
+    let camera = match camera {
+        Some((film, (width, height))) => {
+            let announcement = Announcement::camera(Codec::H264, width, height);
+            Some((film, publish(&mut member, announcement).await))
+        }
+        None => None,
+    };
+    let mut ticks = tokio::time::interval(PACKET);
+    for number in 0u32.. {
+        ticks.tick().await;
+        let level = level.load(Ordering::Relaxed);
+        let (tone, camera) = (tone.clone(), camera.clone());
+        member.tell(move |peer, now| {
+            let sound = &tone[number as usize % tone.len()];
+            let time = number.wrapping_mul(960);
+            peer.write_frame(now, microphone, None, sound, time, Some(level));
+            // One picture for every two packets of 20 ms.
+            if let Some((film, camera)) = camera.filter(|_| number % 2 == 0) {
+                let picture = &film[(number / 2) as usize % film.len()];
+                let time = (number / 2).wrapping_mul(90_000 / FPS);
+                peer.write_frame(now, camera, None, picture, time, None);
+            }
+        });
+    }
+}
