@@ -1,8 +1,8 @@
 //! Programs: one per room that is on air or recorded, each on a thread of its own.
 //!
 //! Shard threads hand in what happens on stage ([`Programs::on_output`], which never waits); the program's thread
-//! runs `amphi_studio::Program`, packs what comes of it, and gives the pieces to whoever takes them: the live origin
-//! and the recorder. A broken program ends with a reason, and the call goes on.
+//! runs `amphi_studio::Program` and packs what comes of it, in pieces for the live origin and in finer ones for the
+//! recorder. A broken program ends with a reason, and the call goes on.
 
 mod post;
 #[cfg(test)]
