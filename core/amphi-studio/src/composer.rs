@@ -281,7 +281,8 @@ impl Composer {
 
     /// Who is shown and where; moves what is on the canvas when that is not as it was.
     fn arrange(&mut self, at_us: i64, counters: &mut Counters) {
-        let order = self.order(at_us);
+        self.follow_speakers(at_us);
+        let order = self.order();
         let guests: Vec<Guest> = order
             .iter()
             .filter_map(|track| self.tracks.get(track))
@@ -309,8 +310,8 @@ impl Composer {
         self.rearrange(cells);
     }
 
-    /// Screens first, then in the order in which they came. Only who can be shown.
-    fn order(&mut self, at_us: i64) -> Vec<TrackId> {
+    /// Who can be shown: screens first, then in the order in which they came.
+    fn order(&self) -> Vec<TrackId> {
         let mut order: Vec<(bool, u64, TrackId)> = self
             .tracks
             .iter()
@@ -318,16 +319,21 @@ impl Composer {
             .map(|(track, shown)| (!shown.picture.is_screen(), shown.picture.order, *track))
             .collect();
         order.sort_unstable();
-        if let Some((loudest, level)) = self.speakers.first().copied() {
-            let stays = self.lead.is_some_and(|(lead, since_us)| {
-                let own = self.speakers.iter().find(|(member, _)| *member == lead);
-                at_us - since_us < LEAD_MIN_US || own.is_some_and(|(_, own)| own * STAY >= level)
-            });
-            if !stays && self.lead.is_none_or(|(lead, _)| lead != loudest) {
-                self.lead = Some((loudest, at_us));
-            }
-        }
         order.into_iter().map(|(_, _, track)| track).collect()
+    }
+
+    /// Lets the loudest lead, unless who leads has done so for a moment only or is nearly as loud.
+    fn follow_speakers(&mut self, at_us: i64) {
+        let Some((loudest, level)) = self.speakers.first().copied() else {
+            return;
+        };
+        let stays = self.lead.is_some_and(|(lead, since_us)| {
+            let own = self.speakers.iter().find(|(member, _)| *member == lead);
+            at_us - since_us < LEAD_MIN_US || own.is_some_and(|(_, own)| own * STAY >= level)
+        });
+        if !stays {
+            self.lead = Some((loudest, at_us));
+        }
     }
 
     /// What is in a cell already moves with it, so that nobody is dark until the next frame comes: a screen may not change for

@@ -200,7 +200,7 @@ fn who_mutes_the_camera_leaves_no_picture_and_costs_no_decoder() {
     sees(&world, &[(tracks[0], areas[0]), (tracks[1], areas[1])]);
 }
 
-/// With 30 cameras 25 are shown, and the others are neither decoded nor asked for key frames.
+/// Two of six are shown; the others are neither decoded nor asked for key frames.
 #[test]
 fn who_has_no_cell_costs_nothing() {
     let done = Arc::new(Done::default());
@@ -280,7 +280,7 @@ fn when_nobody_is_shown_there_is_sound_and_no_picture() {
 }
 
 #[test]
-fn lips_are_with_the_sound_whatever_the_camera_is_late() {
+fn frames_of_a_late_camera_are_shown_and_none_is_lost() {
     let done = Arc::new(Done::default());
     let mut world = World::composed(Layout::Grid, &done);
     let camera = world.shows(1, Codec::Vp8);
