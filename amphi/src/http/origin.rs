@@ -18,11 +18,14 @@ use super::{App, is_for_programs};
 /// browser all is one.
 pub async fn only_this_machine(State(app): State<App>, request: Request, next: Next) -> Response {
     let headers = request.headers();
+    // HTTP/2 says in the request's address what HTTP/1.1 says in Host.
+    let authority = request.uri().authority();
     let foreign = || {
-        let page = headers.get_all(header::ORIGIN).iter();
-        let asked = headers.get_all(header::HOST).iter();
-        page.into_iter().any(|origin| !is_this_machine(origin))
-            || asked.into_iter().any(|host| !is_name_of_this_machine(host))
+        let mut pages = headers.get_all(header::ORIGIN).iter();
+        let mut hosts = headers.get_all(header::HOST).iter();
+        pages.any(|origin| !is_this_machine(origin))
+            || hosts.any(|host| !is_name_of_this_machine(host))
+            || authority.is_some_and(|authority| !is_local(authority.host()))
     };
     if app.config.dev && is_for_programs(request.uri().path()) && foreign() {
         let words = "With --dev only pages of this machine (http://localhost, http://127.0.0.1) may ask: everybody knows its secret. Start amphi with a secret of your own for pages from elsewhere.";
