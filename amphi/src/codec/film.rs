@@ -86,6 +86,7 @@ fn cut(seconds: u32, config: impl FnOnce(Bytes) -> PackagerConfig) -> Vec<Output
         let time = MediaTime::new(ticks, 90_000);
         packager.push(&Sample {
             kind: MediaKind::Video,
+            rung: 0,
             time,
             key,
             cut: false,
@@ -99,6 +100,7 @@ fn cut(seconds: u32, config: impl FnOnce(Bytes) -> PackagerConfig) -> Vec<Output
             let time = MediaTime::new(sounds * ACCESS_UNIT_FRAMES as i64, 48_000);
             packager.push(&Sample {
                 kind: MediaKind::Audio,
+                rung: 0,
                 time,
                 key: true,
                 cut: false,

@@ -619,6 +619,7 @@ mod tests {
             while out < parts {
                 self.packager.push(&Sample {
                     kind: MediaKind::Audio,
+                    rung: 0,
                     time: MediaTime::new(self.ticks, 48_000),
                     key: true,
                     cut: false,

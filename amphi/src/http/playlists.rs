@@ -191,6 +191,7 @@ mod tests {
         for unit in 0..seconds * 48_000 / 1_024 {
             packager.push(&Sample {
                 kind: MediaKind::Audio,
+                rung: 0,
                 time: MediaTime::new(unit * 1_024, 48_000),
                 key: true,
                 cut: false,

@@ -147,6 +147,7 @@ async fn show(house: &House, seconds: u32) {
         let time = MediaTime::new(i64::from(shown) * 90_000 / i64::from(FPS), 90_000);
         packager.push(&Sample {
             kind: MediaKind::Video,
+            rung: 0,
             time,
             key: shown % FPS == 0,
             cut: shown % (4 * FPS) == 0 && shown > 0,
@@ -155,6 +156,7 @@ async fn show(house: &House, seconds: u32) {
         while sounds * 90_000 / 48_000 <= time.ticks {
             packager.push(&Sample {
                 kind: MediaKind::Audio,
+                rung: 0,
                 time: MediaTime::new(sounds, 48_000),
                 key: true,
                 cut: false,

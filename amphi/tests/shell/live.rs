@@ -50,6 +50,7 @@ impl Show {
         while self.origin.stats().parts < wanted {
             self.packager.push(&Sample {
                 kind: MediaKind::Audio,
+                rung: 0,
                 time: MediaTime::new(self.ticks, 48_000),
                 key: true,
                 cut: false,

@@ -9,6 +9,9 @@ use crate::{MediaKind, MediaTime};
 #[derive(Clone, PartialEq, Debug)]
 pub struct Sample {
     pub kind: MediaKind,
+    /// Which rung of the ladder of encoded pictures it belongs to: 0 is the top one, each further one smaller. 0 for sound, and for
+    /// a program that has only one.
+    pub rung: u8,
     /// On the programme clock, which is zero when the program starts: 90 kHz for video, 48 kHz for audio.
     pub time: MediaTime,
     /// A decoder can start here. Always true for audio.

@@ -420,6 +420,10 @@ impl Packager {
     // ---- picture
 
     fn push_video(&mut self, sample: &Sample) {
+        if sample.rung > 0 {
+            self.counters.pictures_refused += 1;
+            return;
+        }
         self.cut_waits |= sample.cut;
         if sample.data.len() > SAMPLE_BYTES_MAX {
             self.refuse_picture();

@@ -454,6 +454,7 @@ impl Composer {
                 counters.pictures += 1;
                 out.extend([Output::Sample(Sample {
                     kind: MediaKind::Video,
+                    rung: 0,
                     time,
                     key,
                     cut: false,

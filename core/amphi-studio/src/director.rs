@@ -183,6 +183,7 @@ impl Director {
         let cut = key && self.is_another_source(frame.track);
         out.extend([Output::Sample(Sample {
             kind: MediaKind::Video,
+            rung: 0,
             time: MediaTime::new(ticks, TICKS),
             key,
             cut,

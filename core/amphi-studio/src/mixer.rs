@@ -128,6 +128,7 @@ impl Mixer {
             counters.access_units += 1;
             Sample {
                 kind: MediaKind::Audio,
+                rung: 0,
                 time: MediaTime::new(time, SAMPLE_RATE),
                 key: true,
                 cut: false,

@@ -39,6 +39,7 @@ pub fn access_unit(bytes: &[u8]) {
     let mut packager = Packager::new(PackagerConfig::new(&[0x11, 0x90][..]));
     let picture = |seconds: i64, cut: bool| Sample {
         kind: MediaKind::Video,
+        rung: 0,
         time: MediaTime::new(seconds * 90_000, 90_000),
         key: true,
         cut,

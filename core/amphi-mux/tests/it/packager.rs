@@ -730,7 +730,7 @@ proptest! {
             let (kind, rate) = if audio { (MediaKind::Audio, 48_000) } else { (MediaKind::Video, 90_000) };
             let mut data = vec![0, 0, 0, 1];
             data.extend(bytes);
-            packager.push(&Sample { kind, time: MediaTime::new(ticks - 1000, rate), key: true, cut, data: data.into() });
+            packager.push(&Sample { kind, rung: 0, time: MediaTime::new(ticks - 1000, rate), key: true, cut, data: data.into() });
         }
         packager.end();
         while packager.poll().is_some() {}

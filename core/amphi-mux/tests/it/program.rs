@@ -53,6 +53,7 @@ pub fn video(seconds: f64, data: Bytes) -> Sample {
     let time = MediaTime::new((seconds * 90_000.0).round() as i64, 90_000);
     Sample {
         kind: MediaKind::Video,
+        rung: 0,
         time,
         key,
         cut: false,
@@ -86,6 +87,7 @@ pub fn sound(start: f64, end: f64) -> Vec<Sample> {
     (first..last)
         .map(|index| Sample {
             kind: MediaKind::Audio,
+            rung: 0,
             time: MediaTime::new(index * 1024, 48_000),
             key: true,
             cut: false,
