@@ -33,6 +33,7 @@ pub struct Config {
     pub keys: BTreeMap<String, Secret>,
     pub access: Access,
     pub rooms: RoomDefaults,
+    pub recording: Recording,
     pub limits: Limits,
     pub log: Log,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -228,6 +229,61 @@ pub enum Switch {
 pub struct RoomDefaults {
     pub broadcast: Switch,
     pub record: Switch,
+}
+
+/// What becomes of recordings that nobody has decided about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recording {
+    pub publish: Publish,
+    pub keep_for: KeepFor,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Publish {
+    /// At once where the door is open.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// How long a recording is kept: `"30days"`, or `"for ever"`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeepFor(pub Option<Duration>);
+
+/// Less is not keeping, and more is for ever.
+const KEEP_MIN: Duration = Duration::from_secs(60);
+const KEEP_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
+const FOR_EVER: &str = "for ever";
+
+impl TryFrom<String> for KeepFor {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == FOR_EVER {
+            return Ok(Self(None));
+        }
+        match humantime::parse_duration(&text) {
+            Ok(span) if (KEEP_MIN..=KEEP_MAX).contains(&span) => Ok(Self(Some(span))),
+            Ok(_) => Err(format!(
+                "`{text}` is not between one minute and a hundred years; to keep it always say \"{FOR_EVER}\""
+            )),
+            Err(error) => Err(format!(
+                "`{text}` is neither \"{FOR_EVER}\" nor a time span such as \"12h\" or \"30days\": {error}"
+            )),
+        }
+    }
+}
+
+impl From<KeepFor> for String {
+    fn from(keep: KeepFor) -> String {
+        match keep.0 {
+            Some(span) => humantime::format_duration(span).to_string(),
+            None => FOR_EVER.to_owned(),
+        }
+    }
 }
 
 /// One `[[room]]`; what is left out is as in `[rooms]`.
@@ -570,6 +626,15 @@ impl Config {
         )
     }
 
+    /// Whether everybody may watch recordings that nobody has decided about.
+    pub fn publishes(&self) -> bool {
+        match self.recording.publish {
+            Publish::Auto => self.access.mode == AccessMode::Open,
+            Publish::Always => true,
+            Publish::Never => false,
+        }
+    }
+
     /// How many shard threads to start.
     pub fn shards(&self) -> usize {
         if self.server.shards > 0 {
@@ -743,6 +808,10 @@ mod tests {
                 "broadcast_memory_mib = 99999999999999",
                 "between 8 and 65536",
             ),
+            ("recording", "publish = \"maybe\"", "`auto`"),
+            ("recording", "keep_for = \"a while\"", "for ever"),
+            ("recording", "keep_for = \"1s\"", "one minute"),
+            ("recording", "keep_for = \"200years\"", "a hundred years"),
             ("log", "level = \"nonsense\"", "off, error, warn"),
             ("log", "level = \"\"", "off, error, warn"),
             ("log", "level = \"amphi=loud\"", "off, error, warn"),
@@ -757,6 +826,27 @@ mod tests {
             let (line, message) = wrong(&format!("\n[{table}]\n{name}\n{setting}\n"));
             assert_eq!(line, 4, "{setting}: {message}");
             assert!(message.contains(allowed), "{setting}: {message}");
+        }
+    }
+
+    #[test]
+    fn an_open_house_publishes_at_once_and_one_with_tokens_does_not() {
+        let mut config = Config::default();
+        assert!(!config.publishes());
+        config.access.mode = AccessMode::Open;
+        assert!(config.publishes());
+        config.recording.publish = Publish::Never;
+        assert!(!config.publishes());
+        config.access.mode = AccessMode::Token;
+        config.recording.publish = Publish::Always;
+        assert!(config.publishes());
+    }
+
+    #[test]
+    fn a_time_to_keep_is_written_as_it_is_read() {
+        for text in ["for ever", "12h", "30days"] {
+            let read = KeepFor::try_from(text.to_owned()).expect(text);
+            assert_eq!(String::from(read), text);
         }
     }
 

@@ -260,6 +260,18 @@ fn programs(page: &mut Page, app: &App) {
         stats.recording_io_errors,
     );
     page.counter(
+        "amphi_recordings_deleted_total",
+        "Recordings deleted.",
+        &[],
+        app.keeper.deleted(),
+    );
+    page.counter(
+        "amphi_recording_deletions_failed_total",
+        "Times that the files of a recording could not be removed.",
+        &[],
+        app.keeper.failed(),
+    );
+    page.counter(
         "amphi_recording_reads_total",
         "Times that a recording was read to list it.",
         &[],

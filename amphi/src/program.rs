@@ -45,6 +45,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Programs at once: each has a thread, decoders and an encoder. A room beyond that is told in words.
     pub programs_max: usize,
+    pub recordings: record::Plan,
 }
 
 /// What a program asks of the call. Called on the program's thread; must not block.
@@ -423,6 +424,7 @@ impl Programs {
                 room: room.to_owned(),
                 data_dir: self.0.config.data_dir.clone(),
                 started,
+                release: self.0.config.recordings.release(started),
                 zero_unix_ms: unix_ms(state.program.started),
                 gauge: Arc::default(),
             }

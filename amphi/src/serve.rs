@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use amphi_media::TrackId;
 use amphi_shard::{Command, Output};
@@ -40,6 +40,8 @@ const GOODBYE_MAX: Duration = Duration::from_secs(2);
 const DRAIN_MAX: Duration = Duration::from_secs(3);
 /// How long the shard threads may take to end.
 const STOP_MAX: Duration = Duration::from_secs(2);
+/// How often recordings are looked through for what is to be deleted.
+const KEEP_EVERY: Duration = Duration::from_secs(30);
 /// How often what is over is let go of.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -64,6 +66,7 @@ pub struct Server {
     doors: JoinHandle<()>,
     close_doors: oneshot::Sender<()>,
     sweeper: JoinHandle<()>,
+    keeper: JoinHandle<()>,
     /// Held for as long as the data folder is ours.
     _lock: File,
 }
@@ -89,7 +92,7 @@ impl Server {
 
         keep_files_private();
         let lock = own_data_dir(&server.data_dir)?;
-        let data_dir = server.data_dir.clone();
+        let (data_dir, publishes) = (server.data_dir.clone(), config.publishes());
         let store = tokio::task::spawn_blocking(move || -> anyhow::Result<Arc<dyn Store>> {
             let path = data_dir.join("amphi.db");
             let store =
@@ -98,6 +101,16 @@ impl Server {
                 .context("looking after recordings that were left open")?;
             if recovered > 0 {
                 tracing::info!(recovered, "recordings that a crash had left open are whole");
+            }
+            let undecided = store
+                .settle_undecided(publishes)
+                .context("deciding who may watch recordings of before")?;
+            if undecided > 0 {
+                tracing::info!(
+                    undecided,
+                    published = publishes,
+                    "recordings of before are released as [recording] says"
+                );
             }
             Ok(Arc::new(store))
         })
@@ -114,6 +127,10 @@ impl Server {
             program::Config {
                 data_dir: server.data_dir.clone(),
                 programs_max: config.limits.broadcasts,
+                recordings: record::Plan {
+                    published: config.publishes(),
+                    keep_for: config.recording.keep_for.0,
+                },
             },
             origin.clone(),
             store.clone(),
@@ -144,6 +161,7 @@ impl Server {
             head_timeout: limits.head_timeout.0,
         };
         let app = App::new(Parts {
+            keeper: record::Keeper::new(config.server.data_dir.clone(), store.clone()),
             joins: Limiter::new(limits.joins_at_once, limits.joins_per_minute),
             identities: Default::default(),
             keys,
@@ -182,6 +200,7 @@ impl Server {
                 origin.sweep();
             }
         });
+        let keeper = tokio::spawn(keep(app.clone()));
         Ok(Self {
             app,
             address,
@@ -189,6 +208,7 @@ impl Server {
             doors,
             close_doors,
             sweeper,
+            keeper,
             _lock: lock,
         })
     }
@@ -238,10 +258,24 @@ impl Server {
             tracing::error!("the task that takes connections panicked");
         }
         self.sweeper.abort();
+        self.keeper.abort();
         let house = app.house.clone();
         let stopped = tokio::task::spawn_blocking(move || house.stop());
         if tokio::time::timeout(STOP_MAX, stopped).await.is_err() {
             tracing::warn!("a shard thread did not stop in time");
+        }
+    }
+}
+
+/// Deletes what was kept for long enough, and goes on with deletions that could not be finished.
+async fn keep(app: App) {
+    let mut ticks = tokio::time::interval(KEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        let app = app.clone();
+        let kept = tokio::task::spawn_blocking(move || app.keeper.look_through(SystemTime::now()));
+        if kept.await.is_err() {
+            tracing::error!("looking through the recordings panicked");
         }
     }
 }

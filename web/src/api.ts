@@ -86,6 +86,17 @@ export interface Recording {
   file: string
   size_bytes: number
   gaps: number
+  published: boolean
+  keep_until: string | null
+  may_release: boolean
+}
+
+/** What may be changed about a recording; what is left out stays. */
+export interface Release {
+  published?: boolean
+  /** A time span from now on (`30days`), or `for ever`. */
+  keep_for?: string
+  title?: string
 }
 
 /** What a room's administrator may change about a member while the call runs; what is left out stays. */
@@ -174,9 +185,15 @@ export const server = () => ask<ServerInfo>('/api/server')
 export const join = (name: string, as: string) => ask<Joined>(`${room(name)}/join`, { method: 'POST', body: { name: as } })
 export const rooms = (signal?: AbortSignal) => ask<{ rooms: RoomSummary[] }>('/api/rooms', { signal })
 export const roomState = (name: string, signal?: AbortSignal) => ask<RoomState>(room(name), { signal })
-export const recordings = (signal?: AbortSignal) => ask<{ recordings: Recording[] }>('/api/recordings', { signal })
-export const recording = (id: string, signal?: AbortSignal) =>
-  ask<Recording>(`/api/recordings/${encodeURIComponent(id)}`, { signal })
+const recordingAt = (id: string) => `/api/recordings/${encodeURIComponent(id)}`
+export const recordings = (signal?: AbortSignal, token?: string) =>
+  ask<{ recordings: Recording[] }>('/api/recordings', { signal, ...(token === undefined ? {} : { token }) })
+export const recording = (id: string, signal?: AbortSignal, token?: string) =>
+  ask<Recording>(recordingAt(id), { signal, ...(token === undefined ? {} : { token }) })
+export const releaseRecording = (id: string, token: string, change: Release) =>
+  ask<Recording>(recordingAt(id), { method: 'PATCH', body: change, token })
+export const deleteRecording = (id: string, token: string) =>
+  ask<{ state: 'deleted' | 'deleting' }>(recordingAt(id), { method: 'DELETE', token })
 
 export const startBroadcast = (name: string, token: string, program: Program) =>
   ask<Pick<Broadcast, 'state' | 'program' | 'hls'>>(`${room(name)}/broadcast`, { method: 'POST', body: { program }, token })

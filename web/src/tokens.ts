@@ -44,6 +44,23 @@ export function tokenFor(room: string): string | null {
   }
 }
 
+/** The tokens of this tab that may record in their room or moderate it, as the tokens say of themselves. */
+export function keepersTokens(): { room: string; token: string }[] {
+  const rooms = new Set(held.keys())
+  try {
+    for (const name of Object.keys(sessionStorage)) {
+      if (name.startsWith(key(''))) rooms.add(name.slice(key('').length))
+    }
+  } catch {
+    // Only what is held in memory counts.
+  }
+  return [...rooms].sort().flatMap((room) => {
+    const token = tokenFor(room)
+    const grants = token === null ? undefined : claimsOf(token)?.grants
+    return token !== null && (grants?.roomAdmin || grants?.roomRecord) ? [{ room, token }] : []
+  })
+}
+
 export function forgetToken(room: string): void {
   try {
     sessionStorage.removeItem(key(room))

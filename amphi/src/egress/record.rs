@@ -5,6 +5,7 @@
 //! behind them; [`recover`] finishes at start-up what a crash has left open.
 
 mod disk;
+mod keep;
 mod tape;
 
 use std::path::{Path, PathBuf};
@@ -19,11 +20,12 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, select_biased};
 use tracing::{info, warn};
 
 use super::Kind;
-use crate::store::{Recording, RecordingState, Store};
+use crate::store::{Recording, RecordingState, Release, Store};
 use disk::FileDisk;
 use tape::{Open, Tape};
 
 pub use disk::RecordingFile;
+pub use keep::{Deletion, Keeper};
 
 pub const KIND: Kind = Kind {
     name: "record",
@@ -55,9 +57,29 @@ pub struct Order {
     pub room: String,
     pub data_dir: PathBuf,
     pub started: SystemTime,
+    pub release: Release,
     /// Unix time of the programme clock's zero, in milliseconds.
     pub zero_unix_ms: i64,
     pub gauge: Arc<Gauge>,
+}
+
+/// What becomes of recordings that nobody has decided about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Plan {
+    /// Everybody may watch them.
+    pub published: bool,
+    /// None: for ever.
+    pub keep_for: Option<Duration>,
+}
+
+impl Plan {
+    /// What is written down for a recording that begins at `started`.
+    pub fn release(&self, started: SystemTime) -> Release {
+        Release {
+            published: self.published,
+            keep_until: self.keep_for.and_then(|span| started.checked_add(span)),
+        }
+    }
 }
 
 /// How a recording is doing, to be read by anybody.
@@ -405,6 +427,7 @@ impl Row<'_> {
             state,
             size_bytes: self.order.gauge.bytes(),
             gaps: self.order.gauge.gaps(),
+            release: self.order.release,
         }
     }
 
@@ -521,7 +544,12 @@ mod tests {
 
     use super::*;
     use crate::codec::film;
-    use crate::store::{RoomSettings, SqliteStore, StoreError};
+    use crate::store::{ReleaseChange, RoomSettings, SqliteStore, StoreError, Unpublished, Which};
+
+    const ALL: Which = Which {
+        room: None,
+        unpublished_of: Unpublished::OfEveryRoom,
+    };
 
     fn order(data_dir: &Path, id: &str) -> Order {
         Order {
@@ -529,6 +557,7 @@ mod tests {
             room: "hall".to_owned(),
             data_dir: data_dir.to_owned(),
             started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_343_400),
+            release: Release::default(),
             zero_unix_ms: 1_795_343_400_000,
             gauge: Arc::default(),
         }
@@ -658,7 +687,7 @@ mod tests {
                 .expect("a thread"),
         );
         closed.wait();
-        assert_eq!(store.recordings().expect("a store"), []);
+        assert_eq!(store.recordings(&ALL).expect("a store"), []);
         assert!(!folder.path().join("recordings").exists());
     }
 
@@ -767,8 +796,32 @@ mod tests {
             self.0.recording(id)
         }
 
-        fn recordings(&self) -> Result<Vec<Recording>, StoreError> {
-            self.0.recordings()
+        fn recordings(&self, which: &Which) -> Result<Vec<Recording>, StoreError> {
+            self.0.recordings(which)
+        }
+
+        fn release(&self, id: &str, change: &ReleaseChange) -> Result<bool, StoreError> {
+            self.0.release(id, change)
+        }
+
+        fn settle_undecided(&self, published: bool) -> Result<u64, StoreError> {
+            self.0.settle_undecided(published)
+        }
+
+        fn begin_deletion(&self, id: &str) -> Result<bool, StoreError> {
+            self.0.begin_deletion(id)
+        }
+
+        fn end_deletion(&self, id: &str) -> Result<(), StoreError> {
+            self.0.end_deletion(id)
+        }
+
+        fn deletions(&self) -> Result<Vec<String>, StoreError> {
+            self.0.deletions()
+        }
+
+        fn outdated(&self, now: SystemTime) -> Result<Vec<String>, StoreError> {
+            self.0.outdated(now)
         }
 
         fn unfinished_recordings(&self) -> Result<Vec<Recording>, StoreError> {

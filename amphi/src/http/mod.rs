@@ -36,6 +36,7 @@ use utoipa_axum::routes;
 
 use crate::config::Config;
 use crate::egress::hls::Origin;
+use crate::egress::record::Keeper;
 use crate::metrics::{Cpu, Requests};
 use crate::net::House;
 use crate::program::Programs;
@@ -59,6 +60,7 @@ pub struct Parts {
     pub programs: Programs,
     pub origin: Arc<Origin>,
     pub store: Arc<dyn Store>,
+    pub keeper: Keeper,
     pub joins: Limiter,
     pub identities: rtc::Joins,
     pub requests: Requests,
@@ -144,7 +146,11 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(switches::start_broadcast, switches::stop_broadcast))
         .routes(routes!(switches::start_recording, switches::stop_recording))
         .routes(routes!(recordings::list))
-        .routes(routes!(recordings::one))
+        .routes(routes!(
+            recordings::one,
+            recordings::change,
+            recordings::delete
+        ))
         .routes(routes!(numbers::healthz))
         .routes(routes!(numbers::readyz))
         .routes(routes!(numbers::metrics));

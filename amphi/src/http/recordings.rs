@@ -1,26 +1,36 @@
-//! Recordings: the list, the file, and a playlist over the file.
+//! Recordings: the list, the file, a playlist over the file, and what people decide about each.
+//!
+//! Who may watch one is `amphi_policy`'s to say: whoever asks, if it is published, else by the token. Players and download
+//! links send no token, so the addresses of what is not published carry a pass (`amphi_policy::pass`).
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
+use amphi_policy::{Action, Audience, Grants, name, pass};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
 use super::App;
 use super::error::{ApiError, ErrorBody};
-use super::request::RecordingId;
+use super::request::{Bearer, JsonBody, RecordingId, Visitor, now_s, query};
 use super::rooms::rfc3339;
-use crate::egress::record::file_of;
+use super::sentence;
+use crate::config::KeepFor;
+use crate::egress::record::{Deletion, file_of};
 use crate::gzip;
-use crate::store::{Recording, RecordingState};
+use crate::store::{Recording, RecordingState, ReleaseChange, Unpublished, Which};
 
 /// What a recording's media is called in its address.
 pub(super) const FILE: &str = "program.mp4";
+/// The part of an address that lets its reader watch what is not published.
+const PASS: &str = "pass";
+
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct RecordingList {
     recordings: Vec<RecordingBody>,
@@ -37,44 +47,214 @@ pub struct RecordingBody {
     duration_s: f64,
     /// "recording" or "ready".
     state: &'static str,
-    /// Path of a playlist over the file.
+    /// Path of a playlist over the file. Of a recording that is not published, it lets whoever has it watch for some hours;
+    /// so does `file`.
     hls: String,
     /// Path of the file, one MP4 that plays anywhere.
     file: String,
     size_bytes: u64,
     /// Places where something is missing.
     gaps: u64,
+    /// Everybody may watch it.
+    published: bool,
+    /// RFC 3339: it is deleted then. Null: never by itself.
+    #[schema(required)]
+    keep_until: Option<String>,
+    /// Whether who asks may publish, name, keep and delete it.
+    may_release: bool,
 }
 
-/// All recordings, newest first.
-#[utoipa::path(get, path = "/api/recordings", responses((status = 200, body = RecordingList)))]
-pub async fn list(State(app): State<App>) -> Result<Json<RecordingList>, ApiError> {
+/// Recordings, newest first: those that are published, and with a token of somebody who may record in a room the
+/// others of that room too.
+#[utoipa::path(
+    get,
+    path = "/api/recordings",
+    params(("room" = Option<String>, Query, description = "Of this room only")),
+    security((), ("token" = [])),
+    responses((status = 200, body = RecordingList), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody))
+)]
+pub async fn list(
+    State(app): State<App>,
+    visitor: Visitor,
+    uri: Uri,
+) -> Result<Json<RecordingList>, ApiError> {
+    let room = query(&uri, "room");
+    if let Some(room) = &room {
+        name::room(room).map_err(|bad| ApiError::bad_request(sentence(&bad.to_string())))?;
+    }
+    let unpublished_of = match visitor.room() {
+        Some(own) if visitor.grants(own).may_watch(Audience::Keepers).is_ok() => {
+            Unpublished::OfRoom(own.to_owned())
+        }
+        Some(_) | None => Unpublished::None,
+    };
+    let which = Which {
+        room,
+        unpublished_of,
+    };
     let recordings = app
-        .stored("listing the recordings", |store| store.recordings())
+        .stored("listing the recordings", move |store| {
+            store.recordings(&which)
+        })
         .await?;
     let recordings = recordings
         .into_iter()
-        .map(|recording| body(&app, recording))
+        .map(|recording| body(&app, &visitor.grants(&recording.room), recording))
         .collect();
     Ok(Json(RecordingList { recordings }))
 }
 
-/// One recording.
+/// One recording. One that is not published is for those who may record in its room, or moderate it.
 #[utoipa::path(
     get,
     path = "/api/recordings/{id}",
     params(("id" = String, Path)),
-    responses((status = 200, body = RecordingBody), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
+    security((), ("token" = [])),
+    responses(
+        (status = 200, body = RecordingBody),
+        (status = 400, body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody, description = "It is not published"),
+        (status = 404, body = ErrorBody),
+    )
 )]
 pub async fn one(
     State(app): State<App>,
     RecordingId(id): RecordingId,
+    visitor: Visitor,
 ) -> Result<Json<RecordingBody>, ApiError> {
     let recording = find(&app, id).await?;
-    Ok(Json(body(&app, recording)))
+    let grants = visitor.grants(&recording.room);
+    grants.may_watch(audience(&recording))?;
+    Ok(Json(body(&app, &grants, recording)))
 }
 
-fn body(app: &App, recording: Recording) -> RecordingBody {
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseBody {
+    /// True: everybody may watch it. False: those who may record in its room.
+    #[serde(default)]
+    published: Option<bool>,
+    /// From now on: a time span such as "30days", after which it is deleted, or "for ever".
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    keep_for: Option<KeepFor>,
+    /// What people read; empty: the room's name.
+    #[serde(default)]
+    title: Option<String>,
+}
+
+/// Publish a recording or take it back, name it, say how long it is kept. What is left out stays as it is. Needs
+/// roomRecord or roomAdmin for its room.
+#[utoipa::path(
+    patch,
+    path = "/api/recordings/{id}",
+    params(("id" = String, Path)),
+    request_body = ReleaseBody,
+    security(("token" = [])),
+    responses(
+        (status = 200, body = RecordingBody),
+        (status = 400, body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+    )
+)]
+pub async fn change(
+    State(app): State<App>,
+    RecordingId(id): RecordingId,
+    bearer: Bearer,
+    JsonBody(wanted): JsonBody<ReleaseBody>,
+) -> Result<Json<RecordingBody>, ApiError> {
+    let grants = may_release(&app, &id, &bearer).await?;
+    if let Some(title) = &wanted.title
+        && (title.len() > name::TITLE_BYTES_MAX || title.chars().any(char::is_control))
+    {
+        return Err(ApiError::bad_request(format!(
+            "A title has at most {} bytes and no control characters.",
+            name::TITLE_BYTES_MAX
+        )));
+    }
+    let change = ReleaseChange {
+        title: wanted.title,
+        published: wanted.published,
+        keep_until: wanted
+            .keep_for
+            .map(|KeepFor(span)| span.and_then(|span| SystemTime::now().checked_add(span))),
+    };
+    let changed = id.clone();
+    app.stored("releasing a recording", move |store| {
+        store.release(&changed, &change)
+    })
+    .await?;
+    let recording = find(&app, id).await?;
+    Ok(Json(body(&app, &grants, recording)))
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct DeletionAnswer {
+    /// "deleted", or "deleting": nobody finds it any more, and its files go as soon as the disk lets them.
+    state: &'static str,
+}
+
+/// Delete a recording and its files, for good. Needs roomRecord or roomAdmin for its room.
+#[utoipa::path(
+    delete,
+    path = "/api/recordings/{id}",
+    params(("id" = String, Path)),
+    security(("token" = [])),
+    responses(
+        (status = 200, body = DeletionAnswer),
+        (status = 400, body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody, description = "It is still being recorded"),
+    )
+)]
+pub async fn delete(
+    State(app): State<App>,
+    RecordingId(id): RecordingId,
+    bearer: Bearer,
+) -> Result<Json<DeletionAnswer>, ApiError> {
+    may_release(&app, &id, &bearer).await?;
+    let (keeping, deleted) = (app.clone(), id.clone());
+    let asked = tokio::task::spawn_blocking(move || keeping.keeper.delete(&deleted)).await;
+    let deletion = match asked {
+        Ok(Ok(deletion)) => deletion,
+        Ok(Err(error)) => return Err(ApiError::failed("deleting a recording", &error)),
+        Err(error) => return Err(ApiError::failed("deleting a recording", &error)),
+    };
+    match deletion {
+        Deletion::Done => Ok(Json(DeletionAnswer { state: "deleted" })),
+        Deletion::Begun => Ok(Json(DeletionAnswer { state: "deleting" })),
+        Deletion::NotReady => {
+            // Somebody else may have been faster.
+            find(&app, id).await?;
+            Err(ApiError::conflict(
+                "This is still being recorded: end the recording first.",
+            ))
+        }
+    }
+}
+
+/// What who asks may do in the recording's room, if that is to release it.
+async fn may_release(app: &App, id: &str, bearer: &Bearer) -> Result<Grants, ApiError> {
+    let recording = find(app, id.to_owned()).await?;
+    let grants = bearer.grants(&recording.room);
+    grants.allows(Action::Release)?;
+    Ok(grants)
+}
+
+fn audience(recording: &Recording) -> Audience {
+    match recording.release.published {
+        true => Audience::Everybody,
+        false => Audience::Keepers,
+    }
+}
+
+/// For somebody who may watch it.
+fn body(app: &App, grants: &Grants, recording: Recording) -> RecordingBody {
     let running = recording.state == RecordingState::Recording;
     let live = running
         .then(|| app.programs.state(&recording.room))
@@ -85,9 +265,19 @@ fn body(app: &App, recording: Recording) -> RecordingBody {
     let duration = live
         .as_ref()
         .map_or(recording.duration, |live| live.gauge.duration());
+    let release = recording.release;
+    // Players and download links send no token.
+    let pass = match audience(&recording) {
+        Audience::Everybody => None,
+        Audience::Keepers => pass::issue(&app.keys, &recording.id, now_s()),
+    };
+    let asked = pass.map_or(String::new(), |pass| format!("?{PASS}={pass}"));
     RecordingBody {
-        hls: format!("/recordings/{}/index.m3u8", recording.id),
-        file: format!("/recordings/{}/{FILE}", recording.id),
+        hls: format!("/recordings/{}/index.m3u8{asked}", recording.id),
+        file: format!("/recordings/{}/{FILE}{asked}", recording.id),
+        published: release.published,
+        keep_until: release.keep_until.map(rfc3339),
+        may_release: grants.allows(Action::Release).is_ok(),
         started: rfc3339(recording.started),
         duration_s: (duration.as_secs_f64() * 1_000.0).round() / 1_000.0,
         state: recording.state.word(),
@@ -105,19 +295,24 @@ fn body(app: &App, recording: Recording) -> RecordingBody {
 #[utoipa::path(
     get,
     path = "/recordings/{id}/index.m3u8",
-    params(("id" = String, Path)),
+    params(("id" = String, Path), ("pass" = Option<String>, Query, description = "As in `hls` of the recording")),
+    security((), ("token" = [])),
     responses(
         (status = 200, body = str, content_type = "application/vnd.apple.mpegurl"),
         (status = 400, body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody, description = "It is not published"),
         (status = 404, body = ErrorBody, description = "No such recording, or nothing in it yet"),
     )
 )]
 pub async fn playlist(
     State(app): State<App>,
     RecordingId(id): RecordingId,
+    visitor: Visitor,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let recording = find(&app, id.clone()).await?;
+    let (recording, pass) = find_watched(&app, id.clone(), &visitor, &uri).await?;
     let growing = recording.state == RecordingState::Recording;
     let listed = match app.playlists.get(path(&app, &id), growing).await {
         Ok(Some(listed)) => listed,
@@ -134,9 +329,14 @@ pub async fn playlist(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/vnd.apple.mpegurl"),
         ),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (header::CACHE_CONTROL, caching(&recording)),
         (header::VARY, HeaderValue::from_static("accept-encoding")),
     ];
+    if let Some(pass) = pass {
+        let text = String::from_utf8_lossy(&listed.text);
+        let text = text.replace(FILE, &format!("{FILE}?{PASS}={pass}"));
+        return Ok((common, text).into_response());
+    }
     Ok(match listed.packed.filter(|_| gzip::is_taken(&headers)) {
         Some(packed) => (common, [(header::CONTENT_ENCODING, "gzip")], packed).into_response(),
         None => (common, listed.text).into_response(),
@@ -147,11 +347,18 @@ pub async fn playlist(
 #[utoipa::path(
     get,
     path = "/recordings/{id}/program.mp4",
-    params(("id" = String, Path), ("range" = Option<String>, Header)),
+    params(
+        ("id" = String, Path),
+        ("pass" = Option<String>, Query, description = "As in `file` of the recording"),
+        ("range" = Option<String>, Header),
+    ),
+    security((), ("token" = [])),
     responses(
         (status = 200, body = Vec<u8>, content_type = "video/mp4"),
         (status = 206, body = Vec<u8>, content_type = "video/mp4"),
         (status = 400, body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody, description = "It is not published"),
         (status = 404, body = ErrorBody),
         (status = 416, description = "Beyond the end"),
     )
@@ -159,9 +366,10 @@ pub async fn playlist(
 pub async fn file(
     State(app): State<App>,
     RecordingId(id): RecordingId,
+    visitor: Visitor,
     mut request: Request,
 ) -> Result<Response, ApiError> {
-    find(&app, id.clone()).await?;
+    let (recording, _) = find_watched(&app, id.clone(), &visitor, request.uri()).await?;
     // What is not understood is ignored, and several ranges may be (RFC 9110 §14.2): the answer is the whole.
     if !request
         .headers()
@@ -177,10 +385,65 @@ pub async fn file(
     if response.status() == axum::http::StatusCode::NOT_FOUND {
         return Err(no_file());
     }
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, caching(&recording));
+    headers.insert(header::CONTENT_DISPOSITION, disposition(&recording));
     Ok(response)
+}
+
+/// The recording, if who asks may watch it, and the pass that says so, if that is what does.
+async fn find_watched(
+    app: &App,
+    id: String,
+    visitor: &Visitor,
+    uri: &Uri,
+) -> Result<(Recording, Option<String>), ApiError> {
+    let recording = find(app, id).await?;
+    let refused = visitor
+        .grants(&recording.room)
+        .may_watch(audience(&recording));
+    let pass = match refused {
+        Ok(()) => None,
+        Err(refusal) => Some(
+            query(uri, PASS)
+                .filter(|pass| pass::admits(&app.keys, &recording.id, pass, now_s()))
+                .ok_or(refusal)?,
+        ),
+    };
+    Ok((recording, pass))
+}
+
+/// Nobody on the way keeps what is not for everybody.
+fn caching(recording: &Recording) -> HeaderValue {
+    match audience(recording) {
+        Audience::Everybody => HeaderValue::from_static("no-cache"),
+        Audience::Keepers => HeaderValue::from_static("private, no-store"),
+    }
+}
+
+/// What the file is called by who saves it (RFC 6266 §4): `20261122-1030-town-hall.mp4`, and the title for those who take
+/// all letters.
+fn disposition(recording: &Recording) -> HeaderValue {
+    // The id without the seconds and its random end.
+    let mut words = recording.id.split('-');
+    let (date, time) = (words.next(), words.next());
+    let room = recording.id.splitn(3, '-').nth(2);
+    let room = room.and_then(|rest| rest.rsplit_once('-'));
+    let plain = match (date, time, room) {
+        (Some(date), Some(time), Some((room, _))) => {
+            format!("{date}-{}-{room}", time.get(..4).unwrap_or(time))
+        }
+        _ => recording.id.clone(),
+    };
+    let value = match recording.title.as_str() {
+        "" => format!("inline; filename=\"{plain}.mp4\""),
+        title => {
+            let title =
+                percent_encoding::utf8_percent_encode(title, percent_encoding::NON_ALPHANUMERIC);
+            format!("inline; filename=\"{plain}.mp4\"; filename*=UTF-8''{title}.mp4")
+        }
+    };
+    HeaderValue::from_str(&value).expect("an id and what is percent-encoded are ASCII")
 }
 
 async fn find(app: &App, id: String) -> Result<Recording, ApiError> {
@@ -223,6 +486,38 @@ fn is_one_range(value: &HeaderValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn recording(id: &str, title: &str) -> Recording {
+        Recording {
+            id: id.into(),
+            room: "hall".into(),
+            title: title.into(),
+            started: SystemTime::UNIX_EPOCH,
+            duration: Default::default(),
+            state: RecordingState::Ready,
+            size_bytes: 0,
+            gaps: 0,
+            release: Default::default(),
+        }
+    }
+
+    #[test]
+    fn a_file_is_saved_under_its_date_and_room_or_its_title() {
+        let check = |id, title, expected: &str| {
+            assert_eq!(disposition(&recording(id, title)), expected);
+        };
+        check(
+            "20261122-103000-town-hall-x7k2",
+            "",
+            "inline; filename=\"20261122-1030-town-hall.mp4\"",
+        );
+        check(
+            "20261122-103000-hall-x7k2",
+            "Été \"2026\"",
+            "inline; filename=\"20261122-1030-hall.mp4\"; filename*=UTF-8''%C3%89t%C3%A9%20%222026%22.mp4",
+        );
+        check("odd", "", "inline; filename=\"odd.mp4\"");
+    }
 
     #[test]
     fn one_range_of_bytes_is_told_from_what_is_to_be_ignored() {

@@ -8,9 +8,9 @@ use amphi_policy::token::{self, Claims};
 use amphi_policy::{Grants, name};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
 
 use super::App;
@@ -103,6 +103,39 @@ impl FromRequestParts<App> for Bearer {
         let token = bearer(&parts.headers).unwrap_or("");
         Ok(Self(token::verify(token, &app.keys, now_s())?))
     }
+}
+
+/// Who may come without a token. One that is given has to be good.
+pub struct Visitor(Option<Claims>);
+
+impl Visitor {
+    pub fn grants(&self, room: &str) -> Grants {
+        let video = self.0.as_ref().and_then(|claims| claims.video.as_ref());
+        video.map_or_else(Grants::none, |video| Grants::from_token(video, room))
+    }
+
+    /// The one room that the token names.
+    pub fn room(&self) -> Option<&str> {
+        self.0.as_ref()?.video.as_ref()?.room.as_deref()
+    }
+}
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return Ok(Self(None));
+        }
+        let Bearer(claims) = Bearer::from_request_parts(parts, app).await?;
+        Ok(Self(Some(claims)))
+    }
+}
+
+/// The value of `?name=` in an address.
+pub fn query(uri: &Uri, name: &str) -> Option<String> {
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).ok()?;
+    let found = pairs.into_iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value)
 }
 
 /// The token of `Authorization: Bearer …` (RFC 6750 §2.1).

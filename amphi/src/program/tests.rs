@@ -60,6 +60,11 @@ impl Calls for Studio {
     }
 }
 
+const ALL: store::Which = store::Which {
+    room: None,
+    unpublished_of: store::Unpublished::OfEveryRoom,
+};
+
 struct House {
     folder: tempfile::TempDir,
     studio: Arc<Studio>,
@@ -80,6 +85,7 @@ impl House {
         let config = Config {
             data_dir: folder.path().to_owned(),
             programs_max: 8,
+            recordings: record::Plan::default(),
         };
         let programs = Programs::new(config, studio.clone(), store.clone());
         programs.connect(studio.clone());
@@ -164,7 +170,7 @@ impl House {
 
     fn ready_recording(&self) -> store::Recording {
         let ready = |house: &Self| {
-            let all = house.store.recordings().expect("a store");
+            let all = house.store.recordings(&ALL).expect("a store");
             all.into_iter()
                 .find(|recording| recording.state == store::RecordingState::Ready)
         };
@@ -505,7 +511,7 @@ fn closing_finishes_recordings_and_takes_no_new_programs() {
     house.record(true);
     ada.send_until(&house, "hall", 2_500);
     house.programs.close();
-    let recordings = house.store.recordings().expect("a store");
+    let recordings = house.store.recordings(&ALL).expect("a store");
     assert_eq!(recordings.len(), 1);
     assert_eq!(recordings[0].state, store::RecordingState::Ready);
     house.start("hall");

@@ -19,13 +19,45 @@ pub trait Store: Send + Sync + 'static {
     /// What was set for a room through the API; none when nothing was.
     fn settings(&self, room: &str) -> Result<Option<RoomSettings>, StoreError>;
     fn put_settings(&self, room: &str, settings: &RoomSettings) -> Result<(), StoreError>;
-    /// Adds the recording, or writes over the one with its id.
+    /// Adds the recording, or writes what its recorder knows over the one with its id: when it started, how long and
+    /// large it is, its state and its gaps. What people decide ([`Release`]) stays as they decided.
     fn put_recording(&self, recording: &Recording) -> Result<(), StoreError>;
+    /// Not one that is being deleted; so do the lists.
     fn recording(&self, id: &str) -> Result<Option<Recording>, StoreError>;
-    /// The newest [`LIST_MAX`], newest first.
-    fn recordings(&self) -> Result<Vec<Recording>, StoreError>;
+    /// The newest [`LIST_MAX`] of them, newest first.
+    fn recordings(&self, which: &Which) -> Result<Vec<Recording>, StoreError>;
     /// Those in state [`RecordingState::Recording`]: at start-up, what a crash has left open.
     fn unfinished_recordings(&self) -> Result<Vec<Recording>, StoreError>;
+    /// Changes what people decide about a recording. False when there is none of this id.
+    fn release(&self, id: &str, change: &ReleaseChange) -> Result<bool, StoreError>;
+    /// Decides about recordings of before there was a decision. How many there were.
+    fn settle_undecided(&self, published: bool) -> Result<u64, StoreError>;
+    /// From here on the recording is not listed, and its files may go. False when it is not there, or not
+    /// [`RecordingState::Ready`].
+    fn begin_deletion(&self, id: &str) -> Result<bool, StoreError>;
+    /// Its files are gone.
+    fn end_deletion(&self, id: &str) -> Result<(), StoreError>;
+    /// Ids of those whose deletion was begun.
+    fn deletions(&self) -> Result<Vec<String>, StoreError>;
+    /// Ids of those that are ready and were to be kept until `now` at most; at most [`LIST_MAX`].
+    fn outdated(&self, now: SystemTime) -> Result<Vec<String>, StoreError>;
+}
+
+/// Which recordings a list has.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Which {
+    /// None: of every room.
+    pub room: Option<String>,
+    /// Unpublished ones too: of these rooms. Published ones are in every list.
+    pub unpublished_of: Unpublished,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Unpublished {
+    #[default]
+    None,
+    OfRoom(String),
+    OfEveryRoom,
 }
 
 /// A room's own ways.
@@ -51,6 +83,25 @@ pub struct Recording {
     pub size_bytes: u64,
     /// Places where something is missing.
     pub gaps: u64,
+    pub release: Release,
+}
+
+/// What people decide about a recording.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Release {
+    /// Everybody may watch it.
+    pub published: bool,
+    /// It is deleted after that; none: never by itself. Kept to the millisecond.
+    pub keep_until: Option<SystemTime>,
+}
+
+/// None leaves as it is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ReleaseChange {
+    pub title: Option<String>,
+    pub published: Option<bool>,
+    /// The inner none: for ever.
+    pub keep_until: Option<Option<SystemTime>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

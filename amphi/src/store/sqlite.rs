@@ -2,16 +2,20 @@
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use super::{LIST_MAX, Recording, RecordingState, RoomSettings, Store, StoreError};
+use super::{
+    LIST_MAX, Recording, RecordingState, Release, ReleaseChange, RoomSettings, Store, StoreError,
+    Unpublished, Which,
+};
 use crate::config::Switch;
 
 /// Each brings the database from version n to n + 1 (`PRAGMA user_version`), in one transaction. Never edited once
 /// it was released; a change is a new line.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE room_settings (
         room TEXT PRIMARY KEY NOT NULL,
         title TEXT NOT NULL,
@@ -29,9 +33,17 @@ const MIGRATIONS: &[&str] = &["
         gaps INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX recording_by_start ON recording (started_ms);
-"];
+",
+    "
+    ALTER TABLE recording ADD COLUMN published INTEGER;
+    ALTER TABLE recording ADD COLUMN keep_until_ms INTEGER;
+    ALTER TABLE recording ADD COLUMN deleting INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX recording_by_keep ON recording (keep_until_ms) WHERE keep_until_ms IS NOT NULL;
+",
+];
 
-const RECORDING_COLUMNS: &str = "id, room, title, started_ms, duration_ms, ready, size_bytes, gaps";
+const RECORDING_COLUMNS: &str =
+    "id, room, title, started_ms, duration_ms, ready, size_bytes, gaps, published, keep_until_ms";
 /// How long a statement waits for another process that has the file (a backup, a curious person with `sqlite3`).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -98,18 +110,21 @@ impl Store for SqliteStore {
     fn put_recording(&self, recording: &Recording) -> Result<(), StoreError> {
         self.connection()
             .prepare_cached(&format!(
-                "INSERT OR REPLACE INTO recording ({RECORDING_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+                "INSERT INTO recording ({RECORDING_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                 ON CONFLICT (id) DO UPDATE SET started_ms = ?4, duration_ms = ?5, ready = ?6, size_bytes = ?7, gaps = ?8"
             ))
             .and_then(|mut statement| {
                 statement.execute(params![
                     recording.id,
                     recording.room,
                     recording.title,
-                    millis(recording.started.duration_since(UNIX_EPOCH).unwrap_or_default()),
+                    unix_millis(recording.started),
                     millis(recording.duration),
                     recording.state == RecordingState::Ready,
                     whole(recording.size_bytes),
                     whole(recording.gaps),
+                    recording.release.published,
+                    recording.release.keep_until.map(unix_millis),
                 ])
             })
             .map(|_| ())
@@ -119,31 +134,131 @@ impl Store for SqliteStore {
     fn recording(&self, id: &str) -> Result<Option<Recording>, StoreError> {
         self.connection()
             .prepare_cached(&format!(
-                "SELECT {RECORDING_COLUMNS} FROM recording WHERE id = ?1"
+                "SELECT {RECORDING_COLUMNS} FROM recording WHERE id = ?1 AND NOT deleting"
             ))
             .and_then(|mut statement| statement.query_row([id], recording_of).optional())
             .map_err(failed("reading a recording"))
     }
 
-    fn recordings(&self) -> Result<Vec<Recording>, StoreError> {
-        self.list(&format!(
-            "SELECT {RECORDING_COLUMNS} FROM recording ORDER BY started_ms DESC, id DESC LIMIT {LIST_MAX}"
-        ))
+    fn recordings(&self, which: &Which) -> Result<Vec<Recording>, StoreError> {
+        let unpublished = match &which.unpublished_of {
+            Unpublished::None => "FALSE",
+            Unpublished::OfRoom(_) => "room = ?2",
+            Unpublished::OfEveryRoom => "TRUE",
+        };
+        let of_room = match &which.unpublished_of {
+            Unpublished::OfRoom(room) => Some(room),
+            Unpublished::None | Unpublished::OfEveryRoom => None,
+        };
+        // Every parameter is named, since SQLite refuses to bind one that is not there.
+        self.list(
+            &format!(
+                "SELECT {RECORDING_COLUMNS} FROM recording
+                 WHERE NOT deleting AND (?1 IS NULL OR room = ?1) AND (published OR {unpublished}) AND (?2 IS NULL OR TRUE)
+                 ORDER BY started_ms DESC, id DESC LIMIT {LIST_MAX}"
+            ),
+            params![which.room, of_room],
+        )
     }
 
     fn unfinished_recordings(&self) -> Result<Vec<Recording>, StoreError> {
-        self.list(&format!(
-            "SELECT {RECORDING_COLUMNS} FROM recording WHERE NOT ready ORDER BY started_ms, id"
-        ))
+        self.list(
+            &format!(
+                "SELECT {RECORDING_COLUMNS} FROM recording WHERE NOT ready ORDER BY started_ms, id"
+            ),
+            [],
+        )
+    }
+
+    fn release(&self, id: &str, change: &ReleaseChange) -> Result<bool, StoreError> {
+        let changes_keeping = change.keep_until.is_some();
+        let keep_until = change.keep_until.flatten().map(unix_millis);
+        self.execute(
+            "releasing a recording",
+            "UPDATE recording SET title = coalesce(?2, title), published = coalesce(?3, published),
+             keep_until_ms = iif(?4, ?5, keep_until_ms) WHERE id = ?1 AND NOT deleting",
+            params![
+                id,
+                change.title,
+                change.published,
+                changes_keeping,
+                keep_until
+            ],
+        )
+        .map(|changed| changed > 0)
+    }
+
+    fn settle_undecided(&self, published: bool) -> Result<u64, StoreError> {
+        self.execute(
+            "settling who may watch recordings",
+            "UPDATE recording SET published = ?1 WHERE published IS NULL",
+            params![published],
+        )
+    }
+
+    fn begin_deletion(&self, id: &str) -> Result<bool, StoreError> {
+        self.execute(
+            "deleting a recording",
+            "UPDATE recording SET deleting = TRUE WHERE id = ?1 AND ready AND NOT deleting",
+            params![id],
+        )
+        .map(|changed| changed > 0)
+    }
+
+    fn end_deletion(&self, id: &str) -> Result<(), StoreError> {
+        self.execute(
+            "deleting a recording",
+            "DELETE FROM recording WHERE id = ?1 AND deleting",
+            params![id],
+        )
+        .map(|_| ())
+    }
+
+    fn deletions(&self) -> Result<Vec<String>, StoreError> {
+        self.ids(
+            "SELECT id FROM recording WHERE deleting ORDER BY id",
+            params![],
+        )
+    }
+
+    fn outdated(&self, now: SystemTime) -> Result<Vec<String>, StoreError> {
+        self.ids(
+            &format!(
+                "SELECT id FROM recording WHERE ready AND NOT deleting AND keep_until_ms <= ?1
+                 ORDER BY keep_until_ms, id LIMIT {LIST_MAX}"
+            ),
+            params![unix_millis(now)],
+        )
     }
 }
 
 impl SqliteStore {
-    fn list(&self, query: &str) -> Result<Vec<Recording>, StoreError> {
+    fn list(&self, query: &str, parameters: impl Params) -> Result<Vec<Recording>, StoreError> {
         self.connection()
             .prepare_cached(query)
-            .and_then(|mut statement| statement.query_map([], recording_of)?.collect())
+            .and_then(|mut statement| statement.query_map(parameters, recording_of)?.collect())
             .map_err(failed("listing recordings"))
+    }
+
+    fn ids(&self, query: &str, parameters: impl Params) -> Result<Vec<String>, StoreError> {
+        self.connection()
+            .prepare_cached(query)
+            .and_then(|mut statement| statement.query_map(parameters, |row| row.get(0))?.collect())
+            .map_err(failed("listing recordings"))
+    }
+
+    /// How many rows it changed.
+    fn execute(
+        &self,
+        doing: &'static str,
+        statement: &str,
+        parameters: impl Params,
+    ) -> Result<u64, StoreError> {
+        self.connection()
+            .prepare_cached(statement)
+            .and_then(|mut statement| statement.execute(parameters))
+            .map(|rows| rows as u64)
+            .map_err(failed(doing))
     }
 }
 
@@ -174,7 +289,7 @@ fn recording_of(row: &Row<'_>) -> rusqlite::Result<Recording> {
         id: row.get(0)?,
         room: row.get(1)?,
         title: row.get(2)?,
-        started: UNIX_EPOCH + Duration::from_millis(natural(row.get(3)?)),
+        started: time_of(row.get(3)?),
         duration: Duration::from_millis(natural(row.get(4)?)),
         state: if row.get(5)? {
             RecordingState::Ready
@@ -183,6 +298,11 @@ fn recording_of(row: &Row<'_>) -> rusqlite::Result<Recording> {
         },
         size_bytes: natural(row.get(6)?),
         gaps: natural(row.get(7)?),
+        release: Release {
+            // What nobody has decided about is not for everybody.
+            published: row.get::<_, Option<bool>>(8)?.unwrap_or(false),
+            keep_until: row.get::<_, Option<i64>>(9)?.map(time_of),
+        },
     })
 }
 
@@ -197,6 +317,14 @@ fn whole(number: u64) -> i64 {
 
 fn natural(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+fn unix_millis(time: SystemTime) -> i64 {
+    millis(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn time_of(unix_ms: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(natural(unix_ms))
 }
 
 fn millis(span: Duration) -> i64 {
@@ -228,8 +356,18 @@ mod tests {
             state: RecordingState::Recording,
             size_bytes: 1 << 40,
             gaps: 2,
+            release: Release::default(),
         }
     }
+
+    fn ids(list: Vec<Recording>) -> Vec<String> {
+        list.into_iter().map(|recording| recording.id).collect()
+    }
+
+    const ALL: Which = Which {
+        room: None,
+        unpublished_of: Unpublished::OfEveryRoom,
+    };
 
     #[test]
     fn settings_are_read_back_as_written() {
@@ -261,14 +399,165 @@ mod tests {
             ..recording("a", 10)
         };
         store.put_recording(&ready).expect("written over");
-        let ids = |list: Vec<Recording>| list.into_iter().map(|r| r.id).collect::<Vec<_>>();
-        assert_eq!(ids(store.recordings().expect("listed")), ["c", "b", "a"]);
+        assert_eq!(
+            ids(store.recordings(&ALL).expect("listed")),
+            ["c", "b", "a"]
+        );
         assert_eq!(
             ids(store.unfinished_recordings().expect("listed")),
             ["b", "c"]
         );
         assert_eq!(store.recording("a").expect("read"), Some(ready));
         assert_eq!(store.recording("d").expect("read"), None);
+    }
+
+    #[test]
+    fn a_list_has_what_is_published_and_of_the_rest_what_was_asked_for() {
+        let store = store();
+        for (id, room, published) in [("a", "hall", true), ("b", "hall", false), ("c", "x", false)]
+        {
+            let release = Release {
+                published,
+                ..Release::default()
+            };
+            let room = room.into();
+            let row = Recording {
+                room,
+                release,
+                ..recording(id, 1)
+            };
+            store.put_recording(&row).expect("written");
+        }
+        let check = |room: Option<&str>, unpublished_of, expected: &[&str]| {
+            let room = room.map(str::to_owned);
+            let which = Which {
+                room,
+                unpublished_of,
+            };
+            assert_eq!(ids(store.recordings(&which).expect("listed")), expected);
+        };
+        check(None, Unpublished::None, &["a"]);
+        check(None, Unpublished::OfRoom("hall".into()), &["b", "a"]);
+        check(None, Unpublished::OfEveryRoom, &["c", "b", "a"]);
+        check(Some("hall"), Unpublished::OfEveryRoom, &["b", "a"]);
+        check(Some("x"), Unpublished::OfRoom("hall".into()), &[]);
+    }
+
+    #[test]
+    fn what_people_decided_outlives_what_the_recorder_writes_later() {
+        let store = store();
+        store.put_recording(&recording("a", 1)).expect("written");
+        let until = UNIX_EPOCH + Duration::from_secs(99);
+        let change = ReleaseChange {
+            title: Some("The evening".into()),
+            published: Some(true),
+            keep_until: Some(Some(until)),
+        };
+        assert!(store.release("a", &change).expect("written"));
+        let later = Recording {
+            duration: Duration::from_secs(9),
+            ..recording("a", 1)
+        };
+        store.put_recording(&later).expect("written");
+        let read = || store.recording("a").expect("read").expect("it is there");
+        let release = Release {
+            published: true,
+            keep_until: Some(until),
+        };
+        assert_eq!((read().release, read().duration), (release, later.duration));
+        assert_eq!(read().title, "The evening");
+        let for_ever = ReleaseChange {
+            keep_until: Some(None),
+            ..ReleaseChange::default()
+        };
+        assert!(store.release("a", &for_ever).expect("written"));
+        assert_eq!(
+            (read().release.keep_until, read().release.published),
+            (None, true)
+        );
+        assert!(!store.release("b", &for_ever).expect("asked"));
+    }
+
+    #[test]
+    fn what_is_being_deleted_is_nowhere_but_among_the_deletions_until_it_is_gone() {
+        let store = store();
+        store.put_recording(&recording("a", 1)).expect("written");
+        assert!(
+            !store.begin_deletion("a").expect("asked"),
+            "it is still being recorded"
+        );
+        let ready = Recording {
+            state: RecordingState::Ready,
+            ..recording("a", 1)
+        };
+        store.put_recording(&ready).expect("written");
+        assert!(store.begin_deletion("a").expect("begun"));
+        assert!(!store.begin_deletion("a").expect("asked"), "once");
+        // What a recorder says late does not bring it back.
+        store.put_recording(&ready).expect("written");
+        assert_eq!(store.recording("a").expect("read"), None);
+        assert_eq!(store.recordings(&ALL).expect("listed"), []);
+        assert!(
+            !store
+                .release("a", &ReleaseChange::default())
+                .expect("asked")
+        );
+        assert_eq!(store.deletions().expect("listed"), ["a"]);
+        store.end_deletion("a").expect("ended");
+        assert_eq!(store.deletions().expect("listed"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_was_to_be_kept_until_now_is_outdated_and_what_is_kept_for_ever_is_not() {
+        let store = store();
+        let at = |seconds| Some(UNIX_EPOCH + Duration::from_secs(seconds));
+        for (id, keep_until, state) in [
+            ("a", at(100), RecordingState::Ready),
+            ("b", at(101), RecordingState::Ready),
+            ("c", None, RecordingState::Ready),
+            ("d", at(1), RecordingState::Recording),
+        ] {
+            let release = Release {
+                keep_until,
+                ..Release::default()
+            };
+            let row = Recording {
+                release,
+                state,
+                ..recording(id, 1)
+            };
+            store.put_recording(&row).expect("written");
+        }
+        let outdated = |seconds| {
+            store
+                .outdated(at(seconds).expect("a time"))
+                .expect("listed")
+        };
+        assert_eq!(outdated(99), Vec::<String>::new());
+        assert_eq!(outdated(100), ["a"]);
+        assert_eq!(outdated(1_000), ["a", "b"]);
+    }
+
+    #[test]
+    fn recordings_of_before_there_was_a_decision_are_for_nobody_until_it_is_made() {
+        let mut connection = Connection::open_in_memory().expect("memory");
+        migrate(&mut connection, &MIGRATIONS[..1]).expect("the first version");
+        connection
+            .execute(
+                "INSERT INTO recording VALUES ('old', 'hall', '', 1, 2, TRUE, 3, 0)",
+                [],
+            )
+            .expect("written");
+        let store = SqliteStore::prepare(connection).expect("brought to this version");
+        let published = || {
+            let old = store.recording("old").expect("read").expect("it is there");
+            old.release.published
+        };
+        assert!(!published());
+        assert_eq!(store.settle_undecided(true).expect("settled"), 1);
+        assert!(published());
+        assert_eq!(store.settle_undecided(false).expect("settled"), 0);
+        assert!(published(), "it was decided");
     }
 
     #[test]

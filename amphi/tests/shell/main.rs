@@ -11,5 +11,6 @@ mod live;
 mod openapi;
 mod performer;
 mod process;
+mod released;
 mod sockets;
 mod tls;

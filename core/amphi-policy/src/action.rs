@@ -19,10 +19,14 @@ pub enum Action {
     Configure,
     Broadcast,
     Record,
+    /// Watch a recording that was not published.
+    WatchUnpublished,
+    /// Publish a recording or take it back, name it, say how long it is kept, delete it.
+    Release,
 }
 
 impl Action {
-    pub const ALL: [Action; 13] = [
+    pub const ALL: [Action; 15] = [
         Action::Enter,
         Action::Subscribe,
         Action::Camera,
@@ -36,6 +40,8 @@ impl Action {
         Action::Configure,
         Action::Broadcast,
         Action::Record,
+        Action::WatchUnpublished,
+        Action::Release,
     ];
 
     /// The word for it on the wire and in logs.
@@ -54,6 +60,8 @@ impl Action {
             Action::Configure => "configure",
             Action::Broadcast => "broadcast",
             Action::Record => "record",
+            Action::WatchUnpublished => "watch_unpublished",
+            Action::Release => "release",
         }
     }
 
@@ -73,6 +81,8 @@ impl Action {
             Action::Configure => "change this room's settings",
             Action::Broadcast => "start or end a broadcast here",
             Action::Record => "start or end a recording here",
+            Action::WatchUnpublished => "watch this recording, which is not published",
+            Action::Release => "publish or delete recordings of this room",
         }
     }
 
@@ -92,6 +102,8 @@ impl Action {
             Action::Configure => "roomAdmin, or roomCreate",
             Action::Broadcast => "roomBroadcast",
             Action::Record => "roomRecord",
+            Action::WatchUnpublished => "roomRecord or roomAdmin for its room",
+            Action::Release => "roomRecord or roomAdmin for its room",
         }
     }
 }

@@ -66,6 +66,14 @@ pub struct Grants {
     hidden: bool,
 }
 
+/// Whom a recording is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Audience {
+    Everybody,
+    /// It was not published: for those who look after its room's recordings.
+    Keepers,
+}
+
 /// A change of some of a subject's grants, by a moderator. None leaves a grant as it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Change {
@@ -142,12 +150,21 @@ impl Grants {
             Action::Moderate => self.moderate,
             Action::Configure => self.configure,
             Action::Broadcast => self.broadcast,
-            Action::Record => self.record,
+            // Who makes recordings decides what becomes of them.
+            Action::Record | Action::WatchUnpublished | Action::Release => self.record,
         };
         if allowed {
             Ok(())
         } else {
             Err(Refusal { action })
+        }
+    }
+
+    /// Whether a recording of this room may be watched.
+    pub fn may_watch(&self, recording: Audience) -> Result<(), Refusal> {
+        match recording {
+            Audience::Everybody => Ok(()),
+            Audience::Keepers => self.allows(Action::WatchUnpublished),
         }
     }
 
@@ -207,6 +224,8 @@ mod tests {
         for action in [
             Action::Broadcast,
             Action::Record,
+            Action::WatchUnpublished,
+            Action::Release,
             Action::Moderate,
             Action::UpdateOwnMetadata,
         ] {
@@ -289,6 +308,35 @@ mod tests {
         assert_eq!(after.revision, before.revision + 1);
         assert!(after.allows(Action::Camera).is_err() && after.allows(Action::Microphone).is_ok());
         assert!(after.allows(Action::Subscribe).is_ok());
+    }
+
+    #[test]
+    fn what_is_published_is_for_everybody_and_the_rest_for_who_records_or_moderates_in_its_room() {
+        let nobody = Grants::none();
+        assert_eq!(nobody.may_watch(Audience::Everybody), Ok(()));
+        assert!(nobody.may_watch(Audience::Keepers).is_err());
+        let admin = VideoGrant {
+            room_admin: true,
+            ..grant()
+        };
+        let recorder = VideoGrant {
+            room_record: true,
+            ..grant()
+        };
+        for (video, room, may) in [
+            (&admin, "hall", true),
+            (&recorder, "hall", true),
+            (&recorder, "cellar", false),
+            (&grant(), "hall", false),
+        ] {
+            let grants = Grants::from_token(video, room);
+            assert_eq!(
+                grants.may_watch(Audience::Keepers).is_ok(),
+                may,
+                "{video:?}"
+            );
+            assert_eq!(grants.allows(Action::Release).is_ok(), may, "{video:?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@
 mod action;
 mod grants;
 pub mod name;
+pub mod pass;
 pub mod token;
 
 pub use action::{Action, Refusal};
-pub use grants::{Change, Grants, SourceSet};
+pub use grants::{Audience, Change, Grants, SourceSet};

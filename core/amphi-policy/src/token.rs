@@ -31,6 +31,10 @@ impl Keys {
         self.0.is_empty()
     }
 
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.0.values().map(String::as_str)
+    }
+
     /// One of the keys, to sign with.
     pub fn first(&self) -> Option<(&str, &str)> {
         self.0
@@ -199,7 +203,7 @@ fn part<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, TokenError> {
     serde_json::from_slice(&bytes).map_err(|_| TokenError::Malformed)
 }
 
-fn mac(secret: &str, signed: &str) -> Hmac<Sha256> {
+pub(crate) fn mac(secret: &str, signed: &str) -> Hmac<Sha256> {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(signed.as_bytes());

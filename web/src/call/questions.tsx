@@ -101,7 +101,7 @@ export function EndBroadcast({ house, viewers, recording, onClose }: { house: Ho
     <Dialog title="End the broadcast?" onClose={onClose}>
       <p>{viewers > 0 ? `${count(viewers)} ${viewers === 1 ? 'person is' : 'people are'} watching. ` : ''}The call goes on without the audience.</p>
       {mayChoose && (
-        <Also testid="stop-recording-too" name="End the recording too" says="It is listed on the first page and plays at once." checked={stop} onChange={setStop} />
+        <Also testid="stop-recording-too" name="End the recording too" says="It is among the recordings and plays at once." checked={stop} onChange={setStop} />
       )}
       <div class="dialog-end">
         <button type="button" class="button" onClick={onClose}>

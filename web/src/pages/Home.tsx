@@ -2,6 +2,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import * as api from '../api'
 import { usePolled } from '../polling'
+import { recordings as listed } from '../recordings'
 import { go, pathTo } from '../router'
 import { destination, roomNameProblem } from '../rooms'
 import { keepToken } from '../tokens'
@@ -18,7 +19,7 @@ const RECORDINGS_SHOWN = 12
 
 export function Home() {
   const rooms = usePolled('rooms', api.rooms, () => ROOMS_EVERY_MS)
-  const recordings = usePolled('recordings', api.recordings, () => RECORDINGS_EVERY_MS)
+  const recordings = usePolled('recordings', listed, () => RECORDINGS_EVERY_MS)
   const server = usePolled('server', api.server, () => 60000)
   useEffect(() => {
     document.title = 'amphi'

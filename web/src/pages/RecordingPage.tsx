@@ -1,7 +1,8 @@
 /** A recording: the program as it was broadcast or recorded, played from the bytes on the server's disk. */
 import { useEffect, useRef, useState } from 'preact/hooks'
-import * as api from '../api'
+import type { Recording } from '../api'
 import { usePolled } from '../polling'
+import { recording as one } from '../recordings'
 import { followLink, pathTo } from '../router'
 import { clock, dayOf, size } from '../times'
 import { Header } from '../ui/Header'
@@ -9,20 +10,37 @@ import { Icon } from '../ui/Icon'
 import { Message } from '../ui/Message'
 import { Hls, recordingHls } from '../watch/hls'
 import { NotFound } from './NotFound'
+import { ReleaseControls } from './ReleaseControls'
 import './watch.css'
 
 export function RecordingPage({ id }: { id: string }) {
-  const found = usePolled(`recording ${id}`, (signal) => api.recording(id, signal), (newest) =>
+  const found = usePolled(`recording ${id}`, (signal) => one(id, signal), (newest) =>
     newest?.state === 'recording' ? 3000 : 60000,
   )
   const recording = found.value
   const title = recording ? recording.title || recording.room : 'Recording'
+  const [deleted, setDeleted] = useState(false)
   useEffect(() => {
     document.title = `${title} · amphi`
   }, [title])
 
+  if (deleted) {
+    return (
+      <Message title="This recording is deleted">
+        <p>Its files are gone from the server.</p>
+      </Message>
+    )
+  }
+
   if (!recording) {
     if (found.error?.code === 'not_found' || found.error?.code === 'bad_request') return <NotFound />
+    if (found.error?.code === 'not_allowed') {
+      return (
+        <Message title="This recording is not published">
+          <p>Only those who may record in its room can watch it. Come in to the room with your invitation first, then open this page again in the same tab.</p>
+        </Message>
+      )
+    }
     if (found.error) {
       return (
         <Message title="This recording cannot be loaded">
@@ -36,12 +54,13 @@ export function RecordingPage({ id }: { id: string }) {
     <div class="watch recording-page">
       <Header />
       <main>
-        <Player key={`${recording.hls} ${recording.state}`} recording={recording} title={title} />
+        <Player key={`${recording.id} ${recording.state}`} recording={recording} title={title} />
         <div class="watch-info">
           <div>
             <h1>{title}</h1>
             <p class="dim">
               {dayOf(recording.started)}, {recording.state === 'recording' ? 'recording now' : clock(recording.duration_s)}
+              {!recording.published && ', not published'}
               {recording.gaps > 0 && `, with ${recording.gaps === 1 ? 'one gap' : `${recording.gaps} gaps`}`}
             </p>
           </div>
@@ -55,12 +74,13 @@ export function RecordingPage({ id }: { id: string }) {
             </a>
           </div>
         </div>
+        {recording.may_release && <ReleaseControls recording={recording} onChanged={found.refresh} onDeleted={() => setDeleted(true)} />}
       </main>
     </div>
   )
 }
 
-function Player({ recording, title }: { recording: api.Recording; title: string }) {
+function Player({ recording, title }: { recording: Recording; title: string }) {
   const video = useRef<HTMLVideoElement>(null)
   const [trouble, setTrouble] = useState<string | null>(null)
 

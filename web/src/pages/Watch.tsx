@@ -2,6 +2,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import * as api from '../api'
 import { useNow, usePolled } from '../polling'
+import { recordings as listed } from '../recordings'
 import { followLink, pathTo } from '../router'
 import { count, inWords, secondsSince } from '../times'
 import { RecordingList } from '../ui/RecordingList'
@@ -28,7 +29,7 @@ export function Watch({ room }: { room: string }) {
   const server = usePolled('server', api.server, () => 60000)
   const [theatre, setTheatre] = useState(false)
   const { source, started, ended, playedOut } = useBroadcast(state.value)
-  const recordings = usePolled('recordings', api.recordings, () => RECORDINGS_EVERY_MS)
+  const recordings = usePolled('recordings', listed, () => RECORDINGS_EVERY_MS)
   const mine = (recordings.value?.recordings ?? []).filter((recording) => recording.room === room)
   const title = state.value?.title || room
 

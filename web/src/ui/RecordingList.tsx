@@ -18,6 +18,7 @@ export function RecordingList({ recordings, testid }: { recordings: Recording[];
               <span class="dim">
                 {dayOf(recording.started)}
                 {recording.state === 'recording' ? ', recording now' : `, ${size(recording.size_bytes)}`}
+                {!recording.published && ', not published'}
               </span>
             </span>
             <span class="recording-length">
