@@ -35,6 +35,8 @@ const AGAIN_MAX: usize = 8;
 const AVAILABLE_EVERY: u64 = 4;
 /// The version of a playlist from which on a player asks for what must be refused, once.
 const PROBES_FROM: u64 = 3;
+/// Variants that are followed.
+const VARIANTS_MAX: usize = 16;
 /// How one is told that a part will not come.
 const UNKEPT: [u16; 2] = [404, 410];
 
@@ -44,7 +46,10 @@ const UNKEPT: [u16; 2] = [404, 410];
 /// every input, and give it [`Input::Timeout`] when `poll_timeout` says so.** Ended means that nothing more comes.
 pub struct Player {
     config: Config,
+    /// The variants in the order in which they are listed, and their sound.
     renditions: Vec<Rendition>,
+    /// Which of them is sound.
+    sound: Option<usize>,
     asked: BTreeMap<u64, Asked>,
     later: BTreeMap<(Instant, u64), Later>,
     outputs: VecDeque<Output>,
@@ -56,7 +61,8 @@ pub struct Player {
     index_versions: u64,
     /// Claims about a playlist that its next version must bear out.
     claims: Vec<Claim>,
-    together: BTreeSet<u64>,
+    /// Playlists and segments of the first one that were compared with each other.
+    together: BTreeSet<(usize, u64)>,
     agreed: Agreed,
     retries: u32,
     next: u64,
@@ -80,8 +86,8 @@ struct Asked {
     url: String,
     at: Instant,
     gzip: bool,
-    /// What was known of the other playlist then.
-    other: Option<(u64, u64)>,
+    /// The newest part of each playlist that was known then.
+    others: Vec<Option<(u64, u64)>>,
     /// What was known of all media then, for the multivariant playlist.
     seen: Option<Seen>,
     /// It was hinted at, and is listed by now.
@@ -170,6 +176,7 @@ impl Player {
         let mut player = Self {
             config,
             renditions: Vec::new(),
+            sound: None,
             asked: BTreeMap::new(),
             later: BTreeMap::new(),
             outputs: VecDeque::new(),
@@ -244,9 +251,12 @@ impl Player {
         // Every other playlist packed, so that both forms are seen.
         let gzip = playlist && self.next.is_multiple_of(2);
         let id = self.next;
-        let other = match &what {
-            What::Playlist { of, .. } => self.other(*of).and_then(Rendition::newest_part),
-            _ => None,
+        let others = match &what {
+            What::Playlist { .. } => {
+                let known = self.renditions.iter();
+                known.map(Rendition::newest_part).collect()
+            }
+            _ => Vec::new(),
         };
         let seen = (what == What::Index).then(|| Seen::of(&self.renditions));
         self.counters.requests += 1;
@@ -257,7 +267,7 @@ impl Player {
                 url: url.clone(),
                 at: now,
                 gzip,
-                other,
+                others,
                 seen,
                 due: false,
             },
@@ -292,15 +302,6 @@ impl Player {
     fn then(&mut self, at: Instant, later: Later) {
         self.next += 1;
         self.later.insert((at, self.next), later);
-    }
-
-    fn other(&self, of: usize) -> Option<&Rendition> {
-        let other = self
-            .renditions
-            .iter()
-            .enumerate()
-            .find(|(index, _)| *index != of);
-        other.map(|(_, rendition)| rendition)
     }
 
     // ---- time
@@ -527,23 +528,31 @@ impl Player {
         }
     }
 
-    /// Begins to play the first variant and its sound.
+    /// Begins to play all variants and the first one's sound.
     fn follow(&mut self, now: Instant, index: &Multivariant, url: &str) {
         let Some(variant) = index.variants.first() else {
             return;
         };
-        let mut urls = vec![resolve(url, &variant.uri)];
+        let mut urls: Vec<String> = Vec::new();
+        for variant in index.variants.iter().take(VARIANTS_MAX) {
+            let url = resolve(url, &variant.uri);
+            if !urls.contains(&url) {
+                urls.push(url);
+            }
+        }
         let sound = index.renditions.iter().find(|one| {
             one.kind == "AUDIO" && Some(&one.group) == variant.audio.as_ref() && one.uri.is_some()
         });
         // A player that finds no such group takes what sound there is.
         let any = || (index.renditions.iter()).find(|one| one.kind == "AUDIO" && one.uri.is_some());
         let sound = sound.or_else(any);
-        urls.extend(
-            sound
-                .and_then(|one| one.uri.as_ref())
-                .map(|uri| resolve(url, uri)),
-        );
+        if let Some(sound) = sound.and_then(|one| one.uri.as_ref()) {
+            // It may be a variant, too: sound alone.
+            let sound = resolve(url, sound);
+            urls.retain(|url| *url != sound);
+            self.sound = Some(urls.len());
+            urls.push(sound);
+        }
         self.renditions = urls.into_iter().map(Rendition::new).collect();
         for of in 0..self.renditions.len() {
             self.ask_playlist(now, of, None);
@@ -594,7 +603,7 @@ impl Player {
         let first = self.renditions[of].newest.is_none();
         let (mode, slack) = (self.config.mode, self.config.slack);
         let news = self.renditions[of].take(now, media, &text, mode, slack);
-        self.renditions[of].other_then = asked.other;
+        self.renditions[of].others_then.clone_from(&asked.others);
         self.renditions[of].asked_at = Some(asked.at);
         self.keep_available(now, of, &news);
         self.counters.cuts(&news);
@@ -865,7 +874,7 @@ impl Player {
         self.renditions[of].track.inits.insert(url, section);
         self.look(of);
         // Another picture than before: what is said of it has changed too.
-        if another && of == 0 && self.phase == Phase::Playing {
+        if another && self.sound != Some(of) && self.phase == Phase::Playing {
             self.ask_index(now);
         }
     }

@@ -28,8 +28,8 @@ pub(crate) struct Rendition {
     pub versions: u64,
     /// It was asked for what must be refused.
     pub probed: bool,
-    /// What the other playlist was known to have when the newest version of this one was asked for.
-    pub other_then: Option<(u64, u64)>,
+    /// What each playlist was known to have when the newest version of this one was asked for.
+    pub others_then: Vec<Option<(u64, u64)>>,
     first_sequence: u64,
     part_at: Option<Instant>,
     segment_at: Option<Instant>,
@@ -86,7 +86,7 @@ impl Rendition {
             asked_at: None,
             versions: 0,
             probed: false,
-            other_then: None,
+            others_then: Vec::new(),
             first_sequence: 0,
             part_at: None,
             segment_at: None,

@@ -86,6 +86,7 @@ rules! {
     // ---- all of them together
     PlaylistsAgree: "RFC 8216bis §6.2.4", "all playlists have one target duration and one EXT-X-SERVER-CONTROL";
     DatesAgree: "RFC 8216bis §6.2.4", "all playlists map dates to the media's times alike, to 50 ms";
+    VariantsAligned: "RFC 8216bis §6.2.4", "the variants show the same under the same numbers: segments of the same dates and lengths, in as many parts";
     DiscontinuitiesAgree: "RFC 8216bis §6.2.4", "what is shown together has one discontinuity sequence number";
     RenditionReport: "RFC 8216bis §4.4.5.4", "a report of another playlist is true";
     ReportMissing: "RFC 8216bis appendix B.1", "a low-latency playlist reports each other playlist";

@@ -66,10 +66,10 @@ impl Seen {
     }
 
     /// The most pictures a second of any listed segment of a second or more.
-    fn frame_rate(&self, rendition: &Rendition) -> Option<f64> {
+    fn frame_rate(&self, of: usize, rendition: &Rendition) -> Option<f64> {
         let newest = rendition.newest.as_ref()?;
         let listed = newest.segments.iter();
-        most_pictures(listed.filter_map(|one| self.measured(0, rendition, one.number)))
+        most_pictures(listed.filter_map(|one| self.measured(of, rendition, one.number)))
     }
 }
 
@@ -105,29 +105,59 @@ pub(crate) fn all_read(rendition: &Rendition) -> bool {
     })
 }
 
-/// Holds the variant that is watched against what was `seen` before it was asked for and what is known now.
-pub(crate) fn judge(index: &Multivariant, seen: &Seen, renditions: &[Rendition]) -> Vec<Violation> {
+/// Holds the variants that are watched against what was `seen` before they were asked for and what is known now.
+pub(crate) fn judge(
+    index: &Multivariant,
+    seen: &Seen,
+    renditions: &[Rendition],
+    sound: Option<usize>,
+) -> Vec<Violation> {
     let mut found = Vec::new();
-    let Some(main) = renditions.first() else {
-        return found;
+    for of in 0..renditions.len() {
+        let watched = |variant: &&Variant| {
+            plain(&variant.uri).rsplit('/').next() == Some(renditions[of].name())
+        };
+        // A program that got a picture has other variants than the one of sound alone.
+        if let Some(variant) = index.variants.iter().find(watched) {
+            let beside = sound.filter(|sound| *sound != of);
+            judge_variant(variant, seen, renditions, of, beside, &mut found);
+        }
+    }
+    found
+}
+
+fn judge_variant(
+    variant: &Variant,
+    seen: &Seen,
+    renditions: &[Rendition],
+    of: usize,
+    sound: Option<usize>,
+    found: &mut Vec<Violation>,
+) {
+    let main = &renditions[of];
+    let mut say = |rule, what: String| {
+        let what = format!("{}: {what}", main.name());
+        found.push(Violation { rule, what });
     };
-    let watched = |variant: &&Variant| plain(&variant.uri).rsplit('/').next() == Some(main.name());
-    // A program that got a picture has another variant than the one of sound alone.
-    let Some(variant) = index.variants.iter().find(watched) else {
-        return found;
-    };
-    let mut say = |rule, what: String| found.push(Violation { rule, what });
-    let known: BTreeSet<String> = renditions
+    let both: Vec<(usize, &Rendition)> = renditions
         .iter()
-        .flat_map(|rendition| rendition.track.inits.values())
+        .enumerate()
+        .filter(|(index, _)| *index == of || Some(*index) == sound)
+        .collect();
+    let known: BTreeSet<String> = both
+        .iter()
+        .flat_map(|(_, rendition)| rendition.track.inits.values())
         .filter_map(|section| match section {
             Section::Here(init) => Some(init.codec.clone()),
             Section::Asked | Section::Broken => None,
         })
         .collect();
     let listed = listed_codecs(renditions);
-    let both = seen.codecs.intersection(&listed);
-    let codecs: BTreeSet<&String> = both.map(|(_, _, codec)| codec).collect();
+    let lasting = seen.codecs.intersection(&listed);
+    let codecs: BTreeSet<&String> = lasting
+        .filter(|(of, _, _)| both.iter().any(|(index, _)| index == of))
+        .map(|(_, _, codec)| codec)
+        .collect();
     for codec in codecs {
         if !variant.codecs.contains(codec) {
             say(
@@ -161,8 +191,8 @@ pub(crate) fn judge(index: &Multivariant, seen: &Seen, renditions: &[Rendition])
             format!("{:?} is said and {sizes:?} is shown", variant.resolution),
         );
     }
-    let peak_bits: f64 = (renditions.iter().enumerate())
-        .map(|(of, rendition)| seen.peak_bits(of, rendition))
+    let peak_bits: f64 = (both.iter())
+        .map(|(index, rendition)| seen.peak_bits(*index, rendition))
         .sum();
     if (variant.bandwidth as f64) < peak_bits * BANDWIDTH_TOLERANCE {
         say(
@@ -174,7 +204,7 @@ pub(crate) fn judge(index: &Multivariant, seen: &Seen, renditions: &[Rendition])
         );
     }
     // At least that of what is listed; at most that of whatever was, since it may have left just now.
-    let least = seen.frame_rate(main);
+    let least = seen.frame_rate(of, main);
     let most = most_pictures(main.track.measured.values());
     if let (Some(said), Some(least), Some(most), false) =
         (variant.frame_rate, least, most, sizes.is_empty())
@@ -185,5 +215,4 @@ pub(crate) fn judge(index: &Multivariant, seen: &Seen, renditions: &[Rendition])
             format!("{said} is said and {least:.3} to {most:.3} was counted"),
         );
     }
-    found
 }

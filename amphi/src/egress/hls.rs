@@ -14,7 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use amphi_media::Codec;
-use amphi_mux::{Found, Output, Presence, Rendition, Window, WindowConfig, WindowCounters};
+use amphi_mux::{
+    Found, Output, Presence, RUNGS_MAX, Rendition, Window, WindowConfig, WindowCounters,
+};
 use bytes::Bytes;
 use rand::Rng;
 use tokio::sync::watch;
@@ -57,6 +59,9 @@ const TICKET_BYTES_MAX: usize = 32;
 const WAIT_TARGETS: u32 = 3;
 /// … and for a broadcast to begin: three of the usual target durations.
 const BEGIN_WAIT_MAX: Duration = Duration::from_secs(12);
+
+/// Sound, and each rung that a picture may have.
+const RENDITIONS: usize = RUNGS_MAX as usize + 1;
 
 /// What the origin may use.
 #[derive(Clone, Debug)]
@@ -150,12 +155,12 @@ struct Channel {
     hold_back: Duration,
     wait_max: Duration,
     window: Mutex<Window>,
-    /// Sent to when that rendition has something new: video, audio.
-    changed: [watch::Sender<()>; 2],
+    /// Sent to when that rendition has something new; places as `index` says.
+    changed: [watch::Sender<()>; RENDITIONS],
     ended: Mutex<Option<Instant>>,
     viewers: Mutex<HashMap<u64, Instant>>,
     /// The newest playlist of each rendition and its packed form: packed once, by who asks first.
-    packed: Mutex<[Option<(Bytes, Bytes)>; 2]>,
+    packed: Mutex<[Option<(Bytes, Bytes)>; RENDITIONS]>,
 }
 
 /// Whether a room that has no live window, or an old one, is about to begin one.
@@ -210,14 +215,17 @@ impl Origin {
     ) -> Result<Playlist, Missing> {
         let channel_playlist = |channel: &Arc<Channel>| {
             let window = channel.window();
-            let presence = at.map_or(Presence::Ready, |(msn, part)| {
+            let presence = at.map_or(window.presence(rendition), |(msn, part)| {
                 window.contains(rendition, msn, part)
             });
             match (presence, window.playlist(rendition)) {
                 (Presence::TooFar, _) => Look::Missing(Missing::TooFar),
+                (Presence::Gone, _) => Look::Missing(Missing::Gone),
                 (Presence::Ready, Some(body)) => Look::Found((body, channel.clone())),
-                // A program of sound alone never has one of pictures.
-                (Presence::Ready, None) if window.ended() => Look::Missing(Missing::Unknown),
+                // A program of sound alone never has one of pictures, and not every program has a ladder.
+                (Presence::Ready, None) if window.ended() || is_lower(rendition) => {
+                    Look::Missing(Missing::Unknown)
+                }
                 (Presence::Ready, None) | (Presence::NotYet, _) => Look::Wait,
             }
         };
@@ -231,11 +239,7 @@ impl Origin {
     /// An initialization section, a segment or a part, by the name it has in a playlist. The part that a playlist
     /// hints at is waited for.
     pub async fn media(&self, room: &str, name: &str) -> Result<Media, Missing> {
-        let rendition = if name.starts_with('v') {
-            Rendition::Video
-        } else {
-            Rendition::Audio
-        };
+        let rendition = Rendition::of_file(name).unwrap_or(Rendition::Audio);
         self.wait(room, rendition, Coming::No, |channel| {
             match channel.window().resource(name) {
                 Found::Init(bytes) | Found::Media(bytes) => Look::Found(Media(bytes)),
@@ -467,6 +471,7 @@ impl Live for Origin {
         channel.window().push(output);
         match output {
             Output::Part(part) => channel.wake(Some(part.rendition)),
+            Output::Left(rendition) => channel.wake(Some(*rendition)),
             Output::End => channel.wake(None),
             Output::Init(_) => {}
         }
@@ -494,7 +499,7 @@ impl Channel {
             hold_back: config.part_hold_back(),
             wait_max: config.segment_max * WAIT_TARGETS,
             window: Mutex::new(Window::new(config)),
-            changed: [watch::Sender::new(()), watch::Sender::new(())],
+            changed: std::array::from_fn(|_| watch::Sender::new(())),
             ended: Mutex::default(),
             viewers: Mutex::default(),
             packed: Mutex::default(),
@@ -511,9 +516,14 @@ impl Channel {
 
     /// Wakes who waits for this rendition, or everybody.
     fn wake(&self, rendition: Option<Rendition>) {
-        for one in Rendition::ALL {
-            if rendition.is_none_or(|rendition| rendition == one) {
-                self.changed[index(one)].send_replace(());
+        match rendition {
+            Some(rendition) => {
+                self.changed[index(rendition)].send_replace(());
+            }
+            None => {
+                for changed in &self.changed {
+                    changed.send_replace(());
+                }
             }
         }
     }
@@ -550,9 +560,14 @@ impl Drop for Blocked<'_> {
 
 fn index(rendition: Rendition) -> usize {
     match rendition {
-        Rendition::Video => 0,
-        Rendition::Audio => 1,
+        Rendition::Audio => 0,
+        Rendition::Video => 1,
+        Rendition::Lower { rung } => 1 + usize::from(rung),
     }
+}
+
+fn is_lower(rendition: Rendition) -> bool {
+    matches!(rendition, Rendition::Lower { .. })
 }
 
 /// Adds what only grows.

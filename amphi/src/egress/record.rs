@@ -221,7 +221,7 @@ fn size(output: &Output) -> usize {
     match output {
         Output::Init(init) => init.bytes.len(),
         Output::Part(part) => part.bytes.len(),
-        Output::End => 0,
+        Output::Left(_) | Output::End => 0,
     }
 }
 

@@ -19,7 +19,7 @@ const BLOCKED_CACHE: &str = "public, max-age=4";
 /// A name never gets other bytes, and is not asked for again after the window.
 const MEDIA_CACHE: &str = "public, max-age=3600, immutable";
 
-/// Playlists (index.m3u8, video.m3u8, audio.m3u8), initialization sections, segments and parts of a broadcast.
+/// Playlists (index.m3u8, video.m3u8, video1.m3u8 and so on down the ladder, audio.m3u8), initialization sections, segments and parts of a broadcast.
 #[utoipa::path(
     get,
     path = "/hls/{room}/{file}",
@@ -86,10 +86,9 @@ pub async fn file(
         return Ok(playlist_answer(playlist, cache, &headers));
     }
     let media = app.origin.media(&room, &file).await.map_err(error)?;
-    let content_type = if file.starts_with('a') {
-        "audio/mp4"
-    } else {
-        "video/mp4"
+    let content_type = match Rendition::of_file(&file) {
+        Some(Rendition::Audio) => "audio/mp4",
+        Some(Rendition::Video | Rendition::Lower { .. }) | None => "video/mp4",
     };
     Ok((
         [

@@ -281,7 +281,7 @@ impl Taping {
 impl Gate {
     fn passes(&mut self, packaged: &Packaged, has_video: bool) -> bool {
         let part = match packaged {
-            Packaged::Init(_) => return true,
+            Packaged::Init(_) | Packaged::Left(_) => return true,
             // The end is told when the room goes off air.
             Packaged::End => return false,
             Packaged::Part(part) => part,
@@ -290,6 +290,8 @@ impl Gate {
             let begins = match part.rendition {
                 Rendition::Video => part.index == 0 && part.independent,
                 Rendition::Audio => part.index == 0 && !has_video,
+                // They begin with the top one, which comes first.
+                Rendition::Lower { .. } => false,
             };
             if begins {
                 *self = Gate::OpenFrom {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use peer::Form;
 use peer::net::{Options, connect};
 use player::net::{Report, watch};
-use player::{Config, Mode};
+use player::{Config, Counters, Mode};
 
 use crate::house::{House, now_s, token};
 use crate::performer::{FPS, LOUD, SILENT, film, perform, tone};
@@ -117,8 +117,8 @@ async fn a_program_with_cuts_keeps_every_rule_that_players_can_see() {
     }
 }
 
-/// Puts a program into the house's origin as fast as it is shown: segments of a second in a window of five.
-async fn show(house: &House, seconds: u32) {
+/// Puts a program into the house's origin as fast as it is shown: segments of a second in a window of five. Every four seconds one of two cameras, each as the sizes of its ladder from the top down.
+async fn show(house: &House, seconds: u32, cameras: [&[(u32, u32)]; 2]) {
     let origin = house.server.app().origin.clone();
     let second = Duration::from_secs(1);
     origin.begin(
@@ -136,23 +136,27 @@ async fn show(house: &House, seconds: u32) {
         // AAC-LC, 48 kHz, stereo (ISO/IEC 14496-3 §1.6.2.1).
         ..PackagerConfig::new(vec![0x11, 0x90])
     });
-    let films = [film((320, 180)), film((640, 360))];
+    let films = cameras.map(|ladder| {
+        let rungs = ladder.iter().map(|size| film(*size));
+        rungs.collect::<Vec<_>>()
+    });
     let mut ticks = tokio::time::interval(Duration::from_millis(1_000 / u64::from(FPS)));
     let mut sounds = 0;
     for shown in 0..seconds * FPS {
         ticks.tick().await;
-        // Every four seconds another camera, at one of its key frames.
-        let shot = shown / (4 * FPS);
-        let film = &films[shot as usize % 2];
+        // Another camera begins at one of its key frames.
+        let rungs = &films[(shown / (4 * FPS)) as usize % 2];
         let time = MediaTime::new(i64::from(shown) * 90_000 / i64::from(FPS), 90_000);
-        packager.push(&Sample {
-            kind: MediaKind::Video,
-            rung: 0,
-            time,
-            key: shown % FPS == 0,
-            cut: shown % (4 * FPS) == 0 && shown > 0,
-            data: film[shown as usize % film.len()].clone().into(),
-        });
+        for (film, rung) in rungs.iter().zip(0..) {
+            packager.push(&Sample {
+                kind: MediaKind::Video,
+                rung,
+                time,
+                key: shown % FPS == 0,
+                cut: rung == 0 && shown % (4 * FPS) == 0 && shown > 0,
+                data: film[shown as usize % film.len()].clone().into(),
+            });
+        }
         while sounds * 90_000 / 48_000 <= time.ticks {
             packager.push(&Sample {
                 kind: MediaKind::Audio,
@@ -175,12 +179,12 @@ async fn show(house: &House, seconds: u32) {
     origin.end("hall");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_window_that_slides_over_cuts_keeps_every_rule_that_players_can_see() {
+/// What a low-latency and a plain player made of 14 seconds of it.
+async fn shown(cameras: [&'static [(u32, u32)]; 2]) -> Vec<Counters> {
     let house = Arc::new(House::open().await);
     let showing = {
         let house = house.clone();
-        tokio::spawn(async move { show(&house, 14).await })
+        tokio::spawn(async move { show(&house, 14, cameras).await })
     };
     tokio::time::sleep(Duration::from_secs(1)).await;
     let index = format!("http://{}/hls/hall/index.m3u8", house.address);
@@ -191,15 +195,38 @@ async fn a_window_that_slides_over_cuts_keeps_every_rule_that_players_can_see() 
         };
         tokio::spawn(watch(config, Duration::from_secs(60)))
     });
+    let mut all = Vec::new();
     for watching in watching {
         let report = watching.await.expect("no panic").expect("a report");
         conforms(&report);
-        let counters = report.counters;
+        all.push(report.counters);
+    }
+    showing.await.expect("no panic");
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_slides_over_cuts_keeps_every_rule_that_players_can_see() {
+    for counters in shown([&[(320, 180)], &[(640, 360)]]).await {
         assert!(counters.discontinuities >= 4, "{counters:?}");
         assert!(
             counters.again >= 4 && counters.segments >= 18,
             "{counters:?}"
         );
     }
-    showing.await.expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ladder_of_three_rungs_keeps_every_rule_that_players_can_see() {
+    const CAMERAS: [&[(u32, u32)]; 2] = [
+        &[(640, 360), (320, 180), (256, 144)],
+        &[(480, 360), (320, 240), (192, 144)],
+    ];
+    for counters in shown(CAMERAS).await {
+        assert!(counters.discontinuities >= 8, "{counters:?}");
+        assert!(
+            counters.inits >= 8 && counters.segments >= 36,
+            "{counters:?}"
+        );
+    }
 }

@@ -50,7 +50,7 @@ fn lost(folder: &Path, killed: SystemTime) -> Vec<[Duration; 2]> {
         let scan = scan(&bytes[..]);
         assert!(scan.playable && scan.gaps() == 0);
         let zero_us = scan.zero_unix_ms().expect("a mark") * 1_000;
-        all.push(Rendition::ALL.map(|rendition| {
+        all.push(Rendition::BOTH.map(|rendition| {
             let end = scan
                 .fragments
                 .iter()

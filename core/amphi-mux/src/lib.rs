@@ -19,5 +19,7 @@ mod playlist;
 pub mod recording;
 mod window;
 
-pub use packager::{Init, Output, Packager, PackagerConfig, PackagerCounters, Part, Rendition};
+pub use packager::{
+    Init, Output, Packager, PackagerConfig, PackagerCounters, Part, RUNGS_MAX, Rendition,
+};
 pub use window::{Found, Presence, Window, WindowConfig, WindowCounters};

@@ -9,6 +9,9 @@ use crate::boxes::{
 };
 use crate::picture::{self, Parameters, Picture};
 
+mod follower;
+use follower::{Follower, Made};
+
 /// Largest sample that is packed: a 4K key frame is a tenth of it. A larger one is dropped, and the pictures that need it.
 const SAMPLE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -33,27 +36,44 @@ const AUDIO_HELD_MAX: usize = 480;
 /// Segment starts that sound has not reached. Two seconds each; only a program without sound gets here.
 const BOUNDARIES_MAX: usize = 64;
 
-/// Which of the program's two playlists something belongs to.
+/// Rungs that a ladder may have, the top one included.
+pub const RUNGS_MAX: u8 = 6;
+
+/// Which of the program's playlists something belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Rendition {
+    /// The picture: the top rung, where there is a ladder.
     Video,
+    /// The same picture, smaller: a rung below the top, from 1 to `RUNGS_MAX` - 1.
+    Lower {
+        rung: u8,
+    },
     Audio,
 }
 
 impl Rendition {
-    pub const ALL: [Rendition; 2] = [Rendition::Video, Rendition::Audio];
+    /// Picture and sound: what there is without a ladder.
+    pub const BOTH: [Rendition; 2] = [Rendition::Video, Rendition::Audio];
+
+    /// Of pictures of this rung (`Sample::rung`).
+    pub fn of_rung(rung: u8) -> Self {
+        match rung {
+            0 => Rendition::Video,
+            rung => Rendition::Lower { rung },
+        }
+    }
 
     /// Ticks per second of its track.
     pub fn rate(self) -> u32 {
         match self {
-            Rendition::Video => VIDEO_RATE,
+            Rendition::Video | Rendition::Lower { .. } => VIDEO_RATE,
             Rendition::Audio => AUDIO_RATE,
         }
     }
 
     fn track(self) -> u32 {
         match self {
-            Rendition::Video => VIDEO_TRACK,
+            Rendition::Video | Rendition::Lower { .. } => VIDEO_TRACK,
             Rendition::Audio => AUDIO_TRACK,
         }
     }
@@ -82,6 +102,8 @@ pub struct PackagerConfig {
     pub last_part_min: Duration,
     /// How long sound waits for the first picture before a program without picture begins. Zero when nobody sends H.264.
     pub video_wait: Duration,
+    /// Rungs that are packed, from the top on, at most `RUNGS_MAX`; pictures of others are passed over.
+    pub rungs: u8,
 }
 
 impl PackagerConfig {
@@ -95,17 +117,20 @@ impl PackagerConfig {
             segment_max: Duration::from_secs(4),
             last_part_min: Duration::from_millis(220),
             video_wait: Duration::from_secs(2),
+            rungs: RUNGS_MAX,
         }
     }
 
     /// For a file instead of players: what a kill can cost is the part that is not closed, so parts are as short as three
     /// frames at 30 a second or five access units; and segments, of which a file has none, ask for nothing to be sent twice.
+    /// A file has one picture, which is the top one.
     pub fn recording(audio_specific_config: impl Into<Bytes>) -> Self {
         Self {
             part_target: Duration::from_millis(107),
             part_min: Duration::ZERO,
             segment_max: Duration::MAX,
             last_part_min: Duration::ZERO,
+            rungs: 1,
             ..Self::new(audio_specific_config)
         }
     }
@@ -117,6 +142,8 @@ pub enum Output {
     /// Comes before the first part of its generation.
     Init(Init),
     Part(Part),
+    /// A rung of the ladder ends here, and the others go on; it may come back with an initialization section.
+    Left(Rendition),
     /// Nothing comes after it.
     End,
 }
@@ -125,7 +152,7 @@ pub enum Output {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Init {
     pub rendition: Rendition,
-    /// Counts the cuts; the same in both renditions, and equal to the discontinuity sequence number (RFC 8216bis §6.2.1).
+    /// Counts the cuts; the same in all renditions, and equal to the discontinuity sequence number (RFC 8216bis §6.2.1).
     pub generation: u32,
     /// `ftyp` and `moov`.
     pub bytes: Bytes,
@@ -141,7 +168,7 @@ pub struct Init {
 pub struct Part {
     pub rendition: Rendition,
     pub generation: u32,
-    /// The segment's media sequence number, the same in both renditions.
+    /// The segment's media sequence number, the same in all renditions.
     pub sequence: u64,
     /// Within the segment, from 0.
     pub index: u32,
@@ -185,9 +212,12 @@ pub struct PackagerCounters {
     pub sound_holes: u64,
     /// Breaks in the picture's time.
     pub jumps: u64,
+    /// Rungs of the ladder that began, and that ended before the program did.
+    pub rungs_begun: u64,
+    pub rungs_left: u64,
 }
 
-/// Cuts a program's samples into CMAF parts of two renditions, picture and sound.
+/// Cuts a program's samples into CMAF parts of two renditions, picture and sound, and one more for each lower rung of a ladder.
 ///
 /// Samples of one kind come in order of time; how the kinds interleave does not matter. **Poll after every push.**
 ///
@@ -201,6 +231,9 @@ pub struct PackagerCounters {
 /// - A sample with `cut`, or a key frame with other parameter sets, starts a new generation. Decoding times go on.
 /// - Sound follows the segments that the picture decided, and waits for that. Without a picture segments are cut by time; a picture
 ///   that comes later starts a generation.
+/// - With a ladder the top rung decides and the lower ones follow it part by part (see `packager/follower.rs`): the same numbers, times
+///   and durations in each. Which rungs there are is learnt: one that has a key frame where a segment starts joins there; one that has
+///   none where a generation starts, or falls silent, has left.
 pub struct Packager {
     config: PackagerConfig,
     /// These four in ticks of the picture.
@@ -212,9 +245,13 @@ pub struct Packager {
     /// Newest generation and segment decided by anybody.
     generation: u32,
     sequence: u64,
-    /// `mfhd` sequence number, over both renditions so that it also grows in a recording of both.
+    /// `mfhd` sequence number, over all renditions so that it also grows in a recording of two.
     number: u32,
     video: Option<Video>,
+    /// The lower rungs, in order, as far as any picture of them came.
+    followers: Vec<Follower>,
+    /// The newest time of the top rung's own pictures.
+    newest: i64,
     audio: Audio,
     /// Segments that the picture has begun and sound has not.
     boundaries: VecDeque<Boundary>,
@@ -246,25 +283,32 @@ struct Boundary {
 }
 
 struct Video {
-    parameters: Parameters,
-    /// The newest picture, whose duration is not known.
-    pending: Pending,
+    rung: Rung,
     /// A picture was lost to us: wait for a key frame, holding the last one.
     broken: bool,
     /// How long the last picture of the source lasted.
     frame_ticks: i64,
     segment: Boundary,
-    /// The segment begins with a key frame.
-    independent: bool,
-    part: Vec<PartSample>,
     part_start: i64,
+    /// The same as the source said it; a cut may be shown later than it came.
+    part_from: i64,
     part_index: u32,
-    part_frames: u32,
     /// A key frame is in this part that should have begun a segment: the next one begins where the part ends.
     turn: bool,
     /// The newest key frame that began a segment, or should have, and how long after the one before it came; 0: not known.
     key_time: i64,
     key_ticks: i64,
+}
+
+/// The part of one rung that is being filled.
+struct Rung {
+    parameters: Parameters,
+    /// The newest picture, whose duration is not known.
+    pending: Pending,
+    /// The segment begins with a key frame.
+    independent: bool,
+    part: Vec<PartSample>,
+    part_frames: u32,
     group: Group,
 }
 
@@ -337,6 +381,8 @@ impl Packager {
             sequence: 0,
             number: 0,
             video: None,
+            followers: Vec::new(),
+            newest: 0,
             audio: Audio {
                 init: Entry::Audio {
                     specific_config: config.audio_specific_config.clone(),
@@ -379,6 +425,7 @@ impl Packager {
         }
         self.end_video();
         self.state = State::Ended;
+        self.advance_followers();
         self.pack_audio();
         self.close_audio_part(true);
         self.outputs.push_back(Output::End);
@@ -397,15 +444,16 @@ impl Packager {
             init(
                 Rendition::Video,
                 video.segment.generation,
-                &video.parameters.entry,
+                &video.rung.parameters.entry,
             )
         });
+        let lower = self.followers.iter().filter_map(Follower::init);
         let audio = init(
             Rendition::Audio,
             self.audio.segment.generation,
             &self.audio.init,
         );
-        video.into_iter().chain([audio]).collect()
+        video.into_iter().chain(lower).chain([audio]).collect()
     }
 
     /// The program has, or has had, a picture.
@@ -421,7 +469,7 @@ impl Packager {
 
     fn push_video(&mut self, sample: &Sample) {
         if sample.rung > 0 {
-            self.counters.pictures_refused += 1;
+            self.push_lower(sample);
             return;
         }
         self.cut_waits |= sample.cut;
@@ -435,7 +483,7 @@ impl Packager {
             self.counters.pictures_without_key += 1;
             return;
         }
-        let known = self.video.as_ref().map(|video| &video.parameters);
+        let known = self.video.as_ref().map(|video| &video.rung.parameters);
         let parameters = if key {
             picture::parameters(&sample.data)
         } else {
@@ -455,6 +503,7 @@ impl Packager {
         let cut = self.cut_waits || known.is_some_and(|known| *known != parameters);
         self.cut_waits = false;
         self.learn_lag(time);
+        self.newest = self.newest.max(time);
         let pending = Pending {
             time,
             key,
@@ -462,11 +511,63 @@ impl Packager {
             picture,
         };
         match &self.video {
-            Some(video) if time - video.pending.time > JUMP_TICKS => self.jump(pending, parameters),
+            Some(video) if time - video.rung.pending.time > JUMP_TICKS => {
+                self.jump(pending, parameters)
+            }
             Some(_) => self.go_on(pending, parameters, cut),
             None => self.start_video(pending, parameters),
         }
+        for follower in &mut self.followers {
+            follower.behind = follower.behind.saturating_add(1);
+        }
+        self.advance_followers();
         self.pack_audio();
+    }
+
+    fn push_lower(&mut self, sample: &Sample) {
+        if sample.rung >= self.config.rungs.min(RUNGS_MAX) {
+            self.counters.pictures_refused += u64::from(sample.rung >= RUNGS_MAX);
+            return;
+        }
+        let known = self
+            .followers
+            .iter()
+            .position(|one| one.rung >= sample.rung);
+        let at = known.unwrap_or(self.followers.len());
+        if self
+            .followers
+            .get(at)
+            .is_none_or(|one| one.rung != sample.rung)
+        {
+            self.followers.insert(at, Follower::new(sample.rung));
+        }
+        self.followers[at].push(sample, &mut self.counters);
+        self.advance_followers();
+    }
+
+    /// Lets the lower rungs close the parts that the top one has closed.
+    fn advance_followers(&mut self) {
+        let patience = self.lag.clamp(PATIENCE_TICKS_MIN, PATIENCE_TICKS_MAX);
+        let due = match self.state {
+            State::Ended => i64::MAX,
+            State::Waiting | State::Running => self.newest.max(self.clock.unwrap_or(0)) - patience,
+        };
+        let mut followers = std::mem::take(&mut self.followers);
+        for follower in &mut followers {
+            while let Some(made) = follower.advance(due, &mut self.counters) {
+                match made {
+                    Made::Init(init) => self.outputs.push_back(Output::Init(init)),
+                    Made::Part(span, filled) => {
+                        self.put_out(Rendition::of_rung(follower.rung), span, filled);
+                    }
+                    Made::Left => {
+                        let rendition = Rendition::of_rung(follower.rung);
+                        self.outputs.push_back(Output::Left(rendition));
+                    }
+                }
+            }
+        }
+        self.followers = followers;
     }
 
     fn refuse_picture(&mut self) {
@@ -525,20 +626,16 @@ impl Packager {
             &parameters.entry,
         )));
         self.video = Some(Video {
-            parameters,
             part_start: pending.time,
+            part_from: pending.time,
             key_time: pending.time,
             key_ticks: 0,
             turn: false,
-            pending,
+            rung: Rung::new(parameters, pending),
             broken: false,
             frame_ticks: i64::from(VIDEO_RATE) / 30,
             segment,
-            independent: true,
-            part: Vec::new(),
             part_index: 0,
-            part_frames: 0,
-            group: Group::default(),
         });
     }
 
@@ -549,24 +646,25 @@ impl Packager {
             .as_mut()
             .expect("go_on is called when there is a picture");
         video.broken = false;
-        if pending.time <= video.pending.time {
+        if pending.time <= video.rung.pending.time {
             self.counters.pictures_late += 1;
-            pending.time = video.pending.time + 1;
-        } else if video.pending.own {
-            video.frame_ticks = pending.time - video.pending.time;
+            pending.time = video.rung.pending.time + 1;
+        } else if video.rung.pending.own {
+            video.frame_ticks = pending.time - video.rung.pending.time;
         }
+        let came = pending.time;
         let time = self.last_until(pending.time, if cut { self.last_part_min } else { 0 });
         pending.time = time;
         let video = self.video.as_mut().expect("it was there");
         let length = time - video.part_start;
         let due = ticks(self.config.segment_target) * 3 / 4;
-        let ready = pending.key && (time - video.segment.time >= due || !video.independent);
+        let ready = pending.key && (time - video.segment.time >= due || !video.rung.independent);
         if cut || ready {
             video.key_ticks = if cut { 0 } else { time - video.key_time };
             video.key_time = time;
         }
         if cut || (ready && length >= self.last_part_min) {
-            self.close_video_part(time, Some(cut));
+            self.close_video_part(time, came, Some(cut));
         } else {
             video.turn |= ready;
             let whole = length >= self.part_min;
@@ -577,7 +675,7 @@ impl Packager {
             if (whole && (full || as_planned))
                 || (video.turn && !ready && length >= self.last_part_min)
             {
-                self.close_video_part(time, None);
+                self.close_video_part(time, came, None);
             }
         }
         let video = self.video.as_mut().expect("it was there");
@@ -587,9 +685,9 @@ impl Packager {
                 video.segment.generation,
                 &parameters.entry,
             )));
-            video.parameters = parameters;
+            video.rung.parameters = parameters;
         }
-        video.pending = pending;
+        video.rung.pending = pending;
     }
 
     /// A break in time: what is held back ends as if nothing came, and a new generation begins at the next key frame.
@@ -605,20 +703,20 @@ impl Packager {
             return;
         }
         self.counters.jumps += 1;
-        let end = video.pending.time + video.frame_ticks;
+        let end = video.rung.pending.time + video.frame_ticks;
         let end = self.last_until(end, self.last_part_min);
-        self.close_video_part(end, Some(true));
+        self.close_video_part(end, pending.time, Some(true));
         let video = self.video.as_mut().expect("it was there");
         self.outputs.push_back(Output::Init(init(
             Rendition::Video,
             video.segment.generation,
             &parameters.entry,
         )));
-        video.parameters = parameters;
+        video.rung.parameters = parameters;
         video.broken = false;
         video.part_start = pending.time;
         video.segment.time = pending.time;
-        video.pending = pending;
+        video.rung.pending = pending;
     }
 
     /// Gives the held-back picture its duration, splitting it over as many parts as it lasts, and leaving the last of them
@@ -635,62 +733,63 @@ impl Packager {
             return end;
         };
         let end = end.max(video.part_start + least);
-        self.counters.groups_repeated += u64::from(video.take_pending(end));
+        let begins = video.part_index == 0;
+        self.counters.groups_repeated += u64::from(video.rung.take_pending(end, begins));
         end
     }
 
     /// Closes the part that is being filled although nothing came after the held-back picture.
     fn fill_part(&mut self) {
         let Some(video) = &mut self.video else { return };
-        let before = video.pending.time - video.part_start;
+        let before = video.rung.pending.time - video.part_start;
         if before >= self.part_min {
-            let at = video.pending.time;
-            self.close_video_part(at, None);
+            let at = video.rung.pending.time;
+            self.close_video_part(at, at, None);
             return;
         }
         let end = video.part_start + self.part_target;
-        let repeat = video.pending.picture.repeat.clone();
-        self.counters.groups_repeated += u64::from(video.take_pending(end));
-        let picture = Picture {
-            data: repeat.clone(),
-            repeat,
-        };
-        video.pending = Pending {
-            time: end,
-            key: false,
-            own: false,
-            picture,
-        };
+        let begins = video.part_index == 0;
+        self.counters.groups_repeated += u64::from(video.rung.take_pending(end, begins));
+        video.rung.hold(end);
         self.counters.pictures_held += 1;
-        self.close_video_part(end, None);
+        self.close_video_part(end, end, None);
     }
 
-    /// Puts out the samples so far as one part that ends `at`. `segment` says that a segment must end here too, and whether at a cut.
-    fn close_video_part(&mut self, at: i64, segment: Option<bool>) {
+    /// Puts out the samples so far as one part that ends `at`. Pictures of lower rungs that came before `until` belong to it.
+    /// `segment` says that a segment must end here too, and whether at a cut.
+    fn close_video_part(&mut self, at: i64, until: i64, segment: Option<bool>) {
         let Some(video) = &mut self.video else { return };
         let full = at + self.part_target - video.segment.time > self.segment_max;
         let turns = video.turn && at - video.part_start >= self.last_part_min;
-        let samples = std::mem::take(&mut video.part);
-        let part = Closing {
-            rendition: Rendition::Video,
+        let filled = video.rung.take_part();
+        let span = Span {
             segment: video.segment,
             index: video.part_index,
             start: video.part_start,
             end: at,
-            frames: video.part_frames,
+            from: video.part_from,
+            until,
             ends_segment: segment.is_some() || full || turns,
         };
         video.part_start = at;
-        video.part_frames = 0;
-        video.part_index = if part.ends_segment { 0 } else { part.index + 1 };
-        if part.ends_segment {
+        video.part_from = until;
+        video.part_index = if span.ends_segment { 0 } else { span.index + 1 };
+        if span.ends_segment {
             video.turn = false;
             let begun = self.begin_segment(at, segment.unwrap_or(false));
             if let Some(video) = &mut self.video {
                 video.segment = begun;
             }
         }
-        self.put_out(part, &samples);
+        self.lead(span);
+        self.put_out(Rendition::Video, span, filled);
+    }
+
+    /// Tells the lower rungs of a part that the top one has.
+    fn lead(&mut self, span: Span) {
+        for follower in &mut self.followers {
+            follower.lead(span);
+        }
     }
 
     fn begin_segment(&mut self, time: i64, cut: bool) -> Boundary {
@@ -723,23 +822,24 @@ impl Packager {
         }
         let Some(video) = &self.video else { return };
         let latest = video.part_start + self.part_target;
-        let end = (video.pending.time + video.frame_ticks)
+        let end = (video.rung.pending.time + video.frame_ticks)
             .max(sound_end)
             .min(latest)
-            .max(video.pending.time + 1);
+            .max(video.rung.pending.time + 1);
         self.last_until(end, 0);
         let Some(video) = &mut self.video else { return };
-        let samples = std::mem::take(&mut video.part);
-        let part = Closing {
-            rendition: Rendition::Video,
+        let filled = video.rung.take_part();
+        let span = Span {
             segment: video.segment,
             index: video.part_index,
             start: video.part_start,
             end,
-            frames: video.part_frames,
+            from: video.part_from,
+            until: i64::MAX,
             ends_segment: true,
         };
-        self.put_out(part, &samples);
+        self.lead(span);
+        self.put_out(Rendition::Video, span, filled);
     }
 
     // ---- sound
@@ -772,7 +872,10 @@ impl Packager {
                     self.start_without_picture();
                 }
             }
-            State::Running | State::Ended => self.hold_picture(),
+            State::Running | State::Ended => {
+                self.hold_picture();
+                self.advance_followers();
+            }
         }
         self.pack_audio();
     }
@@ -812,7 +915,9 @@ impl Packager {
             let on_picture_clock = MediaTime::new(time, AUDIO_RATE).rescale(VIDEO_RATE).ticks;
             let decided = match &self.video {
                 // A segment can still begin at the held-back picture, and after it.
-                Some(video) => self.state == State::Ended || on_picture_clock < video.pending.time,
+                Some(video) => {
+                    self.state == State::Ended || on_picture_clock < video.rung.pending.time
+                }
                 None => true,
             };
             if !decided {
@@ -893,56 +998,68 @@ impl Packager {
             return;
         }
         let samples = std::mem::take(&mut self.audio.part);
-        let part = Closing {
-            rendition: Rendition::Audio,
+        let start = self.audio.part_start;
+        let end = start + i64::try_from(samples.len()).expect("a part is short") * AUDIO_UNIT_TICKS;
+        let span = Span {
             segment: self.audio.segment,
             index: self.audio.part_index,
-            start: self.audio.part_start,
-            end: self.audio.part_start
-                + i64::try_from(samples.len()).expect("a part is short") * AUDIO_UNIT_TICKS,
-            frames: u32::try_from(samples.len()).expect("a part holds some 15 access units"),
+            start,
+            end,
+            from: start,
+            until: end,
             ends_segment,
         };
         self.audio.part_index += 1;
-        self.put_out(part, &samples);
+        let frames = u32::try_from(samples.len()).expect("a part holds some 15 access units");
+        self.put_out(Rendition::Audio, span, Filled { samples, frames });
     }
 
-    // ---- both
+    // ---- all
 
-    fn put_out(&mut self, part: Closing, samples: &[PartSample]) {
+    fn put_out(&mut self, rendition: Rendition, span: Span, filled: Filled) {
+        let samples = &filled.samples;
         self.number = self.number.wrapping_add(1);
-        let time = u64::try_from(part.start).expect("the programme clock begins at zero");
-        let bytes = boxes::part(part.rendition.track(), self.number, time, samples);
+        let time = u64::try_from(span.start).expect("the programme clock begins at zero");
+        let bytes = boxes::part(rendition.track(), self.number, time, samples);
         let shown = samples.iter().filter(|sample| sample.duration > 1).count();
         self.counters.parts += 1;
-        self.counters.segments += u64::from(part.ends_segment);
+        self.counters.segments += u64::from(span.ends_segment);
         self.counters.bytes += bytes.len() as u64;
         self.outputs.push_back(Output::Part(Part {
-            rendition: part.rendition,
-            generation: part.segment.generation,
-            sequence: part.segment.sequence,
-            index: part.index,
-            time: MediaTime::new(part.start, part.rendition.rate()),
-            duration: MediaTime::new(part.end - part.start, part.rendition.rate()),
+            rendition,
+            generation: span.segment.generation,
+            sequence: span.segment.sequence,
+            index: span.index,
+            time: MediaTime::new(span.start, rendition.rate()),
+            duration: MediaTime::new(span.end - span.start, rendition.rate()),
             bytes,
             independent: samples.first().is_some_and(|sample| sample.key),
-            discontinuity: part.segment.cut && part.index == 0,
-            ends_segment: part.ends_segment,
-            frames: part.frames,
+            discontinuity: span.segment.cut && span.index == 0,
+            ends_segment: span.ends_segment,
+            frames: filled.frames,
             shown: u32::try_from(shown).expect("a part is short"),
         }));
     }
 }
 
-/// A part about to be put out.
-struct Closing {
-    rendition: Rendition,
+/// A part as it was decided: which one it is, and what belongs to it. Times are in ticks of the rendition.
+#[derive(Clone, Copy, Debug)]
+struct Span {
     segment: Boundary,
     index: u32,
     start: i64,
     end: i64,
-    frames: u32,
+    /// Pictures of the source's times from here to `until` belong to it. A cut may be shown later than it came.
+    from: i64,
+    until: i64,
     ends_segment: bool,
+}
+
+/// What a part is made of.
+struct Filled {
+    samples: Vec<PartSample>,
+    /// Of the source.
+    frames: u32,
 }
 
 impl Video {
@@ -957,12 +1074,47 @@ impl Video {
         let parts = (left + part_target - 1) / part_target;
         left / parts
     }
+}
 
-    /// Puts the held-back picture into the part, up to `end`; at the start of a segment, what it builds on before it.
+impl Rung {
+    fn new(parameters: Parameters, pending: Pending) -> Self {
+        Self {
+            parameters,
+            pending,
+            independent: true,
+            part: Vec::new(),
+            part_frames: 0,
+            group: Group::default(),
+        }
+    }
+
+    /// The samples so far.
+    fn take_part(&mut self) -> Filled {
+        Filled {
+            samples: std::mem::take(&mut self.part),
+            frames: std::mem::take(&mut self.part_frames),
+        }
+    }
+
+    /// Goes on from `time` with the held-back picture once more.
+    fn hold(&mut self, time: i64) {
+        let repeat = self.pending.picture.repeat.clone();
+        self.pending = Pending {
+            time,
+            key: false,
+            own: false,
+            picture: Picture {
+                data: repeat.clone(),
+                repeat,
+            },
+        };
+    }
+
+    /// Puts the held-back picture into the part, up to `end`; where that `begins` a segment, what it builds on before it.
     /// Says whether that was so.
-    fn take_pending(&mut self, end: i64) -> bool {
+    fn take_pending(&mut self, end: i64, begins: bool) -> bool {
         let mut repeated = false;
-        if self.part_index == 0 && self.part.is_empty() {
+        if begins && self.part.is_empty() {
             self.independent = self.pending.key;
             let instants =
                 i64::try_from(self.group.pictures.len()).expect("bounded by GROUP_PICTURES_MAX");

@@ -4,32 +4,39 @@ use std::fmt::Write;
 
 use amphi_media::VideoSize;
 
-use crate::packager::Rendition;
+use crate::packager::{RUNGS_MAX, Rendition};
 
 /// Delta-free low-latency playlists with `EXT-X-MAP` need 6; `EXT-X-GAP` needs 8 (RFC 8216bis §8).
 const VERSION: u32 = 8;
 
-/// The name of the multivariant playlist, and of the two that it names.
+/// The names of the playlists that the multivariant playlist names.
 impl Rendition {
-    pub fn playlist_name(self) -> &'static str {
+    pub fn playlist_name(self) -> String {
         match self {
-            Rendition::Video => "video.m3u8",
-            Rendition::Audio => "audio.m3u8",
+            Rendition::Video => "video.m3u8".to_owned(),
+            Rendition::Lower { rung } => format!("video{rung}.m3u8"),
+            Rendition::Audio => "audio.m3u8".to_owned(),
         }
     }
 
     pub fn of_playlist(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|rendition| rendition.playlist_name() == name)
-    }
-
-    fn letter(self) -> char {
-        match self {
-            Rendition::Video => 'v',
-            Rendition::Audio => 'a',
+        match name.strip_suffix(".m3u8")? {
+            "video" => Some(Rendition::Video),
+            "audio" => Some(Rendition::Audio),
+            other => lower(other.strip_prefix("video")?),
         }
     }
+
+    /// Of an initialization section, a segment or a part, by its name.
+    pub fn of_file(name: &str) -> Option<Self> {
+        Name::parse(name).map(|name| name.rendition)
+    }
+}
+
+fn lower(rung: &str) -> Option<Rendition> {
+    let rung = u8::try_from(number(rung)?).ok()?;
+    let is_lower = (1..RUNGS_MAX).contains(&rung);
+    is_lower.then_some(Rendition::Lower { rung })
 }
 
 /// A file of a program: what stands in its playlists, and what is asked for by it. No name is ever given to other bytes,
@@ -50,10 +57,15 @@ pub(crate) enum File {
 
 impl Name {
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        let rendition = Rendition::ALL
-            .into_iter()
-            .find(|rendition| name.starts_with(rendition.letter()))?;
-        let (epoch, rest) = name[1..].split_once('-')?;
+        let (head, rest) = name.split_once('-')?;
+        let (epoch, rendition) = match (head.strip_prefix('a'), head.strip_prefix('v')) {
+            (Some(epoch), _) => (epoch, Rendition::Audio),
+            (None, Some(head)) => match head.split_once('r') {
+                Some((epoch, rung)) => (epoch, lower(rung)?),
+                None => (head, Rendition::Video),
+            },
+            (None, None) => return None,
+        };
         let file = if let Some(generation) = rest.strip_suffix("-init.mp4") {
             File::Init {
                 generation: number(generation)?.try_into().ok()?,
@@ -87,7 +99,11 @@ fn number(text: &str) -> Option<u64> {
 
 impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{}-", self.rendition.letter(), self.epoch)?;
+        match self.rendition {
+            Rendition::Video => write!(f, "v{}-", self.epoch)?,
+            Rendition::Lower { rung } => write!(f, "v{}r{rung}-", self.epoch)?,
+            Rendition::Audio => write!(f, "a{}-", self.epoch)?,
+        }
         match self.file {
             File::Init { generation } => write!(f, "{generation}-init.mp4"),
             File::Segment { sequence } => write!(f, "{sequence}.m4s"),
@@ -105,9 +121,16 @@ pub(crate) struct Live {
     /// PART-HOLD-BACK, in seconds.
     pub part_hold_back: f64,
     pub segments: Vec<LiveSegment>,
-    /// The other playlist's newest part: (sequence number, index).
-    pub report: Option<(Rendition, u64, u32)>,
+    /// The newest part of each other playlist.
+    pub reports: Vec<Report>,
     pub ended: bool,
+}
+
+/// Another playlist's newest part.
+pub(crate) struct Report {
+    pub rendition: Rendition,
+    pub sequence: u64,
+    pub part: u32,
 }
 
 pub(crate) struct LiveSegment {
@@ -229,11 +252,13 @@ fn write_live(out: &mut String, live: &Live, name: &dyn Fn(File) -> Name) -> std
         };
         writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}\"", name(next))?;
     }
-    if let Some((rendition, sequence, part)) = live.report {
+    for report in &live.reports {
         writeln!(
             out,
-            "#EXT-X-RENDITION-REPORT:URI=\"{}\",LAST-MSN={sequence},LAST-PART={part}",
-            rendition.playlist_name(),
+            "#EXT-X-RENDITION-REPORT:URI=\"{}\",LAST-MSN={},LAST-PART={}",
+            report.rendition.playlist_name(),
+            report.sequence,
+            report.part,
         )?;
     }
     Ok(())
@@ -250,37 +275,52 @@ pub(crate) struct Measured {
     pub frame_rate: f64,
 }
 
-pub(crate) fn multivariant(video: Option<&Measured>, audio: &Measured) -> String {
+/// `rungs` from the top on, with their playlists; none when there is no picture.
+pub(crate) fn multivariant(rungs: &[(Rendition, Measured)], audio: &Measured) -> String {
     let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n");
-    let written = match video {
-        Some(video) => {
-            let size = video.size.unwrap_or_default();
-            write!(
-                out,
-                "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"mix\",NAME=\"Mix\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"{}\"\n\
-                 #EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{},{}\",RESOLUTION={}x{},FRAME-RATE={:.3},AUDIO=\"mix\"\n{}\n",
-                Rendition::Audio.playlist_name(),
-                video.peak_bits + audio.peak_bits,
-                video.average_bits + audio.average_bits,
-                video.codecs.join(","),
-                audio.codecs.join(","),
-                size.width,
-                size.height,
-                video.frame_rate,
-                Rendition::Video.playlist_name(),
-            )
-        }
-        None => write!(
-            out,
-            "#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"\n{}\n",
-            audio.peak_bits,
-            audio.average_bits,
-            audio.codecs.join(","),
-            Rendition::Audio.playlist_name(),
-        ),
-    };
-    written.expect("a String takes all that is written to it");
+    write_multivariant(&mut out, rungs, audio).expect("a String takes all that is written to it");
     out
+}
+
+fn write_multivariant(
+    out: &mut String,
+    rungs: &[(Rendition, Measured)],
+    audio: &Measured,
+) -> std::fmt::Result {
+    let sound = Rendition::Audio.playlist_name();
+    let mut group = "";
+    if rungs.is_empty() {
+        writeln!(out, "#EXT-X-INDEPENDENT-SEGMENTS")?;
+    } else {
+        group = ",AUDIO=\"mix\"";
+        writeln!(
+            out,
+            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"mix\",NAME=\"Mix\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"{sound}\"",
+        )?;
+    }
+    for (rendition, video) in rungs {
+        let size = video.size.unwrap_or_default();
+        writeln!(
+            out,
+            "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{},{}\",RESOLUTION={}x{},FRAME-RATE={:.3}{group}\n{}",
+            video.peak_bits + audio.peak_bits,
+            video.average_bits + audio.average_bits,
+            video.codecs.join(","),
+            audio.codecs.join(","),
+            size.width,
+            size.height,
+            video.frame_rate,
+            rendition.playlist_name(),
+        )?;
+    }
+    // For who has no room for a picture, too; players that show pictures pass it over.
+    writeln!(
+        out,
+        "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"{group}\n{sound}",
+        audio.peak_bits,
+        audio.average_bits,
+        audio.codecs.join(","),
+    )
 }
 
 /// A playlist of a finished file by byte ranges.
@@ -400,6 +440,25 @@ mod tests {
     }
 
     #[test]
+    fn a_playlist_has_one_name() {
+        let lower = (1..RUNGS_MAX).map(|rung| Rendition::Lower { rung });
+        for rendition in lower.chain(Rendition::BOTH) {
+            let name = rendition.playlist_name();
+            assert_eq!(Rendition::of_playlist(&name), Some(rendition));
+        }
+        for name in [
+            "video0.m3u8",
+            "video6.m3u8",
+            "video01.m3u8",
+            "audio1.m3u8",
+            "video",
+            "",
+        ] {
+            assert_eq!(Rendition::of_playlist(name), None, "{name}");
+        }
+    }
+
+    #[test]
     fn a_name_is_read_as_it_is_written_and_in_no_other_spelling() {
         let names = [
             "v17-0-init.mp4",
@@ -407,6 +466,8 @@ mod tests {
             "v17-0.m4s",
             "a17-12.m4s",
             "v17-12.3.m4s",
+            "v17r1-0-init.mp4",
+            "v17r5-12.3.m4s",
             "a18446744073709551615-1.0.m4s",
         ];
         for name in names {
@@ -425,6 +486,11 @@ mod tests {
             "v17-01.m4s",
             "v17-+1.m4s",
             "v017-1.m4s",
+            "v17r0-1.m4s",
+            "v17r6-1.m4s",
+            "v17r01-1.m4s",
+            "v17r-1.m4s",
+            "a17r1-1.m4s",
             "v17-1.m4s ",
             "v17--init.mp4",
             "v17-1.2.3.m4s",

@@ -1,3 +1,4 @@
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -5,7 +6,7 @@ use amphi_media::{Bitrate, MediaTime};
 use bytes::{Bytes, BytesMut};
 
 use crate::packager::{Init, Output, Part, Rendition};
-use crate::playlist::{self, File, Live, LivePart, LiveSegment, Measured, Name};
+use crate::playlist::{self, File, Live, LivePart, LiveSegment, Measured, Name, Report};
 
 /// Part targets that a low-latency player stays behind the end. RFC 8216bis §4.4.3.8 asks for three; sound comes a quarter of a second
 /// after the picture, and with three Chromium had half a second of it in hand at times.
@@ -71,6 +72,8 @@ pub enum Presence {
     NotYet,
     /// Too far ahead: status 400.
     TooFar,
+    /// That rung of the ladder has left: status 410.
+    Gone,
 }
 
 /// What a name in a playlist stands for.
@@ -109,10 +112,12 @@ pub struct WindowCounters {
 /// waits: when `revision` has changed, ask again.
 pub struct Window {
     config: WindowConfig,
-    video: Track,
-    audio: Track,
+    /// Picture and sound, which every window has, and the lower rungs that have begun.
+    tracks: BTreeMap<Rendition, Track>,
     ended: bool,
     revision: u64,
+    /// The multivariant playlist of this revision, if anybody asked.
+    index: OnceCell<Option<Bytes>>,
     counters: WindowCounters,
 }
 
@@ -124,6 +129,8 @@ struct Track {
     /// First one in the playlist.
     listed_from: u64,
     playlist: Option<Bytes>,
+    /// The rung has left the ladder: it is listed nowhere, and what it was may still be asked for.
+    left: bool,
 }
 
 struct Segment {
@@ -150,10 +157,12 @@ struct Piece {
 impl Window {
     pub fn new(config: WindowConfig) -> Self {
         Self {
-            video: Track::new(Rendition::Video),
-            audio: Track::new(Rendition::Audio),
+            tracks: Rendition::BOTH
+                .map(|rendition| (rendition, Track::new(rendition)))
+                .into(),
             ended: false,
             revision: 0,
+            index: OnceCell::new(),
             counters: WindowCounters::default(),
             config,
         }
@@ -161,11 +170,18 @@ impl Window {
 
     /// Takes what the packager put out, in that order.
     pub fn push(&mut self, output: &Output) {
+        self.index = OnceCell::new();
         match output {
             Output::Init(init) => {
-                self.track_mut(init.rendition)
-                    .inits
-                    .insert(init.generation, init.clone());
+                let track = self.track_mut(init.rendition);
+                track.inits.insert(init.generation, init.clone());
+                track.left = false;
+            }
+            Output::Left(rendition) => {
+                let track = self.track_mut(*rendition);
+                track.left = true;
+                track.playlist = None;
+                self.revision += 1;
             }
             Output::Part(part) => {
                 self.take_part(part);
@@ -175,7 +191,8 @@ impl Window {
             }
             Output::End => {
                 self.ended = true;
-                for rendition in Rendition::ALL {
+                let renditions: Vec<Rendition> = self.tracks.keys().copied().collect();
+                for rendition in renditions {
                     // A program that goes off air in the middle of a segment: its parts are all there will be of it, and a
                     // part belongs to a segment (RFC 8216bis §3.2).
                     if let Some(last) = self.track_mut(rendition).segments.back_mut() {
@@ -190,9 +207,18 @@ impl Window {
 
     /// `index.m3u8`. None until there is something to play.
     pub fn multivariant(&self) -> Option<Bytes> {
-        let audio = self.audio.measured()?;
-        let video = self.video.measured();
-        Some(playlist::multivariant(video.as_ref(), &audio).into())
+        let made = self.index.get_or_init(|| {
+            let audio = self.track(Rendition::Audio)?.measured()?;
+            let pictures = self
+                .tracks
+                .values()
+                .filter(|track| track.rendition != Rendition::Audio && !track.left);
+            let rungs: Vec<(Rendition, Measured)> = pictures
+                .filter_map(|track| Some((track.rendition, track.measured()?)))
+                .collect();
+            Some(playlist::multivariant(&rungs, &audio).into())
+        });
+        made.clone()
     }
 
     /// `index.m3u8` whose playlists are to be asked for with `query` (without the `?`): by it the shell tells one
@@ -200,16 +226,24 @@ impl Window {
     pub fn multivariant_for(&self, query: &str) -> Option<Bytes> {
         let plain = self.multivariant()?;
         let mut text = String::from_utf8_lossy(&plain).into_owned();
-        for rendition in Rendition::ALL {
+        for rendition in self.tracks.keys() {
             let name = rendition.playlist_name();
-            text = text.replace(name, &format!("{name}?{query}"));
+            text = text.replace(&name, &format!("{name}?{query}"));
         }
         Some(text.into())
     }
 
     /// The media playlist of `rendition`. None until its first part.
     pub fn playlist(&self, rendition: Rendition) -> Option<Bytes> {
-        self.track(rendition).playlist.clone()
+        self.track(rendition)?.playlist.clone()
+    }
+
+    /// What to do with a request for `rendition`'s playlist that waits for nothing.
+    pub fn presence(&self, rendition: Rendition) -> Presence {
+        match self.track(rendition) {
+            Some(track) if track.left => Presence::Gone,
+            Some(_) | None => Presence::Ready,
+        }
     }
 
     /// What to do with a request for `rendition`'s playlist that says `_HLS_msn` and maybe `_HLS_part`.
@@ -217,7 +251,11 @@ impl Window {
         if self.ended {
             return Presence::Ready;
         }
-        let Some(last) = self.track(rendition).segments.back() else {
+        if self.presence(rendition) == Presence::Gone {
+            return Presence::Gone;
+        }
+        let segments = self.track(rendition).map(|track| &track.segments);
+        let Some(last) = segments.and_then(VecDeque::back) else {
             return if msn <= ADVANCE_SEGMENTS {
                 Presence::NotYet
             } else {
@@ -259,7 +297,9 @@ impl Window {
         if name.epoch != self.config.epoch {
             return Found::Gone;
         }
-        let track = self.track(name.rendition);
+        let Some(track) = self.track(name.rendition) else {
+            return Found::Unknown;
+        };
         match name.file {
             File::Init { generation } => match track.inits.get(&generation) {
                 Some(init) => Found::Init(init.bytes.clone()),
@@ -303,16 +343,18 @@ impl Window {
 
     /// The program has, or has had, a picture. `multivariant` is another one before and after.
     pub fn has_video(&self) -> bool {
-        !self.video.segments.is_empty()
+        self.track(Rendition::Video)
+            .is_some_and(|track| !track.segments.is_empty())
     }
 
     /// The end of the newest part, of the picture where there is one, on the programme clock.
     pub fn newest(&self) -> Option<MediaTime> {
-        let track = if self.has_video() {
-            &self.video
+        let rendition = if self.has_video() {
+            Rendition::Video
         } else {
-            &self.audio
+            Rendition::Audio
         };
+        let track = self.track(rendition)?;
         track
             .segments
             .back()
@@ -323,18 +365,13 @@ impl Window {
         &self.counters
     }
 
-    fn track(&self, rendition: Rendition) -> &Track {
-        match rendition {
-            Rendition::Video => &self.video,
-            Rendition::Audio => &self.audio,
-        }
+    fn track(&self, rendition: Rendition) -> Option<&Track> {
+        self.tracks.get(&rendition)
     }
 
     fn track_mut(&mut self, rendition: Rendition) -> &mut Track {
-        match rendition {
-            Rendition::Video => &mut self.video,
-            Rendition::Audio => &mut self.audio,
-        }
+        let new = || Track::new(rendition);
+        self.tracks.entry(rendition).or_insert_with(new)
     }
 
     fn take_part(&mut self, part: &Part) {
@@ -366,11 +403,7 @@ impl Window {
                     )
                 })
             };
-            let Some((_, rendition)) = [oldest(&self.video), oldest(&self.audio)]
-                .into_iter()
-                .flatten()
-                .min()
-            else {
+            let Some((_, rendition)) = self.tracks.values().filter_map(oldest).min() else {
                 return;
             };
             let track = self.track_mut(rendition);
@@ -389,20 +422,16 @@ impl Window {
     }
 
     fn render(&mut self, rendition: Rendition) {
-        let other = match rendition {
-            Rendition::Video => Rendition::Audio,
-            Rendition::Audio => Rendition::Video,
+        let others = self
+            .tracks
+            .values()
+            .filter(|track| track.rendition != rendition && !track.left);
+        let reports = others.filter_map(Track::report).collect();
+        let Some(track) = self.tracks.get_mut(&rendition).filter(|track| !track.left) else {
+            return;
         };
-        let report = self
-            .track(other)
-            .newest_part()
-            .map(|(sequence, part)| (other, sequence, part));
-        let text = self
-            .track(rendition)
-            .live(&self.config, report, self.ended)
-            .map(|live| live.render());
-        if let Some(text) = text {
-            self.track_mut(rendition).playlist = Some(text.into());
+        if let Some(live) = track.live(&self.config, reports, self.ended) {
+            track.playlist = Some(live.render().into());
             self.counters.playlists_rendered += 1;
         }
     }
@@ -421,6 +450,7 @@ impl Track {
             segments: VecDeque::new(),
             listed_from: 0,
             playlist: None,
+            left: false,
         }
     }
 
@@ -553,20 +583,19 @@ impl Track {
         self.segments.get(at).map_or(Found::Unknown, found)
     }
 
-    fn newest_part(&self) -> Option<(u64, u32)> {
+    fn report(&self) -> Option<Report> {
         let last = self.segments.back()?;
         let part = u32::try_from(last.parts.len())
             .expect("a segment has a dozen parts")
             .checked_sub(1)?;
-        Some((last.sequence, part))
+        Some(Report {
+            rendition: self.rendition,
+            sequence: last.sequence,
+            part,
+        })
     }
 
-    fn live(
-        &self,
-        config: &WindowConfig,
-        report: Option<(Rendition, u64, u32)>,
-        ended: bool,
-    ) -> Option<Live> {
+    fn live(&self, config: &WindowConfig, reports: Vec<Report>, ended: bool) -> Option<Live> {
         let last = self.segments.back()?;
         let rate = self.rendition.rate();
         let seconds = |ticks| MediaTime::new(ticks, rate).seconds();
@@ -602,7 +631,7 @@ impl Track {
             part_target: config.part_target.as_secs_f64(),
             part_hold_back: config.part_hold_back().as_secs_f64(),
             segments,
-            report,
+            reports,
             ended,
         })
     }

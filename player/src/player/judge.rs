@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Asked, Claim, Player, What};
 use crate::media::DATE_TOLERANCE_US;
-use crate::playlist::Media;
+use crate::playlist::{Media, Segment};
 use crate::shown;
 use crate::uri::{plain, resolve};
 use crate::{Answer, Mode, Rule};
@@ -35,11 +35,12 @@ impl Player {
             .iter()
             .filter_map(|one| one.track.zero_us)
             .collect();
-        if let [one, other] = zeros[..]
-            && !self.agreed.dates
+        if let (false, Some(least), Some(most)) =
+            (self.agreed.dates, zeros.iter().min(), zeros.iter().max())
+            && zeros.len() == self.renditions.len()
         {
             self.agreed.dates = true;
-            let apart_us = one.abs_diff(other);
+            let apart_us = least.abs_diff(*most);
             if apart_us > DATE_TOLERANCE_US {
                 let what = format!("they are {} ms apart", apart_us / 1_000);
                 self.say(Rule::DatesAgree, what);
@@ -47,7 +48,7 @@ impl Player {
         }
     }
 
-    /// What the newest version says of the other playlist.
+    /// What the newest version says of the other playlists.
     pub(super) fn judge_reports(&mut self, now: Instant, of: usize, media: &Media, asked: &Asked) {
         let name = self.renditions[of].name().to_owned();
         // What others said of this one must be there by now.
@@ -64,55 +65,69 @@ impl Player {
                 self.say(Rule::RenditionReport, what);
             }
         }
-        let (Some(other), true) = (self.other(of), newest.is_some() && !media.ended) else {
+        if newest.is_none() || media.ended {
             return;
-        };
-        let (other_of, other_url) = (1 - of.min(1), plain(&other.url).to_owned());
-        let reported = media
-            .reports
-            .iter()
-            .find(|report| plain(&self.renditions[of].resolve(&report.uri)) == other_url);
-        let Some(report) = reported else {
-            // Before the other one has anything there is nothing to report.
-            if other.newest_part().is_some() && self.config.mode == Mode::LowLatency {
-                let known = self.renditions[of].versions > 0;
-                if known && self.renditions[of].other_then.is_some() {
-                    self.say(
-                        Rule::ReportMissing,
-                        format!("{name} has none of {other_url}"),
-                    );
-                }
-            }
-            return;
-        };
-        let claimed = (report.number, report.part.unwrap_or(0));
-        let before = self.renditions[of].other_then;
-        let newer = newest > self.renditions[of].newest_part();
-        if newer && before.is_some_and(|before| claimed < before) {
-            let what = format!("{name} reports {claimed:?} when {before:?} was there long since");
-            self.say(Rule::RenditionReport, what);
         }
-        self.claims.push(Claim {
-            of: other_of,
-            newest: claimed,
-            at: now,
-            by: name,
-        });
+        let newer = newest > self.renditions[of].newest_part();
+        for other_of in (0..self.renditions.len()).filter(|other| *other != of) {
+            let other = &self.renditions[other_of];
+            let other_url = plain(&other.url).to_owned();
+            let before = (self.renditions[of].others_then.get(other_of))
+                .copied()
+                .flatten();
+            let reported = media
+                .reports
+                .iter()
+                .find(|report| plain(&self.renditions[of].resolve(&report.uri)) == other_url);
+            let Some(report) = reported else {
+                // Before the other one has anything there is nothing to report.
+                if other.newest_part().is_some() && self.config.mode == Mode::LowLatency {
+                    let known = self.renditions[of].versions > 0;
+                    if known && before.is_some() {
+                        self.say(
+                            Rule::ReportMissing,
+                            format!("{name} has none of {other_url}"),
+                        );
+                    }
+                }
+                continue;
+            };
+            let claimed = (report.number, report.part.unwrap_or(0));
+            if newer && before.is_some_and(|before| claimed < before) {
+                let what =
+                    format!("{name} reports {claimed:?} when {before:?} was there long since");
+                self.say(Rule::RenditionReport, what);
+            }
+            self.claims.push(Claim {
+                of: other_of,
+                newest: claimed,
+                at: now,
+                by: name.clone(),
+            });
+        }
     }
 
-    /// Both playlists beside each other.
+    /// Each playlist beside the first one.
     pub(super) fn judge_together(&mut self) {
-        let [main, sound] = &self.renditions[..] else {
-            return;
-        };
-        let (Some(one), Some(two)) = (&main.newest, &sound.newest) else {
-            return;
-        };
         let mut found = Vec::new();
+        for beside in 1..self.renditions.len() {
+            self.judge_beside(beside, &mut found);
+        }
+        for (rule, what) in found {
+            self.say(rule, what);
+        }
+    }
+
+    fn judge_beside(&mut self, beside: usize, found: &mut Vec<(Rule, String)>) {
+        let (main, other) = (&self.renditions[0], &self.renditions[beside]);
+        let (Some(one), Some(two)) = (&main.newest, &other.newest) else {
+            return;
+        };
         let control = |media: &Media| media.control.as_ref().map(|control| control.text.clone());
         if !self.agreed.control
             && (one.target_duration != two.target_duration || control(one) != control(two))
         {
+            self.agreed.control = true;
             found.push((
                 Rule::PlaylistsAgree,
                 format!(
@@ -124,36 +139,68 @@ impl Player {
                 ),
             ));
         }
-        self.agreed.control = !found.is_empty();
+        let is_variant = self.sound != Some(beside);
         for (number, known) in &main.segments {
             let segment = &known.listed;
             let (Some(date_us), Some(duration)) = (segment.date_us, segment.duration) else {
                 continue;
             };
-            if self.together.contains(number) || duration < 1.0 {
+            if self.together.contains(&(beside, *number)) {
+                continue;
+            }
+            // Variants have their segments under the same numbers.
+            let twin = other.segments.get(number).map(|known| &known.listed);
+            if let (true, Some(twin)) = (is_variant, twin)
+                && let Some(other_duration) = twin.duration
+            {
+                self.together.insert((beside, *number));
+                let apart_us = twin.date_us.map_or(u64::MAX, |date| date.abs_diff(date_us));
+                let parts = |segment: &Segment| segment.parts.len();
+                let parts_differ =
+                    parts(segment) != parts(twin) && parts(twin) > 0 && parts(segment) > 0;
+                if apart_us > 1_000 || (duration - other_duration).abs() > 0.001 || parts_differ {
+                    found.push((
+                        Rule::VariantsAligned,
+                        format!(
+                            "segment {number} of {} is not of the time of that of {}",
+                            other.name(),
+                            main.name()
+                        ),
+                    ));
+                }
+                if twin.discontinuity != segment.discontinuity {
+                    found.push((
+                        Rule::DiscontinuitiesAgree,
+                        format!(
+                            "segment {number} is in {} and that of {} in {}",
+                            segment.discontinuity,
+                            other.name(),
+                            twin.discontinuity
+                        ),
+                    ));
+                }
+            }
+            if is_variant || duration < 1.0 {
                 continue;
             }
             let middle = date_us + (duration * 5e5) as i64;
-            let beside = sound.segments.values().find(|other| {
+            let sound = other.segments.values().find(|other| {
                 other.listed.date_us.is_some_and(|from| {
                     let to = from + (other.listed.listed() * 1e6) as i64;
                     from + TOGETHER_US / 2 <= middle && middle <= to - TOGETHER_US / 2
                 })
             });
-            let Some(beside) = beside else { continue };
-            self.together.insert(*number);
-            if beside.discontinuity != known.discontinuity {
+            let Some(sound) = sound else { continue };
+            self.together.insert((beside, *number));
+            if sound.discontinuity != known.discontinuity {
                 found.push((
                     Rule::DiscontinuitiesAgree,
                     format!(
                         "segment {number} is in {} and segment {} of the sound in {}",
-                        known.discontinuity, beside.listed.number, beside.discontinuity
+                        known.discontinuity, sound.listed.number, sound.discontinuity
                     ),
                 ));
             }
-        }
-        for (rule, what) in found {
-            self.say(rule, what);
         }
     }
 
@@ -165,7 +212,7 @@ impl Player {
             return;
         };
         index.judged = true;
-        for violation in shown::judge(&index.read, &index.seen, &self.renditions) {
+        for violation in shown::judge(&index.read, &index.seen, &self.renditions, self.sound) {
             self.say(violation.rule, violation.what);
         }
     }

@@ -323,6 +323,27 @@ pub const LOW_LATENCY: &[Doctored] = &[
             segment.date_ms += 150;
         }
     }),
+    (Rule::VariantsAligned, |world| {
+        let usual: &[u64] = &[500; 4];
+        let mut segments = [usual; 10];
+        segments[5] = &[500, 500, 500, 400];
+        segments[6] = &[500, 500, 500, 500, 100];
+        *world = World::ladder(&segments);
+    }),
+    (Rule::VariantsAligned, |world| {
+        let usual: &[u64] = &[500; 4];
+        let mut segments = [usual; 10];
+        segments[5] = &[480, 500, 500, 500, 20];
+        *world = World::ladder(&segments);
+    }),
+    (Rule::DiscontinuitiesAgree, |world| {
+        *world = World::ladder(&[&[500; 4][..]; 10]);
+        world.hook(|ask, reply| {
+            if ask.file == "video1.m3u8" && reply.status == 200 {
+                reply.replace("DISCONTINUITY-SEQUENCE:", "DISCONTINUITY-SEQUENCE:3");
+            }
+        });
+    }),
     (Rule::DiscontinuitiesAgree, |world| {
         for segment in &mut world.sound.segments {
             (segment.cut, segment.discontinuity) = (false, 0);

@@ -44,6 +44,15 @@ fn a_good_session_breaks_no_rule_for_a_plain_player() {
 }
 
 #[test]
+fn a_good_session_of_two_variants_breaks_no_rule() {
+    for mode in [Mode::LowLatency, Mode::Plain] {
+        let seen = World::ladder(&[&[500; 4][..]; 10]).watch(mode);
+        assert!(seen.violations.is_empty() && seen.ended, "{}", seen.words());
+        assert_eq!(seen.counters.segments, 28, "{}", seen.words());
+    }
+}
+
+#[test]
 fn a_hint_that_the_end_overtakes_breaks_no_rule() {
     let mut world = World::good();
     world.end_ms += 250;

@@ -12,6 +12,8 @@ const TICK_MS: u64 = 50;
 pub struct World {
     pub video: Rendition,
     pub sound: Rendition,
+    /// The same picture as another variant.
+    pub lower: Option<Rendition>,
     /// When EXT-X-ENDLIST comes.
     pub end_ms: u64,
     /// How much is listed, and how much of it with parts.
@@ -128,6 +130,7 @@ impl World {
         Self {
             video: Rendition::new('v', 90, segments),
             sound: Rendition::new('a', 48, segments),
+            lower: None,
             end_ms,
             window_ms: 8_000,
             parts_ms: 6_000,
@@ -136,6 +139,18 @@ impl World {
             packs: Packs::ForWhoTakesIt,
             hooks: Vec::new(),
         }
+    }
+
+    /// Of two variants, the second one in segments of parts that last so long.
+    pub fn ladder(segments: &[&[u64]]) -> Self {
+        Self {
+            lower: Some(Rendition::new('w', 90, segments)),
+            ..Self::good()
+        }
+    }
+
+    fn renditions(&self) -> impl Iterator<Item = &Rendition> {
+        [&self.video, &self.sound].into_iter().chain(&self.lower)
     }
 
     pub fn both(&mut self) -> [&mut Rendition; 2] {
@@ -256,9 +271,9 @@ impl World {
             reply.held = ask.now_ms < 500;
             return reply;
         }
-        for (rendition, other) in [(&self.video, &self.sound), (&self.sound, &self.video)] {
+        for rendition in self.renditions() {
             if ask.file == rendition.playlist_name() {
-                self.playlist_reply(rendition, other, ask, &mut reply);
+                self.playlist_reply(rendition, ask, &mut reply);
             } else if ask.file.starts_with(rendition.letter) {
                 self.media_reply(rendition, ask, &mut reply);
             }
@@ -266,13 +281,7 @@ impl World {
         reply
     }
 
-    fn playlist_reply(
-        &self,
-        rendition: &Rendition,
-        other: &Rendition,
-        ask: &Ask,
-        reply: &mut Reply,
-    ) {
+    fn playlist_reply(&self, rendition: &Rendition, ask: &Ask, reply: &mut Reply) {
         let ended = ask.now_ms >= self.end_ms;
         let (number, index) = rendition.next(ask.now_ms);
         let cache = if ask.number.is_some() {
@@ -280,7 +289,7 @@ impl World {
         } else {
             "no-cache"
         };
-        reply.text(self.playlist(rendition, other, ask.now_ms), cache);
+        reply.text(self.playlist(rendition, ask.now_ms), cache);
         match (ask.number, ask.part) {
             _ if ended => {}
             (None, Some(_)) => reply.status = 400,
@@ -359,16 +368,21 @@ impl World {
             Some(1) => "1280x720",
             _ => "320x180",
         };
-        format!(
-            "#EXTM3U\n#EXT-X-VERSION:8\n\
-             #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"mix\",NAME=\"Mix\",DEFAULT=YES,URI=\"audio.m3u8?v=1\"\n\
-             #EXT-X-STREAM-INF:BANDWIDTH=40000,AVERAGE-BANDWIDTH=30000,CODECS=\"{},mp4a.40.2\",\
-             RESOLUTION={size},FRAME-RATE=10.000,AUDIO=\"mix\"\nvideo.m3u8?v=1\n",
-            codecs.join(",")
-        )
+        let mut out = "#EXTM3U\n#EXT-X-VERSION:8\n\
+             #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"mix\",NAME=\"Mix\",DEFAULT=YES,URI=\"audio.m3u8?v=1\"\n"
+            .to_owned();
+        for rendition in self.renditions().filter(|one| one.letter != 'a') {
+            out += &format!(
+                "#EXT-X-STREAM-INF:BANDWIDTH=40000,AVERAGE-BANDWIDTH=30000,CODECS=\"{},mp4a.40.2\",\
+                 RESOLUTION={size},FRAME-RATE=10.000,AUDIO=\"mix\"\n{}?v=1\n",
+                codecs.join(","),
+                rendition.playlist_name()
+            );
+        }
+        out
     }
 
-    fn playlist(&self, rendition: &Rendition, other: &Rendition, now_ms: u64) -> String {
+    fn playlist(&self, rendition: &Rendition, now_ms: u64) -> String {
         let first = rendition.first_listed(now_ms, self.window_ms);
         let there = rendition.there(now_ms);
         let end_ms = there.last().map_or(0, |(_, part)| part.time_ms + part.ms);
@@ -449,7 +463,14 @@ impl World {
                 rendition.part_name(number, index)
             );
         }
-        if let Some((segment, _)) = other.there(now_ms).last() {
+        for other in self
+            .renditions()
+            .filter(|other| other.letter != rendition.letter)
+        {
+            let there = other.there(now_ms);
+            let Some((segment, _)) = there.last() else {
+                continue;
+            };
             let part = segment
                 .parts
                 .iter()
@@ -500,7 +521,7 @@ impl Rendition {
                 number,
                 discontinuity: u64::from(number >= 4),
                 cut: number == 4,
-                gap: number == 7 && letter == 'v',
+                gap: number == 7 && letter != 'a',
                 date_ms,
                 extinf_ms: time_ms - date_ms,
                 parts,
@@ -516,6 +537,7 @@ impl Rendition {
     fn playlist_name(&self) -> &'static str {
         match self.letter {
             'v' => "video.m3u8",
+            'w' => "video1.m3u8",
             _ => "audio.m3u8",
         }
     }

@@ -90,9 +90,10 @@ impl Writer {
             Output::Init(init) => match init.rendition {
                 Rendition::Video => self.video = Some(init.clone()),
                 Rendition::Audio => self.audio = Some(init.clone()),
+                Rendition::Lower { .. } => {}
             },
             Output::Part(part) => self.push_part(part),
-            Output::End => {}
+            Output::Left(_) | Output::End => {}
         }
     }
 
@@ -120,10 +121,14 @@ impl Writer {
     }
 
     fn push_part(&mut self, part: &Part) {
+        // A file has one picture: the top one.
+        if let Rendition::Lower { .. } = part.rendition {
+            return;
+        }
         let time_ms = part.time.rescale(1000).ticks;
         if !self.running {
             let begins = match part.rendition {
-                Rendition::Video => part.independent,
+                Rendition::Video | Rendition::Lower { .. } => part.independent,
                 Rendition::Audio => self.video.is_none(),
             };
             if !begins {

@@ -23,7 +23,7 @@ const WAIT_MS: u64 = 12_000;
 
 /// How a broadcast ends.
 #[derive(Clone, Copy)]
-enum Ends {
+pub enum Ends {
     /// With the program: the last part is put out.
     WithTheProgram,
     /// It is switched off, and the program goes on for somebody else.
@@ -69,7 +69,7 @@ impl Broadcast {
         let (msn, part) = (number("_HLS_msn="), number("_HLS_part="));
         let presence = match (msn, part) {
             (None, Some(_)) => return Some(refused(400)),
-            (None, None) => Presence::Ready,
+            (None, None) => self.window.presence(rendition),
             (Some(msn), part) => {
                 let part = part.map(|part| u32::try_from(part).expect("a part"));
                 self.window.contains(rendition, msn, part)
@@ -78,6 +78,7 @@ impl Broadcast {
         let playlist = self.window.playlist(rendition);
         match (presence, playlist) {
             (Presence::TooFar, _) => Some(refused(400)),
+            (Presence::Gone, _) => Some(refused(410)),
             (Presence::Ready, Some(text)) => Some(answered(text, "no-cache", request)),
             (Presence::Ready, None) | (Presence::NotYet, _) => late(),
         }
@@ -205,7 +206,7 @@ fn watch(program: &[Sample], window: Window, ends: Ends, mode: Mode, joins_ms: u
 
 /// No player sees a rule broken.
 #[track_caller]
-fn conforms(what: &str, program: &[Sample], ends: Ends) -> [Counters; 2] {
+pub fn conforms(what: &str, program: &[Sample], ends: Ends) -> [Counters; 2] {
     [Mode::LowLatency, Mode::Plain].map(|mode| {
         // A program that begins with sound gets its picture within two seconds, or has none.
         let seen = watch(program, window(), ends, mode, 3_000);

@@ -2,6 +2,7 @@
 
 mod conform;
 mod golden;
+mod ladder;
 mod packager;
 mod program;
 mod reader;

@@ -210,7 +210,7 @@ fn an_initialization_section_says_what_the_source_says() {
                 init.codecs.as_str(),
                 init.size.map(|size| (size.width, size.height)),
             )),
-            Output::Part(_) | Output::End => None,
+            Output::Part(_) | Output::Left(_) | Output::End => None,
         })
         .collect();
     let video = (Rendition::Video, "avc1.42c00d", Some((320, 180)));
@@ -230,7 +230,7 @@ fn a_picture_a_second_still_fills_three_parts_a_second() {
                 Output::Part(part) if part.rendition == Rendition::Video => {
                     newest_part_s = end(&part) as f64 / 90_000.0
                 }
-                Output::Part(_) | Output::Init(_) | Output::End => {}
+                Output::Part(_) | Output::Init(_) | Output::Left(_) | Output::End => {}
             }
         }
         if sample.kind == MediaKind::Audio {
@@ -318,7 +318,7 @@ fn a_cut_begins_a_generation_in_both_renditions_and_time_goes_on() {
             Output::Part(part) => known
                 .get_mut(&(part.rendition, part.generation))
                 .expect("its init came before"),
-            Output::End => continue,
+            Output::Left(_) | Output::End => continue,
         };
     }
     assert_eq!(known.len(), 6, "three generations of two renditions");
@@ -641,7 +641,7 @@ fn a_recorder_that_comes_later_is_told_what_is_in_force() {
     let newest = |rendition| {
         outputs.iter().rev().find_map(|output| match output {
             Output::Init(init) if init.rendition == rendition => Some(init.clone()),
-            Output::Init(_) | Output::Part(_) | Output::End => None,
+            Output::Init(_) | Output::Part(_) | Output::Left(_) | Output::End => None,
         })
     };
     assert_eq!(

@@ -137,7 +137,7 @@ pub fn pack_on(packager: &mut Packager, samples: &[Sample]) -> Vec<Output> {
 pub fn parts(outputs: &[Output], rendition: Rendition) -> Vec<Part> {
     let part = |output: &Output| match output {
         Output::Part(part) if part.rendition == rendition => Some(part.clone()),
-        Output::Part(_) | Output::Init(_) | Output::End => None,
+        Output::Part(_) | Output::Init(_) | Output::Left(_) | Output::End => None,
     };
     outputs.iter().filter_map(part).collect()
 }
@@ -153,7 +153,7 @@ pub fn file(outputs: &[Output], rendition: Rendition) -> Vec<u8> {
             Output::Part(part) if part.rendition == rendition => {
                 bytes.extend_from_slice(&part.bytes)
             }
-            Output::Init(_) | Output::Part(_) | Output::End => {}
+            Output::Init(_) | Output::Part(_) | Output::Left(_) | Output::End => {}
         }
     }
     bytes

@@ -62,7 +62,7 @@ fn what_was_written_is_found_again() {
         (scan.marks.len(), scan.gaps(), scan.zero_unix_ms()),
         (3, 0, Some(ZERO_UNIX_MS))
     );
-    for rendition in Rendition::ALL {
+    for rendition in Rendition::BOTH {
         let written: Vec<_> = parts(&outputs, rendition)
             .iter()
             .map(|part| {
@@ -332,7 +332,7 @@ fn what_is_cut_for_a_file_comes_in_short_parts_and_sends_nothing_twice() {
     let mut outputs = pack_on(&mut packager, &samples);
     packager.end();
     outputs.extend(std::iter::from_fn(|| packager.poll()));
-    for rendition in Rendition::ALL {
+    for rendition in Rendition::BOTH {
         let parts = parts(&outputs, rendition);
         assert!(
             parts

@@ -82,7 +82,7 @@ fn no_name_ever_changes_its_bytes_and_every_name_listed_is_there() {
     let mut hinted: BTreeMap<Rendition, String> = BTreeMap::new();
     for output in pack(&program) {
         window.push(&output);
-        for rendition in Rendition::ALL {
+        for rendition in Rendition::BOTH {
             let Some(playlist) = window.playlist(rendition) else {
                 continue;
             };
@@ -152,7 +152,7 @@ fn both_playlists_give_a_segment_the_same_numbers() {
     let mut known: BTreeMap<u64, u64> = BTreeMap::new();
     for output in pack(&program) {
         window.push(&output);
-        for playlist in Rendition::ALL
+        for playlist in Rendition::BOTH
             .into_iter()
             .filter_map(|rendition| window.playlist(rendition))
         {
@@ -183,7 +183,7 @@ fn durations_listed_stay_below_the_targets() {
     let mut window = window();
     for output in pack(&program) {
         window.push(&output);
-        for playlist in Rendition::ALL
+        for playlist in Rendition::BOTH
             .into_iter()
             .filter_map(|rendition| window.playlist(rendition))
         {
@@ -281,7 +281,7 @@ fn an_end_in_the_middle_of_a_segment_leaves_no_part_without_one() {
     let segment = hinted.split('.').next().expect("a name").to_owned() + ".m4s";
     assert_eq!(window.resource(&segment), Found::NotYet);
     window.push(&Output::End);
-    for rendition in Rendition::ALL {
+    for rendition in Rendition::BOTH {
         let ended = text(window.playlist(rendition));
         let lines: Vec<&str> = ended.lines().rev().take(2).collect();
         assert_eq!(lines[0], "#EXT-X-ENDLIST");
