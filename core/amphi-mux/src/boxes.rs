@@ -3,9 +3,9 @@
 use amphi_media::VideoSize;
 use bytes::Bytes;
 use mp4_atom::{
-    Audio, Avc1, Avcc, AvccExt, Codec, Dinf, Dref, DrefEntry, Encode, FourCC, Ftyp, Hdlr, Mdhd,
-    Mdia, Mfhd, Minf, Moof, Moov, Mp4a, Mvex, Mvhd, Pasp, Smhd, Stbl, Stco, Stsd, Tfdt, Tfhd, Tkhd,
-    Traf, Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd,
+    Audio, Avc1, Avcc, AvccExt, Codec, Dinf, Dops, Dref, DrefEntry, Encode, FourCC, Ftyp, Hdlr,
+    Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mp4a, Mvex, Mvhd, Opus, Pasp, Smhd, Stbl, Stco, Stsd, Tfdt,
+    Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd, Vp08, Vp09, VpcC,
     esds::{DecoderConfig, DecoderSpecific, EsDescriptor, SLConfig},
 };
 
@@ -35,17 +35,27 @@ pub(crate) enum Entry {
     Audio {
         specific_config: Bytes,
     },
+    /// As a member sent it (Encapsulation of Opus in ISOBMFF §4.3).
+    Opus,
+    /// As a member sent it, 8 bits and 4:2:0 (VP Codec ISO Media File Format Binding).
+    Vp8 {
+        size: VideoSize,
+    },
+    Vp9 {
+        size: VideoSize,
+        profile: u8,
+    },
 }
 
 impl Entry {
     pub(crate) fn track(&self) -> u32 {
         match self {
-            Entry::Video { .. } => VIDEO_TRACK,
-            Entry::Audio { .. } => AUDIO_TRACK,
+            Entry::Video { .. } | Entry::Vp8 { .. } | Entry::Vp9 { .. } => VIDEO_TRACK,
+            Entry::Audio { .. } | Entry::Opus => AUDIO_TRACK,
         }
     }
 
-    /// The name for `CODECS` (RFC 6381): `avc1.PPCCLL` or `mp4a.40.2`.
+    /// The name for `CODECS` (RFC 6381): `avc1.PPCCLL`, `mp4a.40.2` and so on.
     pub(crate) fn codecs(&self) -> String {
         match self {
             Entry::Video { sps, .. } => {
@@ -61,6 +71,10 @@ impl Entry {
                     specific_config.first().map_or(2, |byte| byte >> 3)
                 )
             }
+            Entry::Opus => "opus".to_owned(),
+            // Profile, level (not said: level 1), bits.
+            Entry::Vp8 { .. } => "vp08.00.10.08".to_owned(),
+            Entry::Vp9 { profile, .. } => format!("vp09.{profile:02}.10.08"),
         }
     }
 }
@@ -114,8 +128,12 @@ pub(crate) fn init(entries: &[&Entry]) -> Vec<u8> {
 
 fn trak(entry: &Entry) -> Trak {
     let (size, rate, handler, name, audio) = match entry {
-        Entry::Video { size, .. } => (*size, VIDEO_RATE, b"vide", "picture", false),
-        Entry::Audio { .. } => (VideoSize::new(0, 0), AUDIO_RATE, b"soun", "sound", true),
+        Entry::Video { size, .. } | Entry::Vp8 { size } | Entry::Vp9 { size, .. } => {
+            (*size, VIDEO_RATE, b"vide", "picture", false)
+        }
+        Entry::Audio { .. } | Entry::Opus => {
+            (VideoSize::new(0, 0), AUDIO_RATE, b"soun", "sound", true)
+        }
     };
     Trak {
         tkhd: Tkhd {
@@ -226,6 +244,49 @@ fn sample_entry(entry: &Entry) -> Codec {
             btrt: None,
             taic: None,
         }),
+        Entry::Opus => Codec::Opus(Opus {
+            audio: Audio {
+                data_reference_index: 1,
+                channel_count: 2,
+                sample_size: 16,
+                sample_rate: u16::try_from(AUDIO_RATE)
+                    .expect("48,000 fits in 16 bits")
+                    .into(),
+            },
+            dops: Dops {
+                // RFC 7587 §7: what is sent may be mono at any time, and a decoder for two channels plays both.
+                output_channel_count: 2,
+                // Nothing is left out: the file does not begin where its encoder began.
+                pre_skip: 0,
+                input_sample_rate: AUDIO_RATE,
+                output_gain: 0,
+                channel_mapping: None,
+            },
+            btrt: None,
+        }),
+        Entry::Vp8 { size } => Codec::Vp08(Vp08 {
+            visual: visual(*size),
+            ..Vp08::default()
+        }),
+        Entry::Vp9 { size, profile } => Codec::Vp09(Vp09 {
+            visual: visual(*size),
+            vpcc: VpcC {
+                profile: *profile,
+                // §"Semantics": 1 is 4:2:0, with the chroma sample where the luma one is.
+                chroma_subsampling: 1,
+                ..VpcC::default()
+            },
+            ..Vp09::default()
+        }),
+    }
+}
+
+fn visual(size: VideoSize) -> Visual {
+    Visual {
+        data_reference_index: 1,
+        width: side(size.width),
+        height: side(size.height),
+        ..Visual::default()
     }
 }
 

@@ -1149,7 +1149,8 @@ impl Rung {
 fn init(rendition: Rendition, generation: u32, entry: &Entry) -> Init {
     let size = match entry {
         Entry::Video { size, .. } => Some(*size),
-        Entry::Audio { .. } => None,
+        Entry::Vp8 { size } | Entry::Vp9 { size, .. } => Some(*size),
+        Entry::Audio { .. } | Entry::Opus => None,
     };
     Init {
         rendition,

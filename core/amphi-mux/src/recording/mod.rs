@@ -18,10 +18,12 @@
 //!   in `moov` does not exist, and one that is there and never comes makes browsers wait for it.
 
 mod scan;
+mod track;
 mod vod;
 mod writer;
 
 pub use scan::{ByteSource, Fragment, Mark, Scan, Sum, scan, sum};
+pub use track::{About, TrackFrame, TrackWriter, TrackWriterCounters, about};
 pub use vod::{Reader, vod_playlist};
 pub use writer::{Chunk, HEADER_BYTES, Place, Writer, WriterCounters};
 

@@ -8,4 +8,5 @@ mod program;
 mod reader;
 mod recording;
 mod tools;
+mod track;
 mod window;

@@ -7,7 +7,8 @@
 
 use std::process::Command;
 
-use amphi_mux::recording::Writer;
+use amphi_media::{Codec, VideoSize};
+use amphi_mux::recording::{TrackFrame, TrackWriter, Writer};
 use amphi_mux::{Output, Rendition};
 
 use crate::program::*;
@@ -153,4 +154,65 @@ fn ffprobe_plays_a_recording_cut_back_to_its_last_whole_fragment() {
     assert!(good < torn.len());
     let probed = probe("torn", &torn[..good]);
     assert!((probed.duration_s - scan.duration().as_secs_f64()).abs() < 0.05);
+}
+
+#[test]
+fn a_members_track_plays_alone_in_each_codec() {
+    let film = probe("track-h264", &crate::track::film());
+    assert_eq!((film.pictures, film.start_s), (90, 0.0));
+    assert!((film.duration_s - 3.0).abs() < 0.05, "{}", film.duration_s);
+    for (codec, encoder, size) in [
+        (Codec::Vp8, "libvpx", None),
+        (Codec::Vp9, "libvpx-vp9", Some(VideoSize::new(320, 180))),
+    ] {
+        let frames = ivf(encoder);
+        let mut writer = TrackWriter::new(codec, b"{}").expect("it is carried");
+        let mut file = crate::track::File::default();
+        for (index, data) in frames.iter().enumerate() {
+            let ms = i64::try_from(index).expect("few") * 40;
+            let frame = TrackFrame {
+                size,
+                ..crate::track::frame(ms, index == 0, data.clone())
+            };
+            writer.push(&frame);
+            file.take(&mut writer);
+        }
+        writer.flush();
+        file.take(&mut writer);
+        let found = probe(codec.name(), &file.bytes);
+        assert_eq!((found.width, found.pictures), (320, 25), "{encoder}");
+        assert!(
+            (found.duration_s - 1.0).abs() < 0.05,
+            "{}",
+            found.duration_s
+        );
+    }
+}
+
+/// A second of pictures, one key frame first. IVF has a head of 32 bytes and one of 12 before each frame.
+fn ivf(encoder: &str) -> Vec<Vec<u8>> {
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i"])
+        .arg("testsrc2=size=320x180:rate=25:duration=1")
+        .args(["-c:v", encoder, "-deadline", "realtime", "-g", "999"])
+        .args([
+            "-auto-alt-ref",
+            "0",
+            "-lag-in-frames",
+            "0",
+            "-f",
+            "ivf",
+            "pipe:1",
+        ])
+        .output()
+        .expect("ffmpeg is installed (Debian: apt-get install ffmpeg)");
+    assert!(made.status.success(), "{made:?}");
+    let mut rest = &made.stdout[32..];
+    let mut frames = Vec::new();
+    while let Some(head) = rest.get(..12) {
+        let size = u32::from_le_bytes(head[..4].try_into().expect("four bytes")) as usize;
+        frames.push(rest[12..12 + size].to_vec());
+        rest = &rest[12 + size..];
+    }
+    frames
 }
