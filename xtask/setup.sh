@@ -48,6 +48,10 @@ setup_build() {
     process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)'" "Install it: https://nodejs.org"
   need "compiles the C in the DTLS, SQLite and Opus crates" "cc --version && c++ --version" gcc g++ libc6-dev
   need "builds Opus" "cmake --version && make --version" cmake make
+  case $(uname -m) in
+    x86_64 | i?86) need "assembles the H.264 codec" "nasm -v" nasm ;;
+  esac
+  need "decodes VP8 and VP9" "pkg-config --exists vpx" libvpx-dev pkg-config
 }
 
 # Node packages of folder $1, exactly as its lock file says. Does nothing when they are there already.

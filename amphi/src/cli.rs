@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Lasting, LogFormat, Overrides};
-use crate::{doctor, http, logs, serve, token_command};
+use crate::{compose, doctor, http, logs, serve, token_command};
 
 /// A call, its broadcast and its recording in one process.
 #[derive(Parser)]
@@ -26,6 +26,9 @@ enum Command {
     Token(TokenArgs),
     /// Look whether this machine can do it: ports, data folder, network, codecs, clock.
     Doctor(ServeArgs),
+    /// Composes one program's picture; started by `serve`.
+    #[command(hide = true)]
+    ProgramWorker,
     /// Print the description of the API (docs/openapi.json).
     #[command(hide = true)]
     Openapi,
@@ -101,6 +104,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => run_serve(args).map(|()| ExitCode::SUCCESS),
         Command::Token(args) => run_token(args).map(|()| ExitCode::SUCCESS),
         Command::Doctor(args) => run_doctor(args),
+        Command::ProgramWorker => compose::worker::run().map(|()| ExitCode::SUCCESS),
         Command::Openapi => run_openapi().map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

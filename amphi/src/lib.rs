@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod codec;
+pub mod compose;
 pub mod config;
 pub mod doctor;
 pub mod egress;

@@ -4,6 +4,7 @@
 //! runs `amphi_studio::Program` and packs what comes of it, in pieces for the live origin and in finer ones for the
 //! recorder. A broken program ends with a reason, and the call goes on.
 
+mod easel;
 mod post;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use amphi_media::{Frame, MediaKind, MemberId, TrackId};
+use amphi_media::{Frame, MediaKind, MemberId, TrackId, VideoSize};
+use amphi_room::Wish;
 use amphi_shard::Output;
 use amphi_studio::Input;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
@@ -26,6 +28,7 @@ use tracing::{error, info, warn};
 use crate::egress::Live;
 use crate::egress::record::{self, Gauge, Order};
 use crate::store::Store;
+pub use easel::{EaselStats, Made, Means};
 use post::{Control, Full, Post, Switch};
 use worker::Worker;
 
@@ -45,12 +48,15 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Programs at once: each has a thread, decoders and an encoder. A room beyond that is told in words.
     pub programs_max: usize,
+    pub means: Means,
     pub recordings: record::Plan,
 }
 
 /// What a program asks of the call. Called on the program's thread; must not block.
 pub trait Calls: Send + Sync + 'static {
     fn request_key_frame(&self, room: &str, track: TrackId);
+    /// This track is drawn so large; none: as large as it comes.
+    fn want_size(&self, room: &str, track: TrackId, size: Option<VideoSize>);
     /// The program cannot go on; the reason is for people.
     fn program_failed(&self, room: &str, reason: &str);
 }
@@ -58,8 +64,8 @@ pub trait Calls: Send + Sync + 'static {
 /// What a room's program is doing.
 #[derive(Clone, Debug)]
 pub struct ProgramState {
-    /// Which kind runs.
-    pub program: &'static str,
+    pub wish: Wish,
+    pub made: Made,
     pub on_air_member: Option<MemberId>,
     /// Something about the program in words for people.
     pub note: Option<String>,
@@ -105,6 +111,7 @@ pub struct Stats {
     pub recording_io_errors: u64,
     pub recording_outputs_missed: u64,
     pub studio: amphi_studio::Counters,
+    pub easel: EaselStats,
 }
 
 /// All programs of the process.
@@ -180,6 +187,7 @@ struct Running {
 struct State {
     program: ProgramState,
     counters: amphi_studio::Counters,
+    easel: EaselStats,
     parts: u64,
 }
 
@@ -211,7 +219,8 @@ impl Programs {
     /// Takes the outputs of a shard that concern programs, and gives back any other. Never blocks.
     pub fn on_output(&self, output: Output) -> Option<Output> {
         match output {
-            Output::StartProgram { room, program: _ } => self.start(room),
+            Output::StartProgram { room, wish } => self.start(room, wish),
+            Output::ChangeProgram { room, wish } => self.change(&room, wish),
             Output::Program { room, input } => self.input(&room, input),
             Output::StopProgram { room } => self.stop(&room),
             Output::Broadcast { room, on } => self.broadcast(&room, on),
@@ -274,7 +283,7 @@ impl Programs {
         }
     }
 
-    fn start(&self, room: String) {
+    fn start(&self, room: String, wish: Wish) {
         self.stop(&room);
         let mut rooms = self.rooms();
         let Some(alive) = rooms.alive.clone() else {
@@ -290,7 +299,8 @@ impl Programs {
         let (frames, frame_queue) = crossbeam_channel::bounded(FRAMES_MAX);
         let state = Arc::new(Mutex::new(State {
             program: ProgramState {
-                program: "cut",
+                wish,
+                made: Made::default(),
                 on_air_member: None,
                 note: None,
                 started: SystemTime::now(),
@@ -298,12 +308,15 @@ impl Programs {
                 recording: None,
             },
             counters: amphi_studio::Counters::default(),
+            easel: EaselStats::default(),
             parts: 0,
         }));
         let worker = Worker {
             room: room.clone(),
             letters,
             frames: frame_queue,
+            wish,
+            means: self.0.config.means.clone(),
             state: state.clone(),
             programs: self.clone(),
             alive,
@@ -339,6 +352,14 @@ impl Programs {
                 error!("no thread for a program: {error}");
                 self.failed(&room, "The server has no thread left for the program.");
             }
+        }
+    }
+
+    fn change(&self, room: &str, wish: Wish) {
+        let rooms = self.rooms();
+        if let Some(running) = rooms.running.get(room) {
+            held(&running.state).program.wish = wish;
+            running.switch(Switch::Wish(wish));
         }
     }
 
@@ -495,6 +516,10 @@ impl Running {
 
 fn add_up(stats: &mut Stats, state: &State) {
     stats.studio += state.counters;
+    stats.easel.started += state.easel.started;
+    stats.easel.died += state.easel.died;
+    stats.easel.frames_dropped += state.easel.frames_dropped;
+    stats.easel.cpu_us += state.easel.cpu_us;
     stats.parts += state.parts;
     if let Some(recording) = &state.program.recording {
         add_recording(stats, &recording.gauge);

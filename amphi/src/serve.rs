@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use amphi_media::TrackId;
+use amphi_media::{TrackId, VideoSize};
 use amphi_shard::{Command, Output};
 use anyhow::Context;
 use rustix::fs::Mode;
@@ -127,6 +127,7 @@ impl Server {
             program::Config {
                 data_dir: server.data_dir.clone(),
                 programs_max: config.limits.broadcasts,
+                means: config.means(),
                 recordings: record::Plan {
                     published: config.publishes(),
                     keep_for: config.recording.keep_for.0,
@@ -328,6 +329,11 @@ struct CallsOf(House);
 impl program::Calls for CallsOf {
     fn request_key_frame(&self, room: &str, track: TrackId) {
         self.0.request_key_frame(room, track);
+    }
+
+    fn want_size(&self, room: &str, track: TrackId, size: Option<VideoSize>) {
+        // Forgotten when the shard has too much to do: a larger layer than needed costs a little, and the next change tells anew.
+        self.0.tell(room, Command::WantSize { track, size });
     }
 
     fn program_failed(&self, room: &str, reason: &str) {

@@ -107,11 +107,6 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message)
     }
 
-    /// This server cannot do it at all; the message says what would work.
-    pub fn not_implemented(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_IMPLEMENTED, Code::Unavailable, message)
-    }
-
     /// The world failed (disk, database). The cause goes to the log and not to the client.
     pub fn failed(doing: &'static str, cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(doing, %cause, "a request failed");

@@ -143,7 +143,11 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(rooms::state))
         .routes(routes!(rooms::settings, rooms::put_settings))
         .routes(routes!(rooms::change_member, rooms::remove_member))
-        .routes(routes!(switches::start_broadcast, switches::stop_broadcast))
+        .routes(routes!(
+            switches::start_broadcast,
+            switches::change_broadcast,
+            switches::stop_broadcast
+        ))
         .routes(routes!(switches::start_recording, switches::stop_recording))
         .routes(routes!(recordings::list))
         .routes(routes!(

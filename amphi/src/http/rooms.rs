@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use amphi_media::Layout;
 use amphi_policy::name::TITLE_BYTES_MAX;
 use amphi_policy::{Action, Change, SourceSet};
 use amphi_room::{ProgramKind, Settings};
@@ -15,7 +16,7 @@ use super::App;
 use super::error::{ApiError, ErrorBody};
 use super::request::{Bearer, Identity, JsonBody, Room};
 use crate::config::Switch;
-use crate::program::ProgramState;
+use crate::program::{Made, ProgramState};
 use crate::store::RoomSettings;
 
 /// What stays as it is in an address (RFC 3986 §2.3).
@@ -74,12 +75,18 @@ pub enum BroadcastState {
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct Broadcast {
     pub state: BroadcastState,
-    /// What makes the program: "cut".
+    /// What makes the program now: "cut" or "compose".
     #[schema(required)]
     pub program: Option<&'static str>,
     /// What was asked for: "auto", "cut" or "compose".
     #[schema(required)]
     pub requested: Option<&'static str>,
+    /// How people are arranged where they are composed: "grid", "speaker", "screen", "side-by-side" or "audio".
+    #[schema(required)]
+    pub layout: Option<&'static str>,
+    /// What is composed.
+    #[schema(required)]
+    picture: Option<ComposedPicture>,
     /// Path of the multivariant playlist.
     #[schema(required)]
     pub hls: Option<String>,
@@ -95,6 +102,16 @@ pub struct Broadcast {
     /// Something about the program that people should know.
     #[schema(required)]
     note: Option<String>,
+}
+
+/// The largest size of the composed picture.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct ComposedPicture {
+    width: u32,
+    height: u32,
+    frames_per_second: u32,
+    /// In how many sizes it is encoded.
+    sizes: usize,
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -187,6 +204,8 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
             state: BroadcastState::Off,
             program: None,
             requested: None,
+            layout: None,
+            picture: None,
             hls: None,
             on_air_member: None,
             started: None,
@@ -205,8 +224,10 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
         } else {
             BroadcastState::Starting
         },
-        program: program.map(|program| program.program),
-        requested: Some(program_word(requested)),
+        program: program.map(|program| program.made.program),
+        requested: Some(program_word(requested.program)),
+        layout: program.and_then(|program| program.made.layout.map(Layout::name)),
+        picture: program.and_then(|program| picture(&program.made)),
         hls: Some(hls_path(&snapshot.room)),
         // A hidden member is not in the snapshot, and so is not named.
         on_air_member: snapshot
@@ -220,8 +241,28 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
             .seconds_behind(&snapshot.room)
             .map(|seconds| (seconds * 10.0).round() / 10.0),
         viewers,
-        note: program.and_then(|program| program.note.clone()),
+        note: program.and_then(note),
     }
+}
+
+/// What people should know: of how the picture is made, and of what is in it.
+fn note(program: &ProgramState) -> Option<String> {
+    let notes: Vec<&str> = [&program.made.note, &program.note]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    (!notes.is_empty()).then(|| notes.join(" "))
+}
+
+fn picture(made: &Made) -> Option<ComposedPicture> {
+    let top = made.rungs.first()?;
+    Some(ComposedPicture {
+        width: top.size.width,
+        height: top.size.height,
+        frames_per_second: made.frames_per_second?,
+        sizes: made.rungs.len(),
+    })
 }
 
 fn recording(snapshot: &RoomSnapshot, program: Option<&ProgramState>) -> Recording {

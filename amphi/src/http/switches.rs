@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use amphi_media::Layout;
 use amphi_policy::Action;
-use amphi_room::ProgramKind;
+use amphi_room::{ProgramKind, Wish};
 use amphi_shard::{Command, Outcome};
 use axum::Json;
 use axum::extract::State;
@@ -31,19 +32,73 @@ pub enum ProgramWord {
     Compose,
 }
 
+impl From<ProgramWord> for ProgramKind {
+    fn from(word: ProgramWord) -> Self {
+        match word {
+            ProgramWord::Auto => ProgramKind::Auto,
+            ProgramWord::Cut => ProgramKind::Cut,
+            ProgramWord::Compose => ProgramKind::Compose,
+        }
+    }
+}
+
+/// How people are arranged in one picture.
+#[derive(Clone, Copy, Default, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayoutWord {
+    /// All of the same size.
+    #[default]
+    Grid,
+    /// Who speaks large, the others beside.
+    Speaker,
+    /// A shared screen large, people beside.
+    Screen,
+    /// The first two, and nobody else.
+    SideBySide,
+    /// Names only.
+    Audio,
+}
+
+impl From<LayoutWord> for Layout {
+    fn from(word: LayoutWord) -> Self {
+        match word {
+            LayoutWord::Grid => Layout::Grid,
+            LayoutWord::Speaker => Layout::Speaker,
+            LayoutWord::Screen => Layout::Screen,
+            LayoutWord::SideBySide => Layout::SideBySide,
+            LayoutWord::Audio => Layout::Audio,
+        }
+    }
+}
+
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartBody {
     #[serde(default)]
     program: ProgramWord,
+    #[serde(default)]
+    layout: LayoutWord,
+}
+
+/// What is left out stays as it is.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeBody {
+    #[serde(default)]
+    program: Option<ProgramWord>,
+    #[serde(default)]
+    layout: Option<LayoutWord>,
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct BroadcastAnswer {
     state: BroadcastState,
-    /// What makes the program: "cut".
+    /// What makes the program now: "cut" or "compose".
     #[schema(required)]
     program: Option<&'static str>,
+    /// How people are arranged where they are composed.
+    #[schema(required)]
+    layout: Option<&'static str>,
     /// Path of the multivariant playlist.
     #[schema(required)]
     hls: Option<String>,
@@ -70,7 +125,6 @@ pub struct RecordingAnswer {
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 409, body = ErrorBody, description = "Nobody is in this room"),
-        (status = 501, body = ErrorBody, description = "No such program here; the message says what would work"),
         (status = 503, body = ErrorBody, description = "As many programs run as may (limits.broadcasts)"),
     )
 )]
@@ -82,23 +136,51 @@ pub async fn start_broadcast(
 ) -> Result<Json<BroadcastAnswer>, ApiError> {
     let by = bearer.grants(&room);
     by.allows(Action::Broadcast)?;
-    let program = match body.program {
-        ProgramWord::Auto => ProgramKind::Auto,
-        ProgramWord::Cut => ProgramKind::Cut,
-        ProgramWord::Compose => ProgramKind::Compose,
+    let wish = Wish {
+        program: body.program.into(),
+        layout: body.layout.into(),
     };
     let _place = place(&app, &room)?;
-    match app
-        .ask(&room, Command::StartBroadcast { by, program })
-        .await?
-    {
+    match app.ask(&room, Command::StartBroadcast { by, wish }).await? {
         Outcome::Done | Outcome::Snapshot(_) => broadcast_answer(&app, &room).await,
         Outcome::NotFound => Err(nobody_here()),
-        // What this server never does is told from what it cannot do just now.
-        Outcome::Unavailable(words) if program == ProgramKind::Compose => {
-            Err(ApiError::not_implemented(words))
-        }
         Outcome::Unavailable(words) => Err(ApiError::unavailable(words)),
+        Outcome::Refused(refusal) => Err(refusal.into()),
+    }
+}
+
+/// Change the program while the room is on air or recorded. Needs roomBroadcast, or roomAdmin.
+#[utoipa::path(
+    patch,
+    path = "/api/rooms/{room}/broadcast",
+    params(("room" = String, Path)),
+    request_body(content = ChangeBody),
+    security(("token" = [])),
+    responses(
+        (status = 200, body = BroadcastAnswer),
+        (status = 400, body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody),
+        (status = 409, body = ErrorBody, description = "The room is neither on air nor recorded"),
+    )
+)]
+pub async fn change_broadcast(
+    State(app): State<App>,
+    Room(room): Room,
+    bearer: Bearer,
+    JsonBody(body): JsonBody<ChangeBody>,
+) -> Result<Json<BroadcastAnswer>, ApiError> {
+    let by = bearer.grants(&room);
+    by.allows(Action::Broadcast)?;
+    let command = Command::ChangeProgram {
+        by,
+        program: body.program.map(ProgramKind::from),
+        layout: body.layout.map(Layout::from),
+    };
+    match app.ask(&room, command).await? {
+        Outcome::Done | Outcome::Snapshot(_) => broadcast_answer(&app, &room).await,
+        Outcome::NotFound => Err(nobody_here()),
+        Outcome::Unavailable(words) => Err(ApiError::conflict(words)),
         Outcome::Refused(refusal) => Err(refusal.into()),
     }
 }
@@ -122,6 +204,7 @@ pub async fn stop_broadcast(
         Outcome::Done | Outcome::Snapshot(_) | Outcome::NotFound => Ok(Json(BroadcastAnswer {
             state: BroadcastState::Off,
             program: None,
+            layout: None,
             hls: None,
         })),
         Outcome::Unavailable(words) => Err(ApiError::unavailable(words)),
@@ -134,6 +217,7 @@ async fn broadcast_answer(app: &App, room: &str) -> Result<Json<BroadcastAnswer>
     Ok(Json(BroadcastAnswer {
         state: broadcast.state,
         program: broadcast.program,
+        layout: broadcast.layout,
         hls: broadcast.hls,
     }))
 }

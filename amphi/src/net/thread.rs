@@ -370,6 +370,7 @@ impl ShardThread {
                 }
             }
             event @ (Output::StartProgram { .. }
+            | Output::ChangeProgram { .. }
             | Output::Program { .. }
             | Output::StopProgram { .. }
             | Output::Broadcast { .. }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use amphi_media::TrackId;
+use amphi_room::Wish;
 use amphi_studio::Input;
 use crossbeam_channel::{Receiver, Sender};
 
@@ -28,6 +29,8 @@ pub enum Switch {
     /// On air under this epoch, or off air.
     Broadcast(Option<u64>),
     Record(Option<Box<Order>>),
+    /// Another program.
+    Wish(Wish),
 }
 
 /// Takes what a program is to be told; never blocks longer than it takes to put it down.
@@ -51,7 +54,7 @@ struct Waiting {
     /// The newest of each track: that it is there, or gone.
     stage: BTreeMap<TrackId, Input>,
     speakers: Option<Input>,
-    layout: Option<Input>,
+    wish: Option<Wish>,
     broadcast: Option<Option<u64>>,
     record: Option<Option<Box<Order>>>,
 }
@@ -76,13 +79,19 @@ impl Post {
             Control::Switch(Switch::Broadcast(wanted)) => waiting.broadcast = Some(wanted),
             // An order that was not begun yet has no file: ending it is the same as never having given it.
             Control::Switch(Switch::Record(wanted)) => waiting.record = Some(wanted),
+            Control::Switch(Switch::Wish(wish)) => waiting.wish = Some(wish),
             Control::Input(input) => match &input {
                 Input::Track(track) => waiting.put_track(track.track, input)?,
                 Input::TrackGone { track } => waiting.put_track(*track, input)?,
                 Input::Speakers(_) => waiting.speakers = Some(input),
-                Input::Layout(_) => waiting.layout = Some(input),
-                // They have a queue of their own, and time passes for the program by itself.
-                Input::Frame(_) | Input::NeedKeyFrame | Input::Timeout => {}
+                // They have a queue of their own, or the program's thread knows of them first.
+                Input::Frame(_)
+                | Input::NeedKeyFrame
+                | Input::Kind(_)
+                | Input::ComposerReady
+                | Input::ComposerGone
+                | Input::Composed(_)
+                | Input::Timeout => {}
             },
         }
         drop(waiting);
@@ -96,14 +105,12 @@ impl Letters {
     /// Everything that was put down since: the stage first, so that what goes on air is what is there.
     pub fn take(&self) -> Vec<Control> {
         let waiting = std::mem::take(&mut *held(&self.waiting));
-        let inputs = waiting
-            .stage
-            .into_values()
-            .chain(waiting.speakers)
-            .chain(waiting.layout);
+        let inputs = waiting.stage.into_values().chain(waiting.speakers);
+        let wish = waiting.wish.map(Switch::Wish);
         let broadcast = waiting.broadcast.map(Switch::Broadcast);
-        let switches = broadcast
+        let switches = wish
             .into_iter()
+            .chain(broadcast)
             .chain(waiting.record.map(Switch::Record));
         inputs
             .map(Control::Input)
@@ -124,7 +131,7 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use amphi_studio::layout::Layout;
+    use amphi_media::Layout;
 
     use super::*;
 
@@ -137,10 +144,10 @@ mod tests {
         let word = |control| match control {
             Control::Input(Input::TrackGone { track }) => format!("gone {}", track.0),
             Control::Input(Input::Speakers(speakers)) => format!("{} speak", speakers.len()),
-            Control::Input(Input::Layout(layout)) => layout.name().to_owned(),
             Control::Input(_) => "?".to_owned(),
             Control::Switch(Switch::Broadcast(epoch)) => format!("broadcast {epoch:?}"),
             Control::Switch(Switch::Record(order)) => format!("record {}", order.is_some()),
+            Control::Switch(Switch::Wish(wish)) => wish.layout.name().to_owned(),
         };
         letters.take().into_iter().map(word).collect()
     }
@@ -155,9 +162,15 @@ mod tests {
             Control::Switch(Switch::Record(None)),
             Control::Switch(Switch::Broadcast(None)),
             gone(1),
-            Control::Input(Input::Layout(Layout::Speaker)),
+            Control::Switch(Switch::Wish(Wish {
+                layout: Layout::Speaker,
+                ..Wish::default()
+            })),
             Control::Input(Input::Speakers(Vec::new())),
-            Control::Input(Input::Layout(Layout::Grid)),
+            Control::Switch(Switch::Wish(Wish {
+                layout: Layout::Grid,
+                ..Wish::default()
+            })),
             gone(2),
         ] {
             assert_eq!(post.put(control), Ok(()));

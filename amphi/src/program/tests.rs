@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use amphi_media::{Codec, MediaTime, Rid, Source};
 use amphi_mux::{Output as Packaged, Rendition, Window, WindowConfig};
-use amphi_room::ProgramKind;
+use amphi_room::{ProgramKind, Wish};
 use amphi_studio::StageTrack;
 use bytes::Bytes;
 
@@ -55,6 +55,8 @@ impl Calls for Studio {
         held(&self.asked).push((room.to_owned(), track));
     }
 
+    fn want_size(&self, _: &str, _: TrackId, _: Option<VideoSize>) {}
+
     fn program_failed(&self, room: &str, reason: &str) {
         held(&self.failed).push((room.to_owned(), reason.to_owned()));
     }
@@ -85,6 +87,11 @@ impl House {
         let config = Config {
             data_dir: folder.path().to_owned(),
             programs_max: 8,
+            means: Means {
+                program: "/nowhere".into(),
+                ladder: Vec::new(),
+                frames_per_second: 30,
+            },
             recordings: record::Plan::default(),
         };
         let programs = Programs::new(config, studio.clone(), store.clone());
@@ -107,7 +114,10 @@ impl House {
     fn start(&self, room: &str) {
         self.say(Output::StartProgram {
             room: room.to_owned(),
-            program: ProgramKind::Auto,
+            wish: Wish {
+                program: ProgramKind::Cut,
+                ..Wish::default()
+            },
         });
         for (track, kind, source, codec) in [
             (
@@ -304,7 +314,10 @@ fn a_program_goes_on_air_and_is_recorded_from_its_middle_on() {
     house.broadcast(true);
     let state = house.programs.state("hall").expect("a program");
     assert_eq!(
-        (state.program, state.broadcasting.map(|live| live.on_air)),
+        (
+            state.made.program,
+            state.broadcasting.map(|live| live.on_air)
+        ),
         ("cut", Some(false))
     );
     ada.send_until(&house, "hall", 1_800);
@@ -619,7 +632,8 @@ fn frames_that_do_not_fit_are_dropped_up_to_the_next_key_frame() {
     let (frames, queue) = crossbeam_channel::bounded(2);
     let state = State {
         program: ProgramState {
-            program: "cut",
+            wish: Wish::default(),
+            made: Made::default(),
             on_air_member: None,
             note: None,
             started: SystemTime::now(),
@@ -627,6 +641,7 @@ fn frames_that_do_not_fit_are_dropped_up_to_the_next_key_frame() {
             recording: None,
         },
         counters: amphi_studio::Counters::default(),
+        easel: EaselStats::default(),
         parts: 0,
     };
     let mut running = Running {

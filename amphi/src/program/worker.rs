@@ -7,13 +7,16 @@ use std::time::{Duration, Instant};
 
 use amphi_media::{Frame, Sample};
 use amphi_mux::{Output as Packaged, Packager, PackagerConfig, Rendition, WindowConfig};
+use amphi_room::Wish;
 use amphi_studio::{Input, Output, Program};
 use crossbeam_channel::{Receiver, Sender, select_biased};
 use tracing::{error, warn};
 
+use super::easel::{Easel, Means};
 use super::post::{Control, Letters, Switch};
 use super::{Programs, State, held, unix_ms};
 use crate::codec;
+use crate::compose;
 use crate::egress::Live;
 use crate::egress::record::{Order, Recorder};
 
@@ -26,6 +29,8 @@ pub struct Worker {
     /// It comes before frames that wait.
     pub letters: Letters,
     pub frames: Receiver<Frame>,
+    pub wish: Wish,
+    pub means: Means,
     pub state: Arc<Mutex<State>>,
     pub programs: Programs,
     /// Held until the program and its recordings have ended.
@@ -56,6 +61,8 @@ enum Gate {
 enum Event {
     Letters,
     Frame(Frame),
+    /// From the composer; none when it is gone.
+    Composer(Option<compose::Event>),
     Timeout,
     /// Nobody holds the other end any more.
     Stop,
@@ -93,11 +100,15 @@ impl Worker {
     /// Until the program is stopped, or cannot go on: then a reason for people.
     fn work(&self, takers: &mut Takers<'_>) -> Result<(), String> {
         let (codecs, sound) = codec::program_codecs().map_err(|error| error.to_string())?;
-        let mut program = Program::new(Instant::now(), amphi_studio::Config::default(), codecs);
+        let zero = Instant::now();
+        let mut program = Program::new(zero, amphi_studio::Config::default(), codecs);
+        let mut easel = Easel::new(self.means.clone(), self.wish, zero);
         held(&self.state).program.started = std::time::SystemTime::now();
         let mut packager = Packager::new(PackagerConfig::new(sound.clone()));
+        let begun = easel.begin();
+        self.tell(begun, &mut program, &easel);
         loop {
-            let event = self.next_event(&program);
+            let event = self.next_event(&program, &easel);
             let now = Instant::now();
             match event {
                 Event::Letters => {
@@ -108,6 +119,10 @@ impl Worker {
                                 self.switch_broadcast(on, takers, &packager);
                                 program.handle_input(now, Input::NeedKeyFrame);
                             }
+                            Control::Switch(Switch::Wish(wish)) => {
+                                let told = easel.set_wish(wish);
+                                self.tell(told, &mut program, &easel);
+                            }
                             Control::Switch(Switch::Record(None)) => takers.end_recording(),
                             Control::Switch(Switch::Record(Some(order))) => {
                                 let config = PackagerConfig::recording(sound.clone());
@@ -115,19 +130,27 @@ impl Worker {
                                 program.handle_input(now, Input::NeedKeyFrame);
                             }
                         }
-                        self.perform(&mut program, &mut packager, takers)?;
+                        self.perform(&mut program, &mut easel, &mut packager, takers)?;
                     }
                 }
+                Event::Composer(event) => {
+                    let told = easel.heard(event);
+                    self.tell(told, &mut program, &easel);
+                }
                 Event::Frame(frame) => program.handle_input(now, Input::Frame(frame)),
-                Event::Timeout => program.handle_input(now, Input::Timeout),
+                Event::Timeout => {
+                    program.handle_input(now, Input::Timeout);
+                    let told = easel.pass_time();
+                    self.tell(told, &mut program, &easel);
+                }
                 Event::Stop => break,
             }
-            self.perform(&mut program, &mut packager, takers)?;
+            self.perform(&mut program, &mut easel, &mut packager, takers)?;
         }
         // What was accepted before the end belongs to the recording.
         for frame in self.frames.try_iter() {
             program.handle_input(Instant::now(), Input::Frame(frame));
-            self.perform(&mut program, &mut packager, takers)?;
+            self.perform(&mut program, &mut easel, &mut packager, takers)?;
         }
         packager.end();
         self.hand_out(&mut packager, takers);
@@ -143,13 +166,26 @@ impl Worker {
         takers.go_on_air(WindowConfig::new(epoch, zero_unix_ms), packager);
     }
 
-    fn next_event(&self, program: &Program) -> Event {
-        let wait = program.poll_timeout().map_or(Duration::MAX, |at| {
+    /// What the easel wants the program to know, and what people should know of the easel.
+    fn tell(&self, told: Vec<Input>, program: &mut Program, easel: &Easel) {
+        if told.is_empty() {
+            return;
+        }
+        for input in told {
+            program.handle_input(Instant::now(), input);
+        }
+        held(&self.state).program.made = easel.made();
+    }
+
+    fn next_event(&self, program: &Program, easel: &Easel) -> Event {
+        let next = program.poll_timeout().into_iter().chain(easel.timeout());
+        let wait = next.min().map_or(Duration::MAX, |at| {
             at.saturating_duration_since(Instant::now())
         });
         select_biased! {
             recv(self.letters.bell) -> rung => rung.map_or(Event::Stop, |()| Event::Letters),
             recv(self.frames) -> frame => frame.map_or(Event::Stop, Event::Frame),
+            recv(easel.events()) -> event => Event::Composer(event.ok()),
             default(wait) => Event::Timeout,
         }
     }
@@ -157,11 +193,21 @@ impl Worker {
     fn perform(
         &self,
         program: &mut Program,
+        easel: &mut Easel,
         packager: &mut Packager,
         takers: &mut Takers<'_>,
     ) -> Result<(), String> {
         while let Some(output) = program.poll_output() {
             match output {
+                Output::Compose(input) => {
+                    let told = easel.tell(input);
+                    self.tell(told, program, easel);
+                }
+                Output::Wanted { track, size } => {
+                    if let Some(calls) = self.programs.0.calls.get() {
+                        calls.want_size(&self.room, track, size);
+                    }
+                }
                 Output::Sample(sample) => {
                     packager.push(&sample);
                     self.hand_out(packager, takers);
@@ -179,7 +225,11 @@ impl Worker {
                 Output::Failed { reason } => return Err(reason),
             }
         }
-        held(&self.state).counters = *program.counters();
+        let mut counters = *program.counters();
+        counters += easel.counters();
+        let mut state = held(&self.state);
+        state.counters = counters;
+        state.easel = easel.stats();
         Ok(())
     }
 

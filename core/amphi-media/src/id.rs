@@ -1,7 +1,9 @@
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// One member of one room, from join to leave. Unique within a shard's life; a resume keeps it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct MemberId(pub u64);
 
 /// One WebRTC connection of one member. A member has one (single peer connection form) or two.
@@ -9,7 +11,7 @@ pub struct MemberId(pub u64);
 pub struct SessionId(pub u64);
 
 /// One published camera, microphone or screen. Unique within a room's life.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct TrackId(pub u32);
 
 /// The RFC 8851 name of one simulcast layer as the publisher wrote it ("q", "h", "f"; empty without simulcast).

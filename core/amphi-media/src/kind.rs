@@ -1,12 +1,14 @@
+use serde::{Deserialize, Serialize};
+
 /// Sound or picture.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum MediaKind {
     Audio,
     Video,
 }
 
 /// How media is coded.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Codec {
     Opus,
     Aac,
@@ -54,7 +56,7 @@ impl Codec {
 }
 
 /// What a track shows or lets hear. Permission is given per source.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Source {
     Camera,
     Microphone,
@@ -75,7 +77,9 @@ impl Layer {
 }
 
 /// A picture's size in pixels.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct VideoSize {
     pub width: u32,
     pub height: u32,

@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::{MediaKind, MediaTime};
 
@@ -6,7 +7,7 @@ use crate::{MediaKind, MediaTime};
 ///
 /// Decoding order is presentation order (there are no B-frames in WebRTC video), so one time is enough. Its duration
 /// is the time to the next sample of the same kind; an AAC-LC access unit always lasts 1,024 ticks at 48 kHz.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Sample {
     pub kind: MediaKind,
     /// Which rung of the ladder of encoded pictures it belongs to: 0 is the top one, each further one smaller. 0 for sound, and for

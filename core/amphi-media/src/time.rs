@@ -1,8 +1,10 @@
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A point on a media clock: `ticks` of 1/`rate` s since that clock's zero. Which clock it is (a publisher's RTP
 /// clock, unwrapped; or a program's) is said where the value stands.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct MediaTime {
     pub ticks: i64,
     /// Ticks per second; never 0.
@@ -48,7 +50,9 @@ impl MediaTime {
 }
 
 /// Bits per second.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct Bitrate(pub u64);
 
 impl Bitrate {

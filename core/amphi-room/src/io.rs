@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use amphi_media::{Codec, MediaKind, MemberId, Source, TrackId, VideoSize};
+use amphi_media::{Codec, Layout, MediaKind, MemberId, Source, TrackId, VideoSize};
 use amphi_policy::{Grants, Refusal};
 
 /// Who joins, as the token and the join request say.
@@ -58,11 +58,23 @@ pub enum LeaveReason {
 }
 
 /// How the program is made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum ProgramKind {
+    /// As the machine can: composed, or cut where that is too much for it.
+    #[default]
     Auto,
+    /// Who speaks, untouched.
     Cut,
+    /// Everybody in one picture.
     Compose,
+}
+
+/// What somebody wants of the program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Wish {
+    pub program: ProgramKind,
+    /// How people are arranged where they are composed.
+    pub layout: Layout,
 }
 
 /// What a room does by itself.
@@ -163,7 +175,14 @@ pub enum Input {
     StartBroadcast {
         request: RequestId,
         by: Grants,
-        program: ProgramKind,
+        wish: Wish,
+    },
+    /// Another program for a room that is on air; what is none stays as it is.
+    ChangeProgram {
+        request: RequestId,
+        by: Grants,
+        program: Option<ProgramKind>,
+        layout: Option<Layout>,
     },
     StopBroadcast {
         request: RequestId,
@@ -273,12 +292,16 @@ pub enum Output {
     },
     /// The program starts: take frames of everything on stage.
     StartProgram {
-        program: ProgramKind,
+        wish: Wish,
+    },
+    /// The program that runs is wanted otherwise.
+    ChangeProgram {
+        wish: Wish,
     },
     /// Neither broadcast nor recording needs it.
     StopProgram,
     BroadcastStarted {
-        program: ProgramKind,
+        wish: Wish,
     },
     /// `reason` in words when nobody asked for it.
     BroadcastStopped {

@@ -79,11 +79,15 @@ impl Room {
             Input::GrantsChanged { member, grants } => self.change_grants(now, member, grants),
             Input::TrackLive { track, codec } => self.go_live(now, track, codec),
             Input::SettingsChanged(settings) => self.change_settings(now, settings),
-            Input::StartBroadcast {
+            Input::StartBroadcast { request, by, wish } => {
+                self.ask_broadcast(now, request, &by, wish);
+            }
+            Input::ChangeProgram {
                 request,
                 by,
                 program,
-            } => self.ask_broadcast(now, request, &by, program),
+                layout,
+            } => self.ask_program(request, &by, program, layout),
             Input::StopBroadcast { request, by } => self.ask_no_broadcast(request, &by),
             Input::StartRecording { request, by } => self.ask_recording(now, request, &by),
             Input::StopRecording { request, by } => self.ask_no_recording(request, &by),

@@ -2,17 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use amphi_media::Layout;
 use amphi_policy::{Action, Grants};
 
-use crate::{Denied, Output, ProgramKind, RequestId, Room};
+use crate::{Denied, Output, ProgramKind, RequestId, Room, Wish};
 
 /// A broadcast that is on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Broadcast {
-    /// What was asked for.
-    pub requested: ProgramKind,
-    /// What is made: never [`ProgramKind::Auto`].
-    pub program: ProgramKind,
+    pub wish: Wish,
     pub since: Instant,
 }
 
@@ -21,7 +19,7 @@ pub struct Broadcast {
 pub(crate) struct Switches {
     pub(crate) broadcast: Option<Broadcast>,
     pub(crate) recording: Option<Instant>,
-    program: Option<ProgramKind>,
+    program: Option<Wish>,
     /// The rooms' own starting was done for the tracks that are live: what a person ends stays ended.
     pub(crate) started_itself: bool,
     /// Why the newest program ended or did not begin; until another one begins.
@@ -45,12 +43,26 @@ impl Room {
         now: Instant,
         request: RequestId,
         by: &Grants,
-        wanted: ProgramKind,
+        wish: Wish,
+    ) {
+        let result = by.allows(Action::Broadcast).map_err(Denied::Refused);
+        if result.is_ok() {
+            self.start_broadcast(now, wish);
+        }
+        self.reply(request, result);
+    }
+
+    pub(crate) fn ask_program(
+        &mut self,
+        request: RequestId,
+        by: &Grants,
+        program: Option<ProgramKind>,
+        layout: Option<Layout>,
     ) {
         let result = by
             .allows(Action::Broadcast)
             .map_err(Denied::Refused)
-            .and_then(|()| self.start_broadcast(now, wanted));
+            .and_then(|()| self.change_program(program, layout));
         self.reply(request, result);
     }
 
@@ -89,8 +101,7 @@ impl Room {
         }
         self.switches.started_itself = true;
         if self.settings().broadcast_auto {
-            // It cannot be refused: `Auto` always has a program.
-            let _started = self.start_broadcast(now, ProgramKind::Auto);
+            self.start_broadcast(now, Wish::default());
         }
         if self.settings().record_auto {
             self.start_recording(now);
@@ -125,30 +136,50 @@ impl Room {
         self.stop_program_if_unused();
     }
 
-    fn start_broadcast(&mut self, now: Instant, wanted: ProgramKind) -> Result<(), Denied> {
-        let program = match wanted {
-            ProgramKind::Auto | ProgramKind::Cut => ProgramKind::Cut,
-            ProgramKind::Compose => {
-                return Err(Denied::Unavailable(
-                    "Composed pictures are not made by this server yet; ask for the program \"cut\" or \"auto\".".to_owned(),
-                ));
-            }
-        };
+    fn start_broadcast(&mut self, now: Instant, wish: Wish) {
         if self.switches.broadcast.is_none() {
-            self.start_program_if_unused(now, program);
-            self.switches.broadcast = Some(Broadcast {
-                requested: wanted,
-                program,
-                since: now,
-            });
-            self.output(Output::BroadcastStarted { program });
+            self.start_program_if_unused(now, wish);
+            // A recording may run a program already: who goes on air has the say.
+            self.set_wish(wish);
+            self.switches.broadcast = Some(Broadcast { wish, since: now });
+            self.output(Output::BroadcastStarted { wish });
+        }
+    }
+
+    fn change_program(
+        &mut self,
+        program: Option<ProgramKind>,
+        layout: Option<Layout>,
+    ) -> Result<(), Denied> {
+        let Some(wish) = self.switches.program else {
+            return Err(Denied::Unavailable(
+                "This room is not on air: start its broadcast with the program and the layout that you want.".to_owned(),
+            ));
+        };
+        let wish = Wish {
+            program: program.unwrap_or(wish.program),
+            layout: layout.unwrap_or(wish.layout),
+        };
+        self.set_wish(wish);
+        if let Some(broadcast) = &mut self.switches.broadcast {
+            broadcast.wish = wish;
         }
         Ok(())
     }
 
+    /// Of the program that runs.
+    fn set_wish(&mut self, wish: Wish) {
+        if let Some(present) = &mut self.switches.program
+            && *present != wish
+        {
+            *present = wish;
+            self.output(Output::ChangeProgram { wish });
+        }
+    }
+
     fn start_recording(&mut self, now: Instant) {
         if self.switches.recording.is_none() {
-            self.start_program_if_unused(now, ProgramKind::Cut);
+            self.start_program_if_unused(now, Wish::default());
             self.switches.recording = Some(now);
             self.output(Output::RecordingStarted);
         }
@@ -170,13 +201,13 @@ impl Room {
         }
     }
 
-    fn start_program_if_unused(&mut self, now: Instant, program: ProgramKind) {
+    fn start_program_if_unused(&mut self, now: Instant, wish: Wish) {
         if self.switches.program.is_none() {
             self.wait_for_members(now);
-            self.switches.program = Some(program);
+            self.switches.program = Some(wish);
             self.switches.failure = None;
             self.switches.retry_at = None;
-            self.output(Output::StartProgram { program });
+            self.output(Output::StartProgram { wish });
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::time::{Instant, UNIX_EPOCH};
 
-use amphi_media::{Layer, MediaKind, Rid, SessionId, TrackId};
+use amphi_media::{MediaKind, Rid, SessionId, TrackId, VideoSize};
 use str0m::media::{ExtensionValues, KeyframeRequestKind, Rid as StrRid};
 use str0m::rtp::rtcp::SenderInfo;
 use str0m::rtp::{RtpPacket, RtpWrite};
@@ -255,7 +255,7 @@ impl Sfu {
         let Some(track) = tracks.get_mut(&id) else {
             return false;
         };
-        let best = track.choose(Want::AtMost(Layer::HIGH));
+        let best = track.choose_for_frames();
         let rid = track.layers[usize::from(packet.layer)].rid;
         let Some(framer) = &mut track.framer else {
             return false;
@@ -499,12 +499,25 @@ impl Sfu {
         }
     }
 
+    /// Another layer may be the one that is wanted: its key frame is asked for, and until it comes the present one goes on.
+    pub(crate) fn set_frame_size(&mut self, id: TrackId, size: Option<VideoSize>, now: Instant) {
+        let Some(track) = self.tracks.get_mut(&id) else {
+            return;
+        };
+        track.frame_size = size;
+        let wanted = track.choose_for_frames();
+        let present = track.framer.as_ref().and_then(Framer::layer);
+        if present.is_some() && wanted != present {
+            self.request_key_frame(id, now);
+        }
+    }
+
     /// For the frame taker: of the layer that it should get.
     pub(crate) fn request_key_frame(&mut self, id: TrackId, now: Instant) {
         let best = self
             .tracks
             .get(&id)
-            .and_then(|track| track.choose(Want::AtMost(Layer::HIGH)));
+            .and_then(|track| track.choose_for_frames());
         if let Some(layer) = best {
             self.ask_key_frame(id, layer, now);
         }

@@ -128,6 +128,12 @@ pub enum Input<'a> {
         track: TrackId,
         on: bool,
     },
+    /// At which size the frames of a track are looked at: no larger layer is taken than that needs. Zero: the least. None, as at
+    /// first: the largest.
+    FrameSize {
+        track: TrackId,
+        size: Option<VideoSize>,
+    },
     /// Somebody (the program) needs a key frame; merged with everybody's requests.
     RequestKeyFrame {
         track: TrackId,

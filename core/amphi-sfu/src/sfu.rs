@@ -131,6 +131,7 @@ impl Sfu {
             Input::Mute { track, muted } => self.mute(track, muted, now),
             Input::StopTrack { track } => self.stop_track(track),
             Input::TakeFrames { track, on } => self.take_frames(track, on, now),
+            Input::FrameSize { track, size } => self.set_frame_size(track, size, now),
             Input::RequestKeyFrame { track } => self.request_key_frame(track, now),
             Input::SendData {
                 session,

@@ -28,6 +28,9 @@ const LAYER_SILENT_AFTER: Duration = Duration::from_millis(1_200);
 /// "While another one does": a screen that does not change sends a picture a second in all layers alike.
 const LAYER_LIVELY: Duration = Duration::from_millis(300);
 
+/// A layer is enlarged up to this, in percent, before a larger one is taken: nobody sees it, and that one costs four times as much.
+const ENLARGED_PERCENT: u32 = 115;
+
 /// How often silence is looked for.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -56,6 +59,8 @@ pub(crate) struct Track {
     pub(crate) layers: [LayerState; LAYERS],
     pub(crate) subscribers: Vec<Subscriber>,
     pub(crate) framer: Option<Framer>,
+    /// At which size frames are looked at; none: the largest that there is.
+    pub(crate) frame_size: Option<VideoSize>,
     pub(crate) level: Level,
     /// When the caller's timer for this track fires.
     pub(crate) check_at: Option<Instant>,
@@ -291,6 +296,23 @@ impl Track {
             .filter(|index| *index <= most)
             .max()
             .or_else(|| live().min())
+    }
+
+    /// The layer for who takes frames: the smallest one that is not enlarged, or the largest.
+    pub(crate) fn choose_for_frames(&self) -> Option<u8> {
+        let best = self.choose(Want::AtMost(Layer::HIGH))?;
+        let Some(wanted) = self.frame_size else {
+            return Some(best);
+        };
+        let enough = |size: VideoSize| {
+            size.width * ENLARGED_PERCENT >= wanted.width * 100
+                || size.height * ENLARGED_PERCENT >= wanted.height * 100
+        };
+        (0u8..)
+            .zip(&self.layers)
+            .filter(|(_, layer)| layer.live)
+            .find(|(_, layer)| layer.size.is_some_and(enough))
+            .map_or(Some(best), |(index, _)| Some(index))
     }
 
     /// The live layers, lowest first, with their sizes.

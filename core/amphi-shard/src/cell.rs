@@ -218,10 +218,18 @@ impl Cell {
                 self.reply(id, Outcome::Snapshot(snapshot));
                 return;
             }
-            Command::StartBroadcast { by, program } => amphi_room::Input::StartBroadcast {
+            Command::StartBroadcast { by, wish } => {
+                amphi_room::Input::StartBroadcast { request, by, wish }
+            }
+            Command::ChangeProgram {
+                by,
+                program,
+                layout,
+            } => amphi_room::Input::ChangeProgram {
                 request,
                 by,
                 program,
+                layout,
             },
             Command::StopBroadcast { by } => amphi_room::Input::StopBroadcast { request, by },
             Command::StartRecording { by } => amphi_room::Input::StartRecording { request, by },
@@ -265,6 +273,13 @@ impl Cell {
             Command::RequestKeyFrame { track } => {
                 self.sfu
                     .handle_input(now, amphi_sfu::Input::RequestKeyFrame { track });
+                self.drain_sfu(now);
+                self.reply(id, Outcome::Done);
+                return self.run(now);
+            }
+            Command::WantSize { track, size } => {
+                self.sfu
+                    .handle_input(now, amphi_sfu::Input::FrameSize { track, size });
                 self.drain_sfu(now);
                 self.reply(id, Outcome::Done);
                 return self.run(now);
@@ -337,7 +352,7 @@ impl Cell {
             room: self.name.clone(),
             title: self.room.settings().title.clone(),
             members: members.collect(),
-            broadcast: self.room.broadcast().map(|broadcast| broadcast.requested),
+            broadcast: self.room.broadcast().map(|broadcast| broadcast.wish),
             recording: self.room.recording().is_some(),
             failure: self.room.failure().map(str::to_owned),
         }
@@ -424,13 +439,14 @@ impl Cell {
                 );
                 self.drain_sfu(now);
             }
-            Room::StartProgram { program } => {
+            Room::StartProgram { wish } => {
                 self.stage = Some(Stage::default());
-                let room = self.name.clone();
-                self.output(Output::StartProgram {
-                    room,
-                    program: *program,
-                });
+                let wish = *wish;
+                self.output_named(|room| Output::StartProgram { room, wish });
+            }
+            Room::ChangeProgram { wish } => {
+                let wish = *wish;
+                self.output_named(|room| Output::ChangeProgram { room, wish });
             }
             Room::StopProgram => self.stop_program(now),
             Room::BroadcastStarted { .. } => {

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use amphi_media::{MemberId, TrackId};
+use amphi_media::{Layout, MemberId, TrackId, VideoSize};
 use amphi_policy::{Change, Grants, Refusal};
-use amphi_room::{ProgramKind, Settings};
+use amphi_room::{ProgramKind, Settings, Wish};
 use bytes::Bytes;
 
 /// Re-exported so that the shell names one crate for what crosses the border.
@@ -67,7 +67,13 @@ pub enum Command {
     Snapshot,
     StartBroadcast {
         by: Grants,
-        program: ProgramKind,
+        wish: Wish,
+    },
+    /// What is none stays as it is.
+    ChangeProgram {
+        by: Grants,
+        program: Option<ProgramKind>,
+        layout: Option<Layout>,
     },
     StopBroadcast {
         by: Grants,
@@ -91,6 +97,11 @@ pub enum Command {
     /// The program needs a key frame of this track.
     RequestKeyFrame {
         track: TrackId,
+    },
+    /// The size at which the program draws this track; none: as large as it comes.
+    WantSize {
+        track: TrackId,
+        size: Option<VideoSize>,
     },
     /// The program cannot go on.
     ProgramFailed {
@@ -117,7 +128,7 @@ pub struct RoomSnapshot {
     pub title: String,
     pub members: Vec<MemberSnapshot>,
     /// What was asked for, while on air.
-    pub broadcast: Option<ProgramKind>,
+    pub broadcast: Option<Wish>,
     pub recording: bool,
     /// Why the newest program ended or did not begin, in words for people; none once another one runs.
     pub failure: Option<String>,
@@ -162,7 +173,12 @@ pub enum Output {
     /// The room's program starts: what follows for this room as `Program` belongs to it.
     StartProgram {
         room: String,
-        program: ProgramKind,
+        wish: Wish,
+    },
+    /// The program that runs is wanted otherwise.
+    ChangeProgram {
+        room: String,
+        wish: Wish,
     },
     Program {
         room: String,

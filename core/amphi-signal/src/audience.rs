@@ -39,6 +39,7 @@ pub fn audience(output: &amphi_room::Output, room: &Room) -> Audience {
         Output::SetMuted { .. }
         | Output::Reply { .. }
         | Output::StartProgram { .. }
+        | Output::ChangeProgram { .. }
         | Output::StopProgram
         | Output::BroadcastStarted { .. }
         | Output::BroadcastStopped { .. }

@@ -97,6 +97,7 @@ impl Signal {
             | Said::SetMuted { .. }
             | Said::Reply { .. }
             | Said::StartProgram { .. }
+            | Said::ChangeProgram { .. }
             | Said::StopProgram
             | Said::BroadcastStarted { .. }
             | Said::BroadcastStopped { .. }

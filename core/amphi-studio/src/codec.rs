@@ -1,6 +1,6 @@
 //! What the program asks of codecs. The shell has the real ones.
 
-use amphi_media::{Codec, MediaTime};
+use amphi_media::{Bitrate, Codec, MediaTime, VideoSize};
 use bytes::Bytes;
 
 use crate::canvas::{Canvas, Picture};
@@ -84,11 +84,25 @@ pub trait VideoEncoder: Send {
     ) -> Result<Option<Bytes>, CodecError>;
 }
 
+/// What an encoder is to make.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EncoderConfig {
+    /// Even both ways.
+    pub size: VideoSize,
+    pub frames_per_second: u32,
+    /// On average over some seconds.
+    pub bitrate: Bitrate,
+}
+
+/// Makes an encoder; an error when there is none of this size.
+pub type VideoEncoders =
+    Box<dyn FnMut(&EncoderConfig) -> Result<Box<dyn VideoEncoder>, CodecError> + Send>;
+
 /// Makes a decoder for one track of this codec; an error when there is none for it.
 pub type VideoDecoders = Box<dyn FnMut(Codec) -> Result<Box<dyn VideoDecoder>, CodecError> + Send>;
 
 /// The picture's codecs of one composed program.
 pub struct VideoCodecs {
-    pub encoder: Box<dyn VideoEncoder>,
+    pub encoders: VideoEncoders,
     pub decoders: VideoDecoders,
 }

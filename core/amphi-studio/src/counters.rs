@@ -1,5 +1,7 @@
+use serde::{Deserialize, Serialize};
+
 /// What the program did and what its bounds cost. They only grow.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Counters {
     /// Pictures that came out.
     pub pictures: u64,

@@ -85,7 +85,8 @@ pub struct Director {
 }
 
 impl Director {
-    pub fn new() -> Self {
+    /// `after`: when the newest picture of the program was shown, in ticks, if something else showed one.
+    pub fn new(after: Option<i64>) -> Self {
         Self {
             pictures: BTreeMap::new(),
             arrived: 0,
@@ -94,8 +95,9 @@ impl Director {
             next: None,
             told: None,
             last_camera: None,
-            last_ticks: None,
-            last_from: None,
+            last_ticks: after,
+            // Of no track: whatever comes is of another source.
+            last_from: after.map(|_| (TrackId(u32::MAX), Bytes::new())),
             note: None,
         }
     }
@@ -119,10 +121,6 @@ impl Director {
 
     pub fn set_speakers(&mut self, speakers: Vec<(MemberId, f32)>) {
         self.speakers = speakers;
-    }
-
-    pub fn members(&self) -> impl Iterator<Item = MemberId> {
-        self.pictures.values().map(|picture| picture.member)
     }
 
     /// A picture arrived. At most one sample comes of it, after the outputs that are put into `out`.
@@ -403,7 +401,7 @@ impl Director {
         let parameters = self
             .pictures
             .get(&track)
-            .and_then(|picture| picture.parameters.clone())
+            .and_then(|picture| picture.parameters.0.clone())
             .unwrap_or_default();
         let from = (track, parameters);
         let another = self.last_from.as_ref().is_some_and(|last| *last != from);
@@ -429,19 +427,19 @@ impl Director {
             let sentence = match (has_other, picture.is_screen()) {
                 (false, _) => {
                     format!(
-                        "{name} sends {} only: {name} is heard, and will be seen when composing exists.",
+                        "{name} sends {} only: {name} is heard, and seen where the picture is composed.",
                         codec.name()
                     )
                 }
                 (true, true) => {
                     format!(
-                        "The screen of {name} is sent as {}: it will be seen when composing exists.",
+                        "The screen of {name} is sent as {}: it is seen where the picture is composed.",
                         codec.name()
                     )
                 }
                 (true, false) => {
                     format!(
-                        "The camera of {name} is sent as {}: it will be seen when composing exists.",
+                        "The camera of {name} is sent as {}: it is seen where the picture is composed.",
                         codec.name()
                     )
                 }

@@ -1,8 +1,17 @@
 //! What goes into a program and what comes out of it.
 
-use amphi_media::{Codec, Frame, MediaKind, MemberId, Sample, Source, TrackId};
+use amphi_media::{Codec, Frame, MediaKind, MemberId, Sample, Source, TrackId, VideoSize};
 
-use crate::layout::Layout;
+use crate::composer::{self, Look};
+
+/// What makes the picture of a program.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// The on-air member's H.264 untouched, cut to another member's at a key frame.
+    Cut,
+    /// Everybody in one picture, made by a [`composer::Composer`] that stands beside the program.
+    Compose(Look),
+}
 
 /// A track that may be shown or heard in the program.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,8 +42,15 @@ pub enum Input {
     Speakers(Vec<(TrackId, f32)>),
     /// Somebody begins to take the program: a key frame soon, so that nobody waits for the next one.
     NeedKeyFrame,
-    /// How people are arranged from now on. Of no effect where pictures are not composed.
-    Layout(Layout),
+    /// What makes the picture from now on; the same kind with another look changes the look.
+    Kind(Kind),
+    /// A composer that knows nothing yet stands ready: the first one, or one in place of another that broke. Of no effect while
+    /// pictures are not composed.
+    ComposerReady,
+    /// The composer broke, or is not wanted any more.
+    ComposerGone,
+    /// What came out of the composer.
+    Composed(composer::Output),
     /// Time has passed: see `poll_timeout`.
     Timeout,
 }
@@ -48,6 +64,14 @@ pub enum Output {
     NeedKeyFrame {
         track: TrackId,
     },
+    /// What the composer is to be told.
+    Compose(composer::Input),
+    /// The size at which this track's picture is drawn, so that no larger layer is taken than that needs; none: as large as there
+    /// is one.
+    Wanted {
+        track: TrackId,
+        size: Option<VideoSize>,
+    },
     /// Who is shown from now on; none: sound only.
     OnAir {
         member: Option<MemberId>,
@@ -55,7 +79,7 @@ pub enum Output {
     },
     /// Something about the program in words for people ("Bo sends VP8 only…"); none when all is well.
     Note(Option<String>),
-    /// The encoder of the sound is broken for good: nothing more will come of this program.
+    /// An encoder is broken for good: nothing more will come of this program.
     Failed {
         reason: String,
     },

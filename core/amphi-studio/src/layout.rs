@@ -2,6 +2,7 @@
 //!
 //! All coordinates are even, since a composed picture is I420: one sample of colour covers two by two pixels.
 
+pub use amphi_media::Layout;
 use amphi_media::{Source, VideoSize};
 
 /// Pictures in one composed picture. Whoever comes later is heard, and shown when a place is free.
@@ -22,47 +23,6 @@ const STRIP_PERCENT: u32 = 22;
 /// A camera is cropped to its cell when at least this much of it, in percent, is still seen; a phone held upright in a wide
 /// cell would lose two thirds and is shown whole, between bars.
 const CROP_SEEN_PERCENT_MIN: u64 = 60;
-
-/// How people are arranged.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Layout {
-    /// All of the same size.
-    #[default]
-    Grid,
-    /// One large, the others in a strip beside it.
-    Speaker,
-    /// A shared screen large, cameras in a strip beside it. Without a screen: as [`Layout::Speaker`].
-    Screen,
-    /// The first two, of the same size, and nobody else.
-    SideBySide,
-    /// Nobody's picture, everybody's name.
-    Audio,
-}
-
-impl Layout {
-    pub const ALL: [Layout; 5] = [
-        Layout::Grid,
-        Layout::Speaker,
-        Layout::Screen,
-        Layout::SideBySide,
-        Layout::Audio,
-    ];
-
-    /// As it stands in the API.
-    pub fn name(self) -> &'static str {
-        match self {
-            Layout::Grid => "grid",
-            Layout::Speaker => "speaker",
-            Layout::Screen => "screen",
-            Layout::SideBySide => "side-by-side",
-            Layout::Audio => "audio",
-        }
-    }
-
-    pub fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|layout| layout.name() == name)
-    }
-}
 
 /// Somebody who may get a cell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,7 +54,8 @@ impl Area {
         VideoSize::new(self.width, self.height)
     }
 
-    fn whole(size: VideoSize) -> Self {
+    /// All of a picture of this size.
+    pub fn of(size: VideoSize) -> Self {
         Self {
             x: 0,
             y: 0,
@@ -148,7 +109,7 @@ pub fn cells(
     guests: &[Guest],
     lead: Option<usize>,
 ) -> Vec<Cell> {
-    let canvas = Area::whole(canvas);
+    let canvas = Area::of(canvas);
     let gap = even(canvas.width.min(canvas.height) / GAP_SHARE).max(2);
     if guests.is_empty() || canvas.width.min(canvas.height) < CANVAS_SIDE_MIN {
         return Vec::new();
@@ -181,7 +142,7 @@ pub fn cells(
 ///
 /// Cameras are cropped as long as enough of them is seen; screens never, since what is cut off may be what is talked about.
 pub fn placed(source: Source, size: VideoSize, cell: Area) -> (Area, Area) {
-    let whole = Area::whole(size);
+    let whole = Area::of(size);
     let seen = whole.inner(cell.size());
     let enough = seen.size().pixels() * 100 >= whole.size().pixels() * CROP_SEEN_PERCENT_MIN;
     if source == Source::Screen || !enough {

@@ -1,7 +1,8 @@
 //! The program: who is shown and what is heard, on one programme clock.
 //!
 //! Pictures of the kind `cut` are not decoded: the on-air member's H.264 goes through untouched, and another member follows
-//! at one of its key frames. Composed ones are decoded, drawn into one picture and encoded again. Sound is always decoded,
+//! at one of its key frames. Composed ones are decoded, drawn into one picture and encoded again by a [`composer::Composer`], a
+//! value beside the program, so that it can live in another process. Sound is always decoded,
 //! mixed from everybody on stage, and encoded again. Codecs stand behind traits that the
 //! shell fills ([`AudioDecoder`], [`AudioEncoder`]); this crate links none, and it does not write a single box.
 //!
@@ -10,9 +11,11 @@
 pub mod canvas;
 mod clock;
 mod codec;
-mod composer;
+pub mod composer;
+pub mod cost;
 mod counters;
 mod director;
+mod feed;
 mod io;
 pub mod layout;
 mod limiter;
@@ -22,10 +25,10 @@ mod program;
 mod voice;
 
 pub use codec::{
-    ACCESS_UNIT_FRAMES, AudioDecoder, AudioEncoder, CodecError, Codecs, Decoders, Piece,
-    SAMPLE_RATE, Stereo, VideoCodecs, VideoDecoder, VideoDecoders, VideoEncoder,
+    ACCESS_UNIT_FRAMES, AudioDecoder, AudioEncoder, CodecError, Codecs, Decoders, EncoderConfig,
+    Piece, SAMPLE_RATE, Stereo, VideoCodecs, VideoDecoder, VideoDecoders, VideoEncoder,
+    VideoEncoders,
 };
-pub use composer::Compose;
 pub use counters::Counters;
-pub use io::{Input, Output, StageTrack};
+pub use io::{Input, Kind, Output, StageTrack};
 pub use program::{Config, Program};

@@ -80,10 +80,6 @@ impl Mixer {
         self.speakers.get(&track).map(|speaker| speaker.member)
     }
 
-    pub fn members(&self) -> impl Iterator<Item = MemberId> {
-        self.speakers.values().map(|speaker| speaker.member)
-    }
-
     pub fn push(
         &mut self,
         frame: &Frame,

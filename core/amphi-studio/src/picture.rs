@@ -25,8 +25,7 @@ pub struct Picture {
     pub seen_us: Option<i64>,
     /// It did not deliver when it was asked to; not asked again before then.
     pub shunned_until_us: i64,
-    /// SPS and PPS of the newest key frame, in Annex B form.
-    pub parameters: Option<Bytes>,
+    pub parameters: Parameters,
     /// Nothing but a key frame helps.
     pub needs_key: bool,
     clock: TrackClock,
@@ -46,7 +45,7 @@ impl Picture {
             order,
             seen_us: None,
             shunned_until_us: i64::MIN,
-            parameters: None,
+            parameters: Parameters::default(),
             needs_key: true,
             clock: TrackClock::default(),
             rid: Rid::NONE,
@@ -115,21 +114,33 @@ impl Picture {
     /// The frame's data as it goes into the program: a key frame with its parameter sets in front. None when a key
     /// frame has none and none are known.
     pub fn prepare(&mut self, frame: &Frame) -> Option<Bytes> {
-        if !frame.key {
-            return Some(frame.data.clone());
+        let data = self.parameters.prepare(frame.key, &frame.data)?;
+        self.needs_key &= !frame.key;
+        Some(data)
+    }
+}
+
+/// SPS and PPS of a track's newest key frame, in Annex B form; none before the first that carried them.
+#[derive(Clone, Default)]
+pub struct Parameters(pub Option<Bytes>);
+
+impl Parameters {
+    /// A coded picture, with parameter sets in front if it is a key frame. None when such a one has none and none are known.
+    pub fn prepare(&mut self, key: bool, data: &Bytes) -> Option<Bytes> {
+        if !key {
+            return Some(data.clone());
         }
-        let found = parameter_sets(&frame.data);
+        let found = parameter_sets(data);
         let carried = found.is_some();
-        self.parameters = found.or(self.parameters.take());
-        let parameters = self.parameters.as_ref()?;
-        self.needs_key = false;
+        self.0 = found.or(self.0.take());
+        let parameters = self.0.as_ref()?;
         if carried {
-            return Some(frame.data.clone());
+            return Some(data.clone());
         }
-        let mut data = BytesMut::with_capacity(parameters.len() + frame.data.len());
-        data.extend_from_slice(parameters);
-        data.extend_from_slice(&frame.data);
-        Some(data.freeze())
+        let mut whole = BytesMut::with_capacity(parameters.len() + data.len());
+        whole.extend_from_slice(parameters);
+        whole.extend_from_slice(data);
+        Some(whole.freeze())
     }
 }
 

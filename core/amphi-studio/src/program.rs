@@ -1,11 +1,12 @@
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use amphi_media::{Frame, MediaKind, MemberId};
+use amphi_media::{Frame, MediaKind, MemberId, TrackId};
 
-use crate::composer::{Compose, Composer};
+use crate::composer;
 use crate::director::Director;
-use crate::io::{Input, Output, StageTrack};
+use crate::feed::{Feed, Fit};
+use crate::io::{Input, Kind, Output, StageTrack};
 use crate::mixer::{MemberClocks, Mixer};
 use crate::{Codecs, Counters};
 
@@ -28,12 +29,16 @@ impl Default for Config {
     }
 }
 
-/// One program: a picture, and the mix of everybody as AAC. Of the kind `cut` ([`Program::new`]) the picture is the on-air
-/// member's H.264 untouched; composed ([`Program::compose`]) it is everybody's in one.
+/// Tracks that are followed; the director and the mixer have bounds of their own.
+const TRACKS_MAX: usize = 512;
+
+/// One program: a picture, and the mix of everybody as AAC. The picture is the on-air member's H.264 untouched ([`Kind::Cut`], as it
+/// begins), or everybody's in one ([`Kind::Compose`]): that one a [`crate::composer::Composer`] makes, which gets what comes out as
+/// [`Output::Compose`] and whose outputs come in as [`Input::Composed`].
 ///
 /// The programme clock is zero at the `now` it was made with. A picture of `cut` comes out as soon as it came in, a composed
-/// one some 120 ms after its time; sound follows after the mixing delay, without a hole from zero on, whoever is there. **After every `handle_input`, drain
-/// `poll_output`; come back with [`Input::Timeout`] at `poll_timeout`.**
+/// one some 120 ms after its time; sound follows after the mixing delay, without a hole from zero on, whoever is there and whatever
+/// makes the picture. **After every `handle_input`, drain `poll_output`; come back with [`Input::Timeout`] at `poll_timeout`.**
 ///
 /// A track that is not known, or frames that make no sense, cost a counter ([`Program::counters`]) and nothing else.
 pub struct Program {
@@ -41,42 +46,33 @@ pub struct Program {
     config: Config,
     clocks: MemberClocks,
     mixer: Mixer,
-    pictures: Pictures,
+    stage: BTreeMap<TrackId, StageTrack>,
+    speakers: Vec<(MemberId, f32)>,
+    maker: Maker,
+    /// When the newest picture was shown, in ticks.
+    picture_ticks: Option<i64>,
     outputs: VecDeque<Output>,
     counters: Counters,
     failed: bool,
 }
 
 /// What makes the picture.
-enum Pictures {
+enum Maker {
     Cut(Box<Director>),
-    Composed(Box<Composer>),
+    Composed(Box<Feed>),
 }
 
 impl Program {
-    /// Of the kind `cut`.
     pub fn new(now: Instant, config: Config, codecs: Codecs) -> Self {
-        Self::with(
-            now,
-            config,
-            codecs,
-            Pictures::Cut(Box::new(Director::new())),
-        )
-    }
-
-    /// Everybody in one picture.
-    pub fn compose(now: Instant, config: Config, codecs: Codecs, compose: Compose) -> Self {
-        let composer = Box::new(Composer::new(compose));
-        Self::with(now, config, codecs, Pictures::Composed(composer))
-    }
-
-    fn with(now: Instant, config: Config, codecs: Codecs, pictures: Pictures) -> Self {
         Self {
             zero: now,
             config,
             clocks: MemberClocks::new(),
             mixer: Mixer::new(codecs),
-            pictures,
+            stage: BTreeMap::new(),
+            speakers: Vec::new(),
+            maker: Maker::Cut(Box::new(Director::new(None))),
+            picture_ticks: None,
             outputs: VecDeque::new(),
             counters: Counters::default(),
             failed: false,
@@ -89,79 +85,171 @@ impl Program {
         }
         let now_us = self.on_programme_clock(now);
         match input {
-            Input::Track(track) => self.set_track(&track),
-            Input::TrackGone { track } => {
-                self.mixer.remove_track(track);
-                match &mut self.pictures {
-                    Pictures::Cut(director) => director.remove_track(track),
-                    Pictures::Composed(composer) => composer.remove_track(track),
-                }
-                self.forget_members();
-            }
+            Input::Track(track) => self.set_track(track),
+            Input::TrackGone { track } => self.remove_track(track),
             Input::Frame(frame) => self.take_frame(now_us, &frame),
             Input::Speakers(speakers) => {
                 let member =
                     |(track, level)| self.mixer.member(track).map(|member| (member, level));
-                let speakers = speakers.into_iter().filter_map(member).collect();
-                match &mut self.pictures {
-                    Pictures::Cut(director) => director.set_speakers(speakers),
-                    Pictures::Composed(composer) => composer.set_speakers(speakers),
+                self.speakers = speakers.into_iter().filter_map(member).collect();
+                match &mut self.maker {
+                    Maker::Cut(director) => director.set_speakers(self.speakers.clone()),
+                    Maker::Composed(feed) => {
+                        let told = feed.speakers(&self.speakers);
+                        self.outputs.extend(told.map(Output::Compose));
+                    }
                 }
             }
-            Input::NeedKeyFrame => match &mut self.pictures {
-                Pictures::Cut(director) => {
+            Input::NeedKeyFrame => match &mut self.maker {
+                Maker::Cut(director) => {
                     director.need_key_frame(now_us, &mut self.counters, &mut self.outputs);
                 }
-                Pictures::Composed(composer) => composer.need_key_frame(),
+                Maker::Composed(feed) => self
+                    .outputs
+                    .extend(feed.need_key_frame().map(Output::Compose)),
             },
-            Input::Layout(layout) => {
-                if let Pictures::Composed(composer) = &mut self.pictures {
-                    composer.set_layout(layout);
+            Input::Kind(kind) => self.set_kind(kind),
+            Input::ComposerReady => {
+                if let Maker::Composed(feed) = &mut self.maker {
+                    let told =
+                        feed.connect(self.stage.values(), &self.speakers, self.picture_ticks);
+                    self.outputs.extend(told.into_iter().map(Output::Compose));
                 }
             }
+            Input::ComposerGone => {
+                if let Maker::Composed(feed) = &mut self.maker {
+                    feed.disconnect();
+                }
+            }
+            Input::Composed(output) => self.take_composed(output),
             Input::Timeout => {}
         }
-        self.show(now_us);
+        if let Maker::Cut(director) = &mut self.maker {
+            director.direct(now_us, None, &mut self.counters, &mut self.outputs);
+        }
         self.mix_what_is_due(now);
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if let Some(Output::Sample(sample)) = &output
+            && sample.kind == MediaKind::Video
+        {
+            self.picture_ticks = self.picture_ticks.max(Some(sample.time.ticks));
+        }
+        output
     }
 
-    /// When the next block of sound or the next composed picture is due; none when the program has failed.
+    /// When the next block of sound is due; none when the program has failed.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        (!self.failed).then(|| self.next_due())
+        (!self.failed).then(|| self.sound_due())
     }
 
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    fn set_track(&mut self, track: &StageTrack) {
-        match track.kind {
-            MediaKind::Audio => {
-                self.mixer
-                    .set_track(track.track, track.member, track.muted, &mut self.counters);
+    fn set_track(&mut self, track: StageTrack) {
+        if !self.stage.contains_key(&track.track) && self.stage.len() >= TRACKS_MAX {
+            self.counters.tracks_refused += 1;
+            return;
+        }
+        if track.kind == MediaKind::Audio {
+            self.mixer
+                .set_track(track.track, track.member, track.muted, &mut self.counters);
+        }
+        match &mut self.maker {
+            Maker::Cut(director) if track.kind == MediaKind::Video => {
+                director.set_track(&track, &mut self.counters);
             }
-            MediaKind::Video => match &mut self.pictures {
-                Pictures::Cut(director) => director.set_track(track, &mut self.counters),
-                Pictures::Composed(composer) => composer.set_track(track, &mut self.counters),
-            },
+            Maker::Cut(_) => {}
+            Maker::Composed(feed) => self
+                .outputs
+                .extend(feed.set_track(&track).map(Output::Compose)),
+        }
+        self.stage.insert(track.track, track);
+    }
+
+    fn remove_track(&mut self, track: TrackId) {
+        self.stage.remove(&track);
+        self.mixer.remove_track(track);
+        match &mut self.maker {
+            Maker::Cut(director) => director.remove_track(track),
+            Maker::Composed(feed) => self
+                .outputs
+                .extend(feed.remove_track(track).map(Output::Compose)),
+        }
+        self.forget_members();
+    }
+
+    fn set_kind(&mut self, kind: Kind) {
+        match (kind, &mut self.maker) {
+            (Kind::Cut, Maker::Cut(_)) => {}
+            (Kind::Compose(look), Maker::Composed(feed)) => {
+                self.outputs
+                    .extend(feed.set_look(look).map(Output::Compose));
+            }
+            (Kind::Cut, Maker::Composed(_)) => {
+                let mut director = Director::new(self.picture_ticks);
+                for track in &self.videos() {
+                    director.set_track(track, &mut self.counters);
+                }
+                director.set_speakers(self.speakers.clone());
+                self.maker = Maker::Cut(Box::new(director));
+                self.want_the_best();
+            }
+            (Kind::Compose(look), Maker::Cut(_)) => {
+                let mut feed = Feed::new(look, self.picture_ticks);
+                for track in &self.videos() {
+                    feed.set_track(track);
+                }
+                self.maker = Maker::Composed(Box::new(feed));
+                let nobody = Output::OnAir {
+                    member: None,
+                    track: None,
+                };
+                self.outputs.extend([nobody, Output::Note(None)]);
+            }
         }
     }
 
-    fn show(&mut self, now_us: i64) {
-        match &mut self.pictures {
-            Pictures::Cut(director) => {
-                director.direct(now_us, None, &mut self.counters, &mut self.outputs);
-            }
-            Pictures::Composed(composer) => {
-                composer.compose(now_us, &mut self.counters, &mut self.outputs);
-                if composer.is_broken() {
-                    self.fail("The encoder of the program's picture fails again and again.");
+    fn videos(&self) -> Vec<StageTrack> {
+        let is_video = |track: &&StageTrack| track.kind == MediaKind::Video;
+        self.stage.values().filter(is_video).cloned().collect()
+    }
+
+    /// Nothing is drawn small any more.
+    fn want_the_best(&mut self) {
+        let wanted = self.videos().into_iter().map(|track| Output::Wanted {
+            track: track.track,
+            size: None,
+        });
+        self.outputs.extend(wanted);
+    }
+
+    fn take_composed(&mut self, output: composer::Output) {
+        let Maker::Composed(feed) = &mut self.maker else {
+            // It was not wanted any more when this came.
+            return;
+        };
+        match output {
+            composer::Output::Sample(sample) => match feed.fit(sample) {
+                Fit::Taken(sample) => self.outputs.push_back(Output::Sample(sample)),
+                Fit::Late => self.counters.pictures_late += 1,
+                Fit::LateKey => {
+                    self.counters.pictures_late += 1;
+                    self.outputs
+                        .extend(feed.need_key_frame().map(Output::Compose));
                 }
+            },
+            composer::Output::NeedKeyFrame { track } => {
+                self.outputs.push_back(Output::NeedKeyFrame { track });
             }
+            composer::Output::Wanted { track, size } => self.outputs.push_back(Output::Wanted {
+                track,
+                size: Some(size),
+            }),
+            composer::Output::Failed { reason } => self.fail(&reason),
         }
     }
 
@@ -173,24 +261,23 @@ impl Program {
 
     fn take_frame(&mut self, now_us: i64, frame: &Frame) {
         let arrived_us = self.on_programme_clock(frame.arrived).min(now_us);
-        match frame.codec.kind() {
-            MediaKind::Audio => {
+        match (frame.codec.kind(), &mut self.maker) {
+            (MediaKind::Audio, _) => {
                 self.mixer
                     .push(frame, arrived_us, &mut self.clocks, &mut self.counters)
             }
-            MediaKind::Video => match &mut self.pictures {
-                Pictures::Cut(director) => director.push(
-                    now_us,
-                    frame,
-                    arrived_us,
-                    &mut self.clocks,
-                    &mut self.counters,
-                    &mut self.outputs,
-                ),
-                Pictures::Composed(composer) => {
-                    composer.push(frame, arrived_us, &mut self.clocks, &mut self.counters);
-                }
-            },
+            (MediaKind::Video, Maker::Cut(director)) => director.push(
+                now_us,
+                frame,
+                arrived_us,
+                &mut self.clocks,
+                &mut self.counters,
+                &mut self.outputs,
+            ),
+            (MediaKind::Video, Maker::Composed(feed)) => {
+                let told = feed.push(frame, arrived_us, &mut self.clocks, &mut self.counters);
+                self.outputs.extend(told.map(Output::Compose));
+            }
         }
     }
 
@@ -203,16 +290,6 @@ impl Program {
             self.outputs.extend(sample.map(Output::Sample));
             if self.mixer.is_broken() {
                 return self.fail("The encoder of the program's sound fails again and again.");
-            }
-        }
-    }
-
-    fn next_due(&self) -> Instant {
-        match &self.pictures {
-            Pictures::Cut(_) => self.sound_due(),
-            Pictures::Composed(composer) => {
-                let us = u64::try_from(composer.next_due_us()).unwrap_or(0);
-                self.sound_due().min(self.zero + Duration::from_micros(us))
             }
         }
     }
@@ -232,11 +309,7 @@ impl Program {
     }
 
     fn forget_members(&mut self) {
-        let mut here: BTreeSet<MemberId> = self.mixer.members().collect();
-        match &self.pictures {
-            Pictures::Cut(director) => here.extend(director.members()),
-            Pictures::Composed(composer) => here.extend(composer.members()),
-        }
+        let here: BTreeSet<MemberId> = self.stage.values().map(|track| track.member).collect();
         self.clocks.retain(|member, _| here.contains(member));
     }
 }

@@ -52,6 +52,8 @@ const FLOORS: &[Floor] = &[
         ],
         tests_may_import: &["peer"],
     },
+    // The libraries behind the studio's traits for pictures.
+    floor("video-codec", &["amphi-media", "amphi-studio"]),
     // A client of the wire protocol: shares no code with the server that it tests.
     floor("peer", &[]),
     // A reader of playlists and boxes: shares no code with the writer that it judges.
@@ -83,6 +85,7 @@ const FLOORS: &[Floor] = &[
 /// What lies beside the cores on a floor of its own: named here, so that [`may_import`] stays one list.
 const BESIDE: &[(&str, &str)] = &[
     ("sim", "peer"),
+    ("amphi", "video-codec"),
     ("fuzz-bodies", "amphi"),
     ("fuzz-bodies", "player"),
 ];

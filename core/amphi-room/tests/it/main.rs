@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use amphi_media::{Codec, MediaKind, MemberId, Source, TrackId, VideoSize};
+use amphi_media::{Codec, Layout, MediaKind, MemberId, Source, TrackId, VideoSize};
 use amphi_policy::token::VideoGrant;
 use amphi_policy::{Action, Change, Grants, Refusal, SourceSet};
 use amphi_room::{
     ATTRIBUTES_BYTES_MAX, Announced, Denied, EMPTY_BROADCAST_GRACE, Input, Joining,
     LABEL_BYTES_MAX, LeaveReason, LetTracks, MEMBERS_MAX, METADATA_BYTES_MAX, Output, ProgramKind,
-    RequestId, Room, Settings, Subscribers, TRACKS_PER_MEMBER_MAX,
+    RequestId, Room, Settings, Subscribers, TRACKS_PER_MEMBER_MAX, Wish,
 };
 
 mod grants;

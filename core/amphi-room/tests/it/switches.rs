@@ -2,17 +2,24 @@
 
 use super::*;
 
-const CUT: ProgramKind = ProgramKind::Cut;
+const CUT: Wish = Wish {
+    program: ProgramKind::Cut,
+    layout: Layout::Grid,
+};
+const AUTO: Wish = Wish {
+    program: ProgramKind::Auto,
+    layout: Layout::Grid,
+};
 const DONE: Output = Output::Reply {
     request: REQUEST,
     result: Ok(()),
 };
 
-fn go_on_air(program: ProgramKind) -> Input {
+fn go_on_air(wish: Wish) -> Input {
     Input::StartBroadcast {
         request: REQUEST,
         by: host(),
-        program,
+        wish,
     }
 }
 
@@ -54,19 +61,16 @@ fn the_program_runs_from_the_first_switch_on_to_the_last_switch_off() {
     world.check(
         record(),
         &[
-            Output::StartProgram { program: CUT },
+            Output::StartProgram { wish: AUTO },
             Output::RecordingStarted,
             DONE,
         ],
     );
     world.check(
-        go_on_air(ProgramKind::Auto),
-        &[Output::BroadcastStarted { program: CUT }, DONE],
+        go_on_air(AUTO),
+        &[Output::BroadcastStarted { wish: AUTO }, DONE],
     );
-    assert_eq!(
-        world.room.broadcast().map(|on| (on.requested, on.program)),
-        Some((ProgramKind::Auto, CUT))
-    );
+    assert_eq!(world.room.broadcast().map(|on| on.wish), Some(AUTO));
     world.check(
         stop_recording(),
         &[Output::RecordingStopped { reason: None }, DONE],
@@ -97,7 +101,7 @@ fn without_the_grant_no_switch_moves() {
         Input::StartBroadcast {
             request: REQUEST,
             by: by.clone(),
-            program: CUT,
+            wish: CUT,
         },
         &[denied(Action::Broadcast)],
     );
@@ -126,10 +130,64 @@ fn without_the_grant_no_switch_moves() {
     assert_eq!(world.room.counters().switches_refused, 4);
 }
 
+fn change(program: Option<ProgramKind>, layout: Option<Layout>) -> Input {
+    Input::ChangeProgram {
+        request: REQUEST,
+        by: host(),
+        program,
+        layout,
+    }
+}
+
 #[test]
-fn composing_is_declined_with_what_would_work() {
+fn the_program_is_changed_while_it_runs_and_what_was_not_named_stays() {
     let mut world = World::of_two();
-    let outputs = world.give(go_on_air(ProgramKind::Compose));
+    world.give(go_on_air(CUT));
+    let composed = Wish {
+        program: ProgramKind::Compose,
+        layout: Layout::Grid,
+    };
+    world.check(
+        change(Some(ProgramKind::Compose), None),
+        &[Output::ChangeProgram { wish: composed }, DONE],
+    );
+    let speaker = Wish {
+        layout: Layout::Speaker,
+        ..composed
+    };
+    world.check(
+        change(None, Some(Layout::Speaker)),
+        &[Output::ChangeProgram { wish: speaker }, DONE],
+    );
+    world.check(change(None, Some(Layout::Speaker)), &[DONE]);
+    assert_eq!(world.room.broadcast().map(|on| on.wish), Some(speaker));
+}
+
+#[test]
+fn who_goes_on_air_during_a_recording_has_the_say_about_the_program() {
+    let mut world = World::of_two();
+    world.check(
+        record(),
+        &[
+            Output::StartProgram { wish: AUTO },
+            Output::RecordingStarted,
+            DONE,
+        ],
+    );
+    world.check(
+        go_on_air(CUT),
+        &[
+            Output::ChangeProgram { wish: CUT },
+            Output::BroadcastStarted { wish: CUT },
+            DONE,
+        ],
+    );
+}
+
+#[test]
+fn a_program_that_does_not_run_cannot_be_changed_and_the_answer_says_what_would_work() {
+    let mut world = World::of_two();
+    let outputs = world.give(change(None, Some(Layout::Speaker)));
     let [
         Output::Reply {
             result: Err(Denied::Unavailable(words)),
@@ -139,8 +197,21 @@ fn composing_is_declined_with_what_would_work() {
     else {
         panic!("{outputs:?}");
     };
-    assert!(words.contains("\"cut\""), "{words}");
-    assert!(world.room.broadcast().is_none());
+    assert!(words.contains("start its broadcast"), "{words}");
+    let by = grants(&video_grant());
+    world.give(go_on_air(CUT));
+    world.check(
+        Input::ChangeProgram {
+            request: REQUEST,
+            by,
+            program: None,
+            layout: Some(Layout::Speaker),
+        },
+        &[Output::Reply {
+            request: REQUEST,
+            result: Err(refused(Action::Broadcast)),
+        }],
+    );
 }
 
 #[test]
@@ -164,8 +235,8 @@ fn a_room_set_to_goes_on_air_and_records_when_the_first_track_is_live() {
         },
         &[
             Output::MemberChanged { member: ADA },
-            Output::StartProgram { program: CUT },
-            Output::BroadcastStarted { program: CUT },
+            Output::StartProgram { wish: AUTO },
+            Output::BroadcastStarted { wish: AUTO },
             Output::RecordingStarted,
         ],
     );
@@ -222,7 +293,7 @@ fn settings_that_become_automatic_act_on_what_is_live() {
     world.check(
         Input::SettingsChanged(settings),
         &[
-            Output::StartProgram { program: CUT },
+            Output::StartProgram { wish: AUTO },
             Output::RecordingStarted,
         ],
     );
@@ -331,8 +402,8 @@ fn a_room_that_goes_on_air_by_itself_says_why_it_does_not_and_tries_again() {
     world.check(Input::Timeout, &[]);
     world.now = retry;
     let on = [
-        Output::StartProgram { program: CUT },
-        Output::BroadcastStarted { program: CUT },
+        Output::StartProgram { wish: AUTO },
+        Output::BroadcastStarted { wish: AUTO },
     ];
     world.check(Input::Timeout, &on);
     assert_eq!(
@@ -346,7 +417,7 @@ fn a_room_that_goes_on_air_by_itself_says_why_it_does_not_and_tries_again() {
     assert_eq!(world.room.poll_timeout(), None);
     let mut world = World::new();
     world.enter(ADA, "ada");
-    world.give(go_on_air(ProgramKind::Auto));
+    world.give(go_on_air(AUTO));
     world.give(failed());
     assert_eq!(
         (world.room.failure(), world.room.poll_timeout()),

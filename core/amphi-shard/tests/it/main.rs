@@ -152,7 +152,7 @@ fn a_broadcast_takes_frames_and_ends_with_its_room() {
     hall.run(Duration::from_secs(3));
     let start = Command::StartBroadcast {
         by: hall::moderator(),
-        program: amphi_room::ProgramKind::Auto,
+        wish: amphi_room::Wish::default(),
     };
     assert_eq!(hall.command(start), Outcome::Done);
     for tick in 0..100u32 {

@@ -193,10 +193,10 @@ impl VideoEncoder for LumaEncoder {
 
 /// Pictures of one brightness each; a coded picture of the program is its luma plane.
 pub fn film(done: &Arc<Done>) -> VideoCodecs {
-    let encoder = Box::new(LumaEncoder(done.clone()));
+    let encoders = done.clone();
     let done = done.clone();
     VideoCodecs {
-        encoder,
+        encoders: Box::new(move |_| Ok(Box::new(LumaEncoder(encoders.clone())))),
         decoders: Box::new(move |codec| {
             if codec == Codec::Opus {
                 return Err(CodecError("that is sound".into()));

@@ -290,7 +290,7 @@ fn who_sends_vp8_only_is_heard_and_the_note_says_so() {
     world.speaks(2, 900.0);
     let bo = world.shows(2, Codec::Vp8);
     world.run_for(2_000);
-    let note = "Bo sends VP8 only: Bo is heard, and will be seen when composing exists.";
+    let note = "Bo sends VP8 only: Bo is heard, and seen where the picture is composed.";
     assert_eq!(world.notes.last(), Some(&Some(note.to_owned())));
     assert!(level(&world.sound_ms(1_000, 1_500), 900.0) > 0.24);
     assert!(world.pictures.is_empty());

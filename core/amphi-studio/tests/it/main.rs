@@ -3,6 +3,7 @@
 mod canvas;
 mod codecs;
 mod composed;
+mod cost;
 mod cut;
 mod hostile;
 mod layout;

@@ -6,10 +6,11 @@ use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use amphi_media::{
-    Codec, Frame, MediaKind, MediaTime, MemberId, Rid, Sample, Source, TrackId, VideoSize,
+    Bitrate, Codec, Frame, MediaKind, MediaTime, MemberId, Rid, Sample, Source, TrackId, VideoSize,
 };
+use amphi_studio::composer::{self, Composer, Look, Rung};
 use amphi_studio::layout::Layout;
-use amphi_studio::{Compose, Config, Counters, Input, Output, Program, StageTrack, Stereo};
+use amphi_studio::{Config, Counters, Input, Kind, Output, Program, StageTrack, Stereo};
 use bytes::Bytes;
 
 use crate::codecs;
@@ -68,6 +69,9 @@ pub struct World {
     pub start: Instant,
     pub now_us: i64,
     pub program: Program,
+    pub composer: Option<Composer>,
+    /// Sizes at which tracks are drawn.
+    pub wanted: BTreeMap<TrackId, Option<VideoSize>>,
     pub microphones: BTreeMap<TrackId, Microphone>,
     pub cameras: BTreeMap<TrackId, Camera>,
     pub names: BTreeMap<MemberId, String>,
@@ -76,8 +80,9 @@ pub struct World {
     order: u64,
     /// The mix, from programme zero on.
     pub sound: Vec<Stereo>,
-    /// (when, sample)
+    /// (when, sample) of the top rung.
     pub pictures: Vec<(i64, Sample)>,
+    pub every_rung: Vec<Sample>,
     pub requests: Vec<(i64, TrackId)>,
     pub on_air: Vec<(i64, Option<TrackId>)>,
     pub notes: Vec<Option<String>>,
@@ -96,14 +101,16 @@ impl World {
 
     /// Pictures of everybody in one of 320 × 180, 25 a second.
     pub fn composed(layout: Layout, done: &Arc<codecs::Done>) -> Self {
-        let compose = Compose {
-            canvas: VideoSize::new(320, 180),
-            frames_per_second: 25,
-            layout,
-            codecs: codecs::film(done),
-        };
-        let codecs = codecs::pass_through(0, Arc::default());
-        Self::of(|start| Program::compose(start, Config::default(), codecs, compose))
+        let mut world = Self::new();
+        world.composes(look(layout), done);
+        world
+    }
+
+    /// From now on pictures are composed, by a new composer.
+    pub fn composes(&mut self, look: Look, done: &Arc<codecs::Done>) {
+        self.composer = Some(Composer::new(codecs::film(done)));
+        self.input(Input::Kind(Kind::Compose(look)));
+        self.input(Input::ComposerReady);
     }
 
     fn of(program: impl FnOnce(Instant) -> Program) -> Self {
@@ -112,6 +119,8 @@ impl World {
             start,
             now_us: 0,
             program: program(start),
+            composer: None,
+            wanted: BTreeMap::new(),
             microphones: BTreeMap::new(),
             cameras: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -119,6 +128,7 @@ impl World {
             order: 0,
             sound: Vec::new(),
             pictures: Vec::new(),
+            every_rung: Vec::new(),
             requests: Vec::new(),
             on_air: Vec::new(),
             notes: Vec::new(),
@@ -265,7 +275,11 @@ impl World {
     }
 
     pub fn counters(&self) -> Counters {
-        *self.program.counters()
+        let mut counters = *self.program.counters();
+        if let Some(composer) = &self.composer {
+            counters += *composer.counters();
+        }
+        counters
     }
 
     pub fn at(&self, us: i64) -> Instant {
@@ -289,8 +303,27 @@ impl World {
                     self.on_air.push((self.now_us, track));
                 }
                 Output::Note(note) => self.notes.push(note),
+                Output::Wanted { track, size } => {
+                    self.wanted.insert(track, size);
+                }
+                Output::Compose(input) => self.compose(input),
                 Output::Failed { reason } => self.failed = Some(reason),
             }
+        }
+    }
+
+    fn compose(&mut self, input: composer::Input) {
+        let Some(composer) = &mut self.composer else {
+            return;
+        };
+        composer.handle_input(self.now_us, input);
+        while let Some(output) = self
+            .composer
+            .as_mut()
+            .and_then(|composer| composer.poll_output())
+        {
+            self.program
+                .handle_input(self.at(self.now_us), Input::Composed(output));
         }
     }
 
@@ -306,6 +339,10 @@ impl World {
                 self.sound.extend(codecs::samples(&sample.data));
             }
             MediaKind::Video => {
+                self.every_rung.push(sample.clone());
+                if sample.rung > 0 {
+                    return;
+                }
                 assert_eq!(sample.time.rate, 90_000);
                 assert!(sample.time.ticks >= 0);
                 match self.pictures.last() {
@@ -334,7 +371,12 @@ impl World {
                     .poll_timeout()
                     .map(|at| (at - self.start).as_micros() as i64);
                 let arrival = self.on_the_way.first_key_value().map(|((at, _), _)| *at);
-                let next = arrival.into_iter().chain(timeout).min().unwrap_or(i64::MAX);
+                let tick = self
+                    .composer
+                    .as_ref()
+                    .and_then(|composer| composer.poll_timeout());
+                let all = arrival.into_iter().chain(timeout).chain(tick);
+                let next = all.min().unwrap_or(i64::MAX);
                 if next > step_end {
                     break;
                 }
@@ -343,6 +385,10 @@ impl World {
                     Some(at) if at == next => {
                         let (_, frame) = self.on_the_way.pop_first().expect("it was just there");
                         self.input(Input::Frame(frame));
+                    }
+                    _ if tick == Some(next) => {
+                        self.compose(composer::Input::Timeout);
+                        self.input(Input::Timeout);
                     }
                     _ => self.input(Input::Timeout),
                 }
@@ -442,6 +488,18 @@ impl World {
 
     pub fn track_on_air(&self) -> Option<TrackId> {
         self.on_air.last().and_then(|(_, track)| *track)
+    }
+}
+
+/// 320 × 180, 25 a second.
+pub fn look(layout: Layout) -> Look {
+    Look {
+        layout,
+        frames_per_second: 25,
+        rungs: vec![Rung {
+            size: VideoSize::new(320, 180),
+            bitrate: Bitrate(500_000),
+        }],
     }
 }
 

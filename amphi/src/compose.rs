@@ -1,0 +1,179 @@
+//! A composer in a process of its own: what decodes strangers' bitstreams cannot harm the server, and one that breaks is followed by
+//! another.
+
+mod sandbox;
+mod wire;
+pub mod worker;
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use amphi_media::TrackId;
+use amphi_studio::composer::{Input, Output};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use tracing::warn;
+
+pub use wire::Report;
+use wire::{Reader, Said, Told};
+
+/// Messages that wait to be written: half a second of a full stage. Beyond it, frames are dropped up to the next key frame.
+const WAITING_MAX: usize = 512;
+
+/// What the composer said and nobody has looked at yet. Beyond it, the composer waits.
+const SAID_MAX: usize = 256;
+
+/// One running composer. Dropping it ends the process.
+pub struct Composing {
+    child: Child,
+    messages: Sender<Vec<u8>>,
+    /// What it says. Ends when the process does.
+    pub events: Receiver<Event>,
+    /// Tracks of which a frame was dropped.
+    broken: BTreeSet<TrackId>,
+    /// Frames that were dropped because it did not read them in time.
+    pub frames_dropped: u64,
+}
+
+/// What a composer says.
+#[derive(Debug)]
+pub enum Event {
+    Output(Output),
+    Report(Report),
+}
+
+/// It does not read any more, or is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Gone;
+
+impl Composing {
+    /// Starts `program` (this very binary) as a composer whose programme clock says `now_us`.
+    pub fn start(program: &Path, now_us: i64) -> io::Result<Self> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut child = Command::new(program)
+            .arg("program-worker")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .env_clear()
+            .spawn()?;
+        let (messages, queue) = crossbeam_channel::bounded(WAITING_MAX);
+        let (events, said) = crossbeam_channel::bounded(SAID_MAX);
+        let started = start_threads(ours, queue, events);
+        let clock = wire::packed(&Told::Clock { now_us });
+        match (started, clock) {
+            (Ok(()), Ok(clock)) => {
+                messages.try_send(clock).expect("it is empty");
+                Ok(Self {
+                    child,
+                    messages,
+                    events: said,
+                    broken: BTreeSet::new(),
+                    frames_dropped: 0,
+                })
+            }
+            (started, clock) => {
+                end(&mut child);
+                started.and(clock.map(drop))?;
+                Err(io::Error::other("a composer without threads"))
+            }
+        }
+    }
+
+    /// Tells it something. An error when it does not read any more: end it and start another.
+    pub fn tell(&mut self, mut input: Input) -> Result<(), Gone> {
+        let frame = match &mut input {
+            Input::Frame {
+                track, contiguous, ..
+            } => {
+                *contiguous &= !self.broken.remove(track);
+                Some(*track)
+            }
+            _ => None,
+        };
+        let Ok(message) = wire::packed(&Told::Input(input)) else {
+            // A frame beyond all bounds.
+            self.drop_frame(frame);
+            return Ok(());
+        };
+        match (self.messages.try_send(message), frame) {
+            (Ok(()), _) => Ok(()),
+            (Err(TrySendError::Full(_)), Some(track)) => {
+                self.drop_frame(Some(track));
+                Ok(())
+            }
+            (Err(_), _) => Err(Gone),
+        }
+    }
+
+    /// For tests and logs.
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn drop_frame(&mut self, track: Option<TrackId>) {
+        self.frames_dropped += 1;
+        self.broken.extend(track);
+    }
+}
+
+impl Drop for Composing {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// Ends a process of ours and takes it off the list of processes.
+fn end(child: &mut Child) {
+    // It may have ended by itself.
+    let _ = child.kill();
+    if let Err(error) = child.wait() {
+        warn!("a composer's process cannot be waited for: {error}");
+    }
+}
+
+fn start_threads(
+    socket: UnixStream,
+    queue: Receiver<Vec<u8>>,
+    events: Sender<Event>,
+) -> io::Result<()> {
+    let reading = socket.try_clone()?;
+    let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+    // Both end with the process, or when nobody holds their queue any more.
+    thread("compose-out").spawn(move || write_all(socket, &queue))?;
+    thread("compose-in").spawn(move || read_all(reading, &events))?;
+    Ok(())
+}
+
+fn write_all(mut socket: UnixStream, queue: &Receiver<Vec<u8>>) {
+    for message in queue {
+        if socket.write_all(&message).is_err() {
+            // The other thread sees the end and says so.
+            return;
+        }
+    }
+}
+
+fn read_all(mut socket: UnixStream, events: &Sender<Event>) {
+    let mut reader = Reader::default();
+    loop {
+        match reader.fill(&mut socket) {
+            Ok(true) => {}
+            Ok(false) | Err(_) => return,
+        }
+        loop {
+            let event = match reader.next::<Said>() {
+                Ok(Some(Said::Output(output))) => Event::Output(output),
+                Ok(Some(Said::Report(report))) => Event::Report(report),
+                Ok(None) => break,
+                // What talks like that is broken; it ends with its socket.
+                Err(error) => return warn!("a composer talks nonsense: {error}"),
+            };
+            if events.send(event).is_err() {
+                return;
+            }
+        }
+    }
+}
