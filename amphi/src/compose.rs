@@ -1,6 +1,7 @@
 //! A composer in a process of its own: what decodes strangers' bitstreams cannot harm the server, and one that breaks is followed by
 //! another.
 
+mod lettering;
 mod sandbox;
 mod wire;
 pub mod worker;
@@ -108,7 +109,6 @@ impl Composing {
         }
     }
 
-    /// For tests and logs.
     pub fn process_id(&self) -> u32 {
         self.child.id()
     }

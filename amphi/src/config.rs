@@ -9,9 +9,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use amphi_media::{Bitrate, VideoSize};
+use amphi_media::{Bitrate, Layout, VideoSize};
 use amphi_policy::name;
 use amphi_policy::token::{Keys, VideoGrant};
+use amphi_room::{ProgramKind, Wish};
 use amphi_studio::composer::{RUNGS_MAX, Rung};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,9 @@ pub struct Config {
     pub access: Access,
     pub rooms: RoomDefaults,
     pub program: Composing,
+    /// The binary that is started as a composer; cannot be set.
+    #[serde(skip)]
+    pub worker: PathBuf,
     pub recording: Recording,
     pub limits: Limits,
     pub log: Log,
@@ -240,6 +244,8 @@ pub struct RoomDefaults {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Composing {
+    pub kind: ProgramWord,
+    pub layout: LayoutWord,
     #[serde(deserialize_with = "ladder")]
     pub ladder: Vec<Size>,
     #[serde(deserialize_with = "within::<5, 60, _, _>")]
@@ -255,6 +261,8 @@ impl Default for Composing {
             })
         };
         Self {
+            kind: ProgramWord::Auto,
+            layout: LayoutWord::Grid,
             ladder: vec![
                 size(1_280, 720, 2_000),
                 size(854, 480, 900),
@@ -262,6 +270,68 @@ impl Default for Composing {
                 size(256, 144, 120),
             ],
             frames_per_second: 30,
+        }
+    }
+}
+
+impl Composing {
+    /// Where nobody says otherwise.
+    pub fn wish(&self) -> Wish {
+        Wish {
+            program: self.kind.into(),
+            layout: self.layout.into(),
+        }
+    }
+}
+
+/// What makes a program's picture.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProgramWord {
+    /// What this machine can carry best.
+    #[default]
+    Auto,
+    /// Who speaks, cut at key frames.
+    Cut,
+    /// One picture of everybody.
+    Compose,
+}
+
+impl From<ProgramWord> for ProgramKind {
+    fn from(word: ProgramWord) -> Self {
+        match word {
+            ProgramWord::Auto => ProgramKind::Auto,
+            ProgramWord::Cut => ProgramKind::Cut,
+            ProgramWord::Compose => ProgramKind::Compose,
+        }
+    }
+}
+
+/// How people are arranged in one picture.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayoutWord {
+    /// All of the same size.
+    #[default]
+    Grid,
+    /// Who speaks large, the others beside.
+    Speaker,
+    /// A shared screen large, people beside.
+    Screen,
+    /// The first two, and nobody else.
+    SideBySide,
+    /// Names only.
+    Audio,
+}
+
+impl From<LayoutWord> for Layout {
+    fn from(word: LayoutWord) -> Self {
+        match word {
+            LayoutWord::Grid => Layout::Grid,
+            LayoutWord::Speaker => Layout::Speaker,
+            LayoutWord::Screen => Layout::Screen,
+            LayoutWord::SideBySide => Layout::SideBySide,
+            LayoutWord::Audio => Layout::Audio,
         }
     }
 }
@@ -710,8 +780,12 @@ impl Config {
     /// What can be composed, and by which program: this one.
     pub fn means(&self) -> Means {
         Means {
-            // Also where the file was replaced since.
-            program: PathBuf::from("/proc/self/exe"),
+            // Empty: this one, also where its file was replaced since.
+            program: if self.worker.as_os_str().is_empty() {
+                PathBuf::from("/proc/self/exe")
+            } else {
+                self.worker.clone()
+            },
             ladder: self.program.ladder.iter().map(|size| size.0).collect(),
             frames_per_second: self.program.frames_per_second,
         }

@@ -199,6 +199,7 @@ fn shards(page: &mut Page, app: &App) {
         ("programs", programs.refused),
         ("program_frames", programs.frames_dropped),
         ("program_inputs", programs.inputs_dropped),
+        ("composer_frames", programs.easel.frames_dropped),
         ("recorder_queue", programs.recording_outputs_missed),
         ("hls_blocked_requests", origin.blocked_refused),
         ("hls_broadcasts", origin.broadcasts_refused),
@@ -277,6 +278,24 @@ fn programs(page: &mut Page, app: &App) {
         &[],
         app.playlists.reads(),
     );
+    page.counter(
+        "amphi_composers_started_total",
+        "Processes started to compose.",
+        &[],
+        stats.easel.started,
+    );
+    page.counter(
+        "amphi_composers_died_total",
+        "Composers that ended without being asked to.",
+        &[],
+        stats.easel.died,
+    );
+    page.counter(
+        "amphi_composer_cpu_microseconds_total",
+        "Processor time of composers.",
+        &[],
+        stats.easel.cpu_us,
+    );
     page.family(
         "amphi_studio_total",
         "counter",
@@ -301,6 +320,12 @@ fn programs(page: &mut Page, app: &App) {
         ("tracks_refused", studio.tracks_refused),
         ("limited", studio.limited),
         ("encoder_errors", studio.encoder_errors),
+        ("pictures_decoded", studio.pictures_decoded),
+        ("decoder_errors", studio.decoder_errors),
+        ("pictures_overflow", studio.pictures_overflow),
+        ("layouts", studio.layouts),
+        ("ticks_unchanged", studio.ticks_unchanged),
+        ("ticks_left_out", studio.ticks_left_out),
     ] {
         page.sample("amphi_studio_total", &[("event", event)], value);
     }

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use amphi_media::{Frame, MediaKind, MemberId, TrackId, VideoSize};
 use amphi_room::Wish;
@@ -28,6 +28,7 @@ use tracing::{error, info, warn};
 use crate::egress::Live;
 use crate::egress::record::{self, Gauge, Order};
 use crate::store::Store;
+use easel::Easel;
 pub use easel::{EaselStats, Made, Means};
 use post::{Control, Full, Post, Switch};
 use worker::Worker;
@@ -66,6 +67,8 @@ pub trait Calls: Send + Sync + 'static {
 pub struct ProgramState {
     pub wish: Wish,
     pub made: Made,
+    /// The process that composes, while one does.
+    pub composer: Option<u32>,
     pub on_air_member: Option<MemberId>,
     /// Something about the program in words for people.
     pub note: Option<String>,
@@ -300,7 +303,8 @@ impl Programs {
         let state = Arc::new(Mutex::new(State {
             program: ProgramState {
                 wish,
-                made: Made::default(),
+                made: Easel::new(self.0.config.means.clone(), wish, Instant::now()).made(),
+                composer: None,
                 on_air_member: None,
                 note: None,
                 started: SystemTime::now(),

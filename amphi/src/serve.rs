@@ -310,12 +310,13 @@ impl Events {
             return;
         };
         let (store, configured) = (self.store.clone(), http::configured(&self.config, &room));
+        let config = self.config.clone();
         self.runtime.spawn_blocking(move || {
             let settings = store.settings(&room).unwrap_or_else(|error| {
                 tracing::error!(%error, "a room opened with the configuration's settings, its own could not be read");
                 None
             });
-            let settings = http::for_room(&settings.unwrap_or(configured));
+            let settings = http::for_room(&settings.unwrap_or(configured), &config);
             if !house.tell(&room, Command::Configure(settings)) {
                 tracing::warn!("a room opened without its settings: its shard has too much to do");
             }

@@ -114,8 +114,10 @@ export class Person {
     await this.open(`${serverUrl}/watch/${encodeURIComponent(room)}`);
   }
 
-  async goLive() {
+  /** With this program ('auto', 'compose' or 'cut'). */
+  async goLive(program = 'cut') {
     await this.press('go-live-button');
+    await this.page.locator(`input[name="program"][value="${program}"]`).check();
     await this.press('confirm-go-live');
   }
 

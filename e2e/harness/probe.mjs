@@ -6,13 +6,16 @@ const HUES = { red: 0, yellow: 60, green: 120, cyan: 180, blue: 240, magenta: 30
  * The colour of the picture in a `<video>`: a name of HUES, or 'none' when it is black, grey or not there.
  * Codecs shift colours, so this is the nearest hue of the coloured pixels, never an exact value.
  * @param {import('playwright-core').Locator} video
+ * @param {{ across: [number, number], down: [number, number] }} part of it, from 0 to 1
  */
-export async function colourOf(video) {
-  const { hue, share } = await video.evaluate((element) => {
+export async function colourOf(video, part = { across: [0, 1], down: [0, 1] }) {
+  const { hue, share } = await video.evaluate((element, { across, down }) => {
     const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 36 });
     const pen = canvas.getContext('2d', { willReadFrequently: true });
     if (!(element.videoWidth > 0)) return { hue: 0, share: 0 };
-    pen.drawImage(element, 0, 0, 64, 36);
+    const { videoWidth: width, videoHeight: height } = element;
+    const [x0, y0] = [across[0] * width, down[0] * height];
+    pen.drawImage(element, x0, y0, across[1] * width - x0, down[1] * height - y0, 0, 0, 64, 36);
     const { data } = pen.getImageData(0, 0, 64, 36);
     let x = 0;
     let y = 0;
@@ -28,7 +31,7 @@ export async function colourOf(video) {
       coloured += 1;
     }
     return { hue: (Math.atan2(y, x) * 180) / Math.PI, share: coloured / (64 * 36) };
-  });
+  }, part);
   if (share < 0.3) return 'none';
   const away = (name) => Math.abs(((HUES[name] - hue + 540) % 360) - 180);
   return Object.keys(HUES).reduce((best, name) => (away(name) < away(best) ? name : best));

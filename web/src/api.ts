@@ -4,6 +4,8 @@ export interface ServerInfo {
   version: string
   access: 'open' | 'token'
   composes: boolean
+  /** What is made where nobody says otherwise. */
+  program: Program
 }
 
 /** What a token allows: the `video` claim of LiveKit's tokens and our two. */
@@ -47,11 +49,14 @@ export interface Member {
 
 export type BroadcastState = 'off' | 'starting' | 'on_air'
 export type Program = 'auto' | 'cut' | 'compose'
+export type Layout = 'grid' | 'speaker' | 'screen' | 'side-by-side' | 'audio'
 
 export interface Broadcast {
   state: BroadcastState
   program: string | null
-  requested: string | null
+  requested: Program | null
+  layout: Layout | null
+  picture: { width: number; height: number; frames_per_second: number; sizes: number } | null
   hls: string | null
   on_air_member: { identity: string; name: string } | null
   started: string | null
@@ -195,8 +200,11 @@ export const releaseRecording = (id: string, token: string, change: Release) =>
 export const deleteRecording = (id: string, token: string) =>
   ask<{ state: 'deleted' | 'deleting' }>(recordingAt(id), { method: 'DELETE', token })
 
-export const startBroadcast = (name: string, token: string, program: Program) =>
-  ask<Pick<Broadcast, 'state' | 'program' | 'hls'>>(`${room(name)}/broadcast`, { method: 'POST', body: { program }, token })
+export const startBroadcast = (name: string, token: string, program: Program, layout: Layout) =>
+  ask<Pick<Broadcast, 'state' | 'program' | 'hls'>>(`${room(name)}/broadcast`, { method: 'POST', body: { program, layout }, token })
+/** What is left out stays as it is. */
+export const changeBroadcast = (name: string, token: string, change: { program?: Program; layout?: Layout }) =>
+  ask<Pick<Broadcast, 'state' | 'program' | 'layout'>>(`${room(name)}/broadcast`, { method: 'PATCH', body: change, token })
 export const endBroadcast = (name: string, token: string) =>
   ask<Pick<Broadcast, 'state'>>(`${room(name)}/broadcast`, { method: 'DELETE', token })
 export const startRecording = (name: string, token: string) =>

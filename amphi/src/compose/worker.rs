@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::lettering::Letters;
 use super::sandbox;
 use super::wire::{self, Reader, Report, Said, Told};
 
@@ -31,7 +32,9 @@ pub fn run() -> anyhow::Result<()> {
         bail!("program-worker is started by amphi itself, with a socket as its standard input");
     }
     rustix::process::setpriority_process(None, NICE).context("lowering the priority")?;
-    let mut composer = Composer::new(video_codec::video_codecs());
+    // Fonts are read before files are given up.
+    let letters = Box::new(Letters::load());
+    let mut composer = Composer::new(video_codec::video_codecs(), letters);
     if let Err(unfiltered) = sandbox::enter().context("giving up what is not needed")? {
         eprintln!("amphi: {unfiltered}");
     }

@@ -13,6 +13,7 @@ use super::App;
 use super::error::{ApiError, ErrorBody};
 use super::listen::Peer;
 use super::request::{JsonBody, Room, now_s};
+use super::rooms::program_word;
 use crate::config::AccessMode;
 
 /// Letters of a shown name that are kept in an identity.
@@ -27,6 +28,8 @@ pub struct ServerInfo {
     access: AccessWord,
     /// Whether programs can be composed (`compose`); `cut` always works.
     composes: bool,
+    /// What is made where nobody says otherwise.
+    program: &'static str,
 }
 
 /// "open": anybody may get a token from the join call; "token": people come with a token.
@@ -47,7 +50,8 @@ pub async fn server(State(app): State<App>) -> Json<ServerInfo> {
     Json(ServerInfo {
         version: env!("CARGO_PKG_VERSION"),
         access,
-        composes: false,
+        composes: !app.config.program.ladder.is_empty(),
+        program: program_word(app.config.program.wish().program),
     })
 }
 

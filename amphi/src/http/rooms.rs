@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use amphi_media::Layout;
 use amphi_policy::name::TITLE_BYTES_MAX;
 use amphi_policy::{Action, Change, SourceSet};
 use amphi_room::{ProgramKind, Settings};
@@ -15,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::App;
 use super::error::{ApiError, ErrorBody};
 use super::request::{Bearer, Identity, JsonBody, Room};
-use crate::config::Switch;
+use crate::config::{Config, Switch};
 use crate::program::{Made, ProgramState};
 use crate::store::RoomSettings;
 
@@ -81,7 +80,7 @@ pub struct Broadcast {
     /// What was asked for: "auto", "cut" or "compose".
     #[schema(required)]
     pub requested: Option<&'static str>,
-    /// How people are arranged where they are composed: "grid", "speaker", "screen", "side-by-side" or "audio".
+    /// How people are arranged, where they are composed: "grid", "speaker", "screen", "side-by-side" or "audio".
     #[schema(required)]
     pub layout: Option<&'static str>,
     /// What is composed.
@@ -226,7 +225,7 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
         },
         program: program.map(|program| program.made.program),
         requested: Some(program_word(requested.program)),
-        layout: program.and_then(|program| program.made.layout.map(Layout::name)),
+        layout: Some(requested.layout.name()),
         picture: program.and_then(|program| picture(&program.made)),
         hls: Some(hls_path(&snapshot.room)),
         // A hidden member is not in the snapshot, and so is not named.
@@ -405,17 +404,18 @@ pub async fn put_settings(
     })
     .await?;
     // If the room is open it behaves so from now on; else it will when it opens.
-    app.ask(&room, Command::Configure(for_room(&settings)))
+    app.ask(&room, Command::Configure(for_room(&settings, &app.config)))
         .await?;
     Ok(Json(settings.into()))
 }
 
 /// The settings in the room's words.
-pub fn for_room(settings: &RoomSettings) -> Settings {
+pub fn for_room(settings: &RoomSettings, config: &Config) -> Settings {
     Settings {
         title: settings.title.clone(),
         broadcast_auto: settings.broadcast == Switch::Auto,
         record_auto: settings.record == Switch::Auto,
+        wish: config.program.wish(),
     }
 }
 

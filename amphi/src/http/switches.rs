@@ -14,70 +14,21 @@ use super::App;
 use super::error::{ApiError, ErrorBody};
 use super::request::{Bearer, JsonBody, Room};
 use super::rooms::{BroadcastState, state_of};
+use crate::config::{LayoutWord, ProgramWord};
 use crate::program::{NO_PLACE, Place};
 
 /// A recording gets its id on the program's thread, a moment after the room said yes; that long it is waited for.
 const ID_WAIT_MAX: Duration = Duration::from_secs(2);
 const ID_WAIT_STEP: Duration = Duration::from_millis(20);
 
-#[derive(Clone, Copy, Default, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ProgramWord {
-    /// What this machine can carry best.
-    #[default]
-    Auto,
-    /// Who speaks, cut at key frames.
-    Cut,
-    /// One picture of everybody.
-    Compose,
-}
-
-impl From<ProgramWord> for ProgramKind {
-    fn from(word: ProgramWord) -> Self {
-        match word {
-            ProgramWord::Auto => ProgramKind::Auto,
-            ProgramWord::Cut => ProgramKind::Cut,
-            ProgramWord::Compose => ProgramKind::Compose,
-        }
-    }
-}
-
-/// How people are arranged in one picture.
-#[derive(Clone, Copy, Default, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum LayoutWord {
-    /// All of the same size.
-    #[default]
-    Grid,
-    /// Who speaks large, the others beside.
-    Speaker,
-    /// A shared screen large, people beside.
-    Screen,
-    /// The first two, and nobody else.
-    SideBySide,
-    /// Names only.
-    Audio,
-}
-
-impl From<LayoutWord> for Layout {
-    fn from(word: LayoutWord) -> Self {
-        match word {
-            LayoutWord::Grid => Layout::Grid,
-            LayoutWord::Speaker => Layout::Speaker,
-            LayoutWord::Screen => Layout::Screen,
-            LayoutWord::SideBySide => Layout::SideBySide,
-            LayoutWord::Audio => Layout::Audio,
-        }
-    }
-}
-
+/// What is left out is as the configuration says.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartBody {
     #[serde(default)]
-    program: ProgramWord,
+    program: Option<ProgramWord>,
     #[serde(default)]
-    layout: LayoutWord,
+    layout: Option<LayoutWord>,
 }
 
 /// What is left out stays as it is.
@@ -136,9 +87,10 @@ pub async fn start_broadcast(
 ) -> Result<Json<BroadcastAnswer>, ApiError> {
     let by = bearer.grants(&room);
     by.allows(Action::Broadcast)?;
+    let usual = &app.config.program;
     let wish = Wish {
-        program: body.program.into(),
-        layout: body.layout.into(),
+        program: body.program.unwrap_or(usual.kind).into(),
+        layout: body.layout.unwrap_or(usual.layout).into(),
     };
     let _place = place(&app, &room)?;
     match app.ask(&room, Command::StartBroadcast { by, wish }).await? {

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use amphi_media::Layout;
 use amphi_room::{ProgramKind, Wish};
 use amphi_studio::composer::{self, Look, Rung};
 use amphi_studio::cost::{Cost, Load, Step};
@@ -38,7 +37,6 @@ pub struct Means {
 pub struct Made {
     /// "cut" or "compose".
     pub program: &'static str,
-    pub layout: Option<Layout>,
     pub rungs: Vec<Rung>,
     pub frames_per_second: Option<u32>,
     /// Why it is not what was wished, in words.
@@ -84,7 +82,6 @@ impl Default for Made {
     fn default() -> Self {
         Self {
             program: "cut",
-            layout: None,
             rungs: Vec::new(),
             frames_per_second: None,
             note: None,
@@ -183,6 +180,12 @@ impl Easel {
         }
     }
 
+    /// Of the composer that runs.
+    pub fn process_id(&self) -> Option<u32> {
+        let alive = self.composing.as_ref()?;
+        Some(alive.composing.process_id())
+    }
+
     /// Of all composers so far.
     pub fn counters(&self) -> Counters {
         let mut counters = self.past;
@@ -210,7 +213,6 @@ impl Easel {
         };
         Made {
             program: "compose",
-            layout: Some(self.wish.layout),
             note: self.why_less(&step),
             frames_per_second: Some(step.frames_per_second),
             rungs: step.rungs,

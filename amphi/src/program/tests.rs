@@ -634,6 +634,7 @@ fn frames_that_do_not_fit_are_dropped_up_to_the_next_key_frame() {
         program: ProgramState {
             wish: Wish::default(),
             made: Made::default(),
+            composer: None,
             on_air_member: None,
             note: None,
             started: SystemTime::now(),

@@ -174,7 +174,9 @@ impl Worker {
         for input in told {
             program.handle_input(Instant::now(), input);
         }
-        held(&self.state).program.made = easel.made();
+        let mut state = held(&self.state);
+        state.program.made = easel.made();
+        state.program.composer = easel.process_id();
     }
 
     fn next_event(&self, program: &Program, easel: &Easel) -> Event {

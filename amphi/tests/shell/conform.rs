@@ -14,7 +14,7 @@ use player::net::{Report, watch};
 use player::{Config, Counters, Mode};
 
 use crate::house::{House, now_s, token};
-use crate::performer::{FPS, LOUD, SILENT, film, perform, tone};
+use crate::performer::{Camera, FPS, LOUD, SILENT, film, perform, tone};
 
 const SOON: Duration = Duration::from_secs(20);
 /// For machines that run other tests beside this one.
@@ -45,7 +45,7 @@ async fn a_program_with_cuts_keeps_every_rule_that_players_can_see() {
         let member = connect(&house.web_socket(), &token, &options).await;
         let level = Arc::new(AtomicU8::new(level));
         levels.push(level.clone());
-        let camera = Some((film(size), size));
+        let camera = Some(Camera::new(size));
         let member = member.expect("let in");
         performing.push(tokio::spawn(perform(member, tone(), camera, level)));
     }

@@ -81,7 +81,10 @@ pub fn dev_config(folder: &Path) -> Config {
         data_dir: Some(folder.to_owned()),
         ..Overrides::default()
     };
-    Config::load(None, &overrides).expect("a good configuration")
+    let mut config = Config::load(None, &overrides).expect("a good configuration");
+    // This process is a test; the composer is the program.
+    config.worker = env!("CARGO_BIN_EXE_amphi").into();
+    config
 }
 
 /// A token of the development key, valid now.

@@ -13,7 +13,7 @@ use peer::net::{Options, connect};
 use tokio::task::JoinSet;
 
 use crate::house::{ask, token};
-use crate::performer::{LOUD, film, perform, tone};
+use crate::performer::{Camera, LOUD, perform, tone};
 use crate::process::Program;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -69,7 +69,7 @@ fn lost(folder: &Path, killed: SystemTime) -> Vec<[Duration; 2]> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_moment_leaves_recordings_that_play_to_half_a_second_before_it() {
     const SIZE: (u32, u32) = (320, 180);
-    let (film, tone) = (film(SIZE), tone());
+    let (camera, tone) = (Camera::new(SIZE), tone());
     let options = Options::new(Form::Single);
     let mut all: Vec<[Duration; 2]> = Vec::new();
     for kill in 0..KILLS {
@@ -81,7 +81,7 @@ async fn a_kill_at_any_moment_leaves_recordings_that_play_to_half_a_second_befor
             let room = format!("room-{room}");
             let able = token(&room, "ada").grant("roomAdmin", true).sign();
             let ada = connect(&url, &able, &options).await.expect("let in");
-            let camera = Some((film.clone(), SIZE));
+            let camera = Some(camera.clone());
             let level = Arc::new(AtomicU8::new(LOUD));
             shows.spawn(perform(ada, tone.clone(), camera, level));
             let bearer = format!("Bearer {able}");

@@ -2,6 +2,7 @@
 
 mod air;
 mod api;
+mod composed;
 mod conform;
 mod connections;
 mod door;

@@ -20,13 +20,65 @@ const PACKET: Duration = Duration::from_millis(20);
 /// Coded pieces, to be sent round and round.
 pub type Loop = Arc<Vec<Vec<u8>>>;
 
+/// What somebody shows: coded pictures, their size, and how they are coded.
+#[derive(Clone)]
+pub struct Camera {
+    pub film: Loop,
+    pub size: (u32, u32),
+    pub codec: Codec,
+}
+
+impl Camera {
+    /// A test picture in H.264.
+    pub fn new(size: (u32, u32)) -> Self {
+        Self {
+            film: film(size),
+            size,
+            codec: Codec::H264,
+        }
+    }
+
+    /// One colour, as ffmpeg names them.
+    pub fn of_colour(colour: &str, size: (u32, u32), codec: Codec) -> Self {
+        let (width, height) = size;
+        let source = format!("color={colour}:size={width}x{height}:rate={FPS}:duration=10");
+        let film = match codec {
+            Codec::Vp8 => vp8(&source),
+            _ => h264(&source),
+        };
+        Self { film, size, codec }
+    }
+}
+
 /// Ten seconds of camera as access units, a key frame every second.
 pub fn film((width, height): (u32, u32)) -> Loop {
+    h264(&format!(
+        "testsrc2=size={width}x{height}:rate={FPS}:duration=10"
+    ))
+}
+
+fn vp8(source: &str) -> Loop {
     let made = Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "lavfi", "-i"])
-        .arg(format!(
-            "testsrc2=size={width}x{height}:rate={FPS}:duration=10"
-        ))
+        .args(["-v", "error", "-f", "lavfi", "-i", source])
+        .args("-c:v libvpx -deadline realtime -cpu-used 8 -g 25 -b:v 300k".split(' '))
+        .args("-auto-alt-ref 0 -lag-in-frames 0 -f ivf pipe:1".split(' '))
+        .output()
+        .expect("the tests need ffmpeg: see ./test");
+    assert!(made.status.success());
+    // IVF: 32 bytes of header, then length (4), time (8), data.
+    let (mut rest, mut pictures) = (&made.stdout[32..], Vec::new());
+    while rest.len() > 12 {
+        let size = u32::from_le_bytes(rest[..4].try_into().expect("four bytes")) as usize;
+        pictures.push(rest[12..12 + size].to_vec());
+        rest = &rest[12 + size..];
+    }
+    assert_eq!(pictures.len(), 10 * FPS as usize);
+    Arc::new(pictures)
+}
+
+fn h264(source: &str) -> Loop {
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", source])
         .args(
             "-c:v libx264 -profile:v baseline -preset ultrafast -g 25 -bf 0 -threads 1".split(' '),
         )
@@ -76,17 +128,12 @@ async fn publish(member: &mut Handle, announcement: Announcement) -> Publication
     line
 }
 
-/// Speaks until the task ends; `camera` is a film and its size, `level` how loud it is said to be.
-pub async fn perform(
-    mut member: Handle,
-    tone: Loop,
-    camera: Option<(Loop, (u32, u32))>,
-    level: Arc<AtomicU8>,
-) {
+/// Speaks until the task ends; `level` is how loud it is said to be.
+pub async fn perform(mut member: Handle, tone: Loop, camera: Option<Camera>, level: Arc<AtomicU8>) {
     let microphone = publish(&mut member, Announcement::microphone()).await;
     let camera = match camera {
-        Some((film, (width, height))) => {
-            let announcement = Announcement::camera(Codec::H264, width, height);
+        Some(Camera { film, size, codec }) => {
+            let announcement = Announcement::camera(codec, size.0, size.1);
             Some((film, publish(&mut member, announcement).await))
         }
         None => None,

@@ -85,6 +85,8 @@ pub struct Settings {
     pub broadcast_auto: bool,
     /// Recording as soon as somebody publishes.
     pub record_auto: bool,
+    /// The program of what begins by itself, and of a recording that begins off air.
+    pub wish: Wish,
 }
 
 /// Whom a publisher lets have its tracks.

@@ -101,7 +101,8 @@ impl Room {
         }
         self.switches.started_itself = true;
         if self.settings().broadcast_auto {
-            self.start_broadcast(now, Wish::default());
+            let wish = self.settings().wish;
+            self.start_broadcast(now, wish);
         }
         if self.settings().record_auto {
             self.start_recording(now);
@@ -179,7 +180,8 @@ impl Room {
 
     fn start_recording(&mut self, now: Instant) {
         if self.switches.recording.is_none() {
-            self.start_program_if_unused(now, Wish::default());
+            let wish = self.settings().wish;
+            self.start_program_if_unused(now, wish);
             self.switches.recording = Some(now);
             self.output(Output::RecordingStarted);
         }

@@ -7,6 +7,7 @@
 use amphi_media::VideoSize;
 
 use crate::layout::Area;
+use crate::lettering::Image;
 
 /// A colour, as luma and the two differences.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,17 +24,17 @@ impl Colour {
         v: 128,
     };
 
-    /// From sRGB by BT.709, limited range.
+    /// From sRGB by BT.601, limited range: what cameras in calls send.
     pub fn of_rgb(red: u8, green: u8, blue: u8) -> Self {
         let [r, g, b] = [red, green, blue].map(|part| f32::from(part) / 255.0);
-        let luma = 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        let luma = 0.299 * r + 0.587 * g + 0.114 * b;
         let part = |value: f32, middle: f32, span: f32| {
             (middle + span * value).round().clamp(0.0, 255.0) as u8
         };
         Self {
             y: part(luma, 16.0, 219.0),
-            u: part((b - luma) / 1.8556, 128.0, 224.0),
-            v: part((r - luma) / 1.5748, 128.0, 224.0),
+            u: part((b - luma) / 1.772, 128.0, 224.0),
+            v: part((r - luma) / 1.402, 128.0, 224.0),
         }
     }
 }
@@ -86,6 +87,72 @@ impl<'a> Picture<'a> {
                 plane(2, half(width), half(height))?,
             ],
         })
+    }
+
+    pub fn size(&self) -> VideoSize {
+        self.size
+    }
+}
+
+/// A small picture that lets through what is below it, made to be laid over many pictures.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stamp {
+    size: VideoSize,
+    layers: [Layer; 3],
+}
+
+/// One plane of a stamp: value and cover (0 to 255) of each sample.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Layer {
+    width: u32,
+    pixels: Vec<(u8, u8)>,
+}
+
+impl Stamp {
+    pub fn new(image: &Image) -> Self {
+        let VideoSize { width, height } = image.size;
+        let at = |x: u32, y: u32| -> Option<(Colour, u8)> {
+            let inside = x < width && y < height;
+            let index = (y as usize * width as usize + x as usize) * 4;
+            let pixel = image.rgba.get(index..index + 4).filter(|_| inside)?;
+            Some((Colour::of_rgb(pixel[0], pixel[1], pixel[2]), pixel[3]))
+        };
+        let luma = (0..height)
+            .flat_map(|y| (0..width).map(move |x| (x, y)))
+            .map(|(x, y)| at(x, y).map_or((0, 0), |(colour, cover)| (colour.y, cover)))
+            .collect();
+        // A sample of colour stands for two by two pixels; each counts as far as it covers.
+        let half = |take: fn(Colour) -> u8| {
+            let sample = |x: u32, y: u32| {
+                let around = [(0, 0), (1, 0), (0, 1), (1, 1)];
+                let pixels = around.map(|(right, down)| at(2 * x + right, 2 * y + down));
+                let cover: u32 = pixels
+                    .iter()
+                    .flatten()
+                    .map(|(_, cover)| u32::from(*cover))
+                    .sum();
+                let sum: u32 = pixels
+                    .iter()
+                    .flatten()
+                    .map(|(colour, cover)| u32::from(take(*colour)) * u32::from(*cover))
+                    .sum();
+                let value = sum.checked_div(cover).unwrap_or(0);
+                (value as u8, (cover / 4) as u8)
+            };
+            (0..height.div_ceil(2))
+                .flat_map(|y| (0..width.div_ceil(2)).map(move |x| (x, y)))
+                .map(|(x, y)| sample(x, y))
+                .collect()
+        };
+        let layer = |width, pixels| Layer { width, pixels };
+        Self {
+            size: image.size,
+            layers: [
+                layer(width, luma),
+                layer(width.div_ceil(2), half(|colour| colour.u)),
+                layer(width.div_ceil(2), half(|colour| colour.v)),
+            ],
+        }
     }
 
     pub fn size(&self) -> VideoSize {
@@ -186,6 +253,29 @@ impl Canvas {
                 height: to.height as usize,
             };
             scaler.scale(plane, from, into);
+        }
+    }
+
+    /// Lays a stamp over the canvas with its corner at an even place, as far as it is on it.
+    pub fn stamp(&mut self, stamp: &Stamp, (x, y): (u32, u32)) {
+        for (index, layer) in stamp.layers.iter().enumerate() {
+            let shift = u32::from(index > 0);
+            let (width, height) = (self.size.width >> shift, self.size.height >> shift);
+            let (x, y) = (x >> shift, y >> shift);
+            if x >= width {
+                continue;
+            }
+            let lines = layer.pixels.chunks_exact(layer.width.max(1) as usize);
+            let shown = layer.width.min(width - x) as usize;
+            for (line, pixels) in (y..height).zip(lines) {
+                let start = line as usize * width as usize + x as usize;
+                let into = &mut self.planes[index][start..start + shown];
+                for (below, (value, cover)) in into.iter_mut().zip(pixels) {
+                    let cover = u32::from(*cover);
+                    let mixed = u32::from(*below) * (255 - cover) + u32::from(*value) * cover;
+                    *below = ((mixed + 127) / 255) as u8;
+                }
+            }
         }
     }
 

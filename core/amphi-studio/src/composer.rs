@@ -8,18 +8,21 @@
 //! It is a value of its own beside [`crate::Program`], which feeds it: what decodes strangers' bitstreams can so be put where it
 //! can break without harm, into another process.
 
+mod faces;
 mod io;
 mod ladder;
 mod people;
 mod source;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use amphi_media::{TrackId, VideoSize};
 
-use crate::canvas::{Canvas, Colour, Scaler};
+use crate::canvas::{Canvas, Colour, Scaler, Stamp};
 use crate::layout::{self, Area, Guest};
+use crate::lettering::Lettering;
 use crate::{Counters, VideoCodecs};
+use faces::Face;
 pub use io::{Described, Input, Look, Output, RUNGS_MAX, Rung};
 use ladder::Ladder;
 use people::{People, Shown};
@@ -37,10 +40,6 @@ const KEY_INTERVAL_US: i64 = 2_000_000;
 /// Instants that are made up for when time has jumped; the others are left out.
 const TICKS_BEHIND_MAX: i64 = 15;
 
-/// The stage with its lights down, as on the pages.
-const BACKDROP: (u8, u8, u8) = (0x0d, 0x0f, 0x14);
-const CARD: (u8, u8, u8) = (0x1c, 0x20, 0x2b);
-
 /// Where somebody is on the canvas, and what is seen there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Cell {
@@ -54,6 +53,7 @@ struct Cell {
 /// `poll_timeout`.** Before the first [`Look`] nothing comes out.
 pub struct Composer {
     codecs: VideoCodecs,
+    lettering: Box<dyn Lettering>,
     scaler: Scaler,
     people: People,
     show: Option<Show>,
@@ -73,6 +73,10 @@ struct Show {
     cells: Vec<Cell>,
     /// The cells are those of `before`, which is of another look.
     moved: bool,
+    /// What is laid over each cell, and of whom: drawn again over every picture.
+    labels: BTreeMap<Seat, (Option<Face>, Option<Stamp>)>,
+    /// Around whom there is a ring.
+    rings: BTreeSet<Seat>,
     wanted: BTreeMap<TrackId, VideoSize>,
     /// Number of the next instant.
     tick: i64,
@@ -84,9 +88,10 @@ struct Show {
 }
 
 impl Composer {
-    pub fn new(codecs: VideoCodecs) -> Self {
+    pub fn new(codecs: VideoCodecs, lettering: Box<dyn Lettering>) -> Self {
         Self {
             codecs,
+            lettering,
             scaler: Scaler::default(),
             people: People::default(),
             show: None,
@@ -187,6 +192,8 @@ impl Composer {
             canvas,
             cells,
             moved: true,
+            labels: BTreeMap::new(),
+            rings: BTreeSet::new(),
             wanted,
             tick: (from_us.max(0) * fps).div_euclid(1_000_000) + 1,
             changed: true,
@@ -217,6 +224,7 @@ impl Composer {
             self.people.follow_speakers(at_us);
             show.arrange(
                 &mut self.people,
+                &mut *self.lettering,
                 &mut self.scaler,
                 &mut self.counters,
                 &mut self.outputs,
@@ -228,6 +236,7 @@ impl Composer {
                         .push_back(Output::NeedKeyFrame { track: *track });
                 }
             }
+            show.name_people(&self.people, &mut *self.lettering);
             for cell in &show.cells {
                 let Some(film) = cell
                     .track
@@ -238,7 +247,7 @@ impl Composer {
                 };
                 let (canvas, scaler, changed) =
                     (&mut show.canvas, &mut self.scaler, &mut show.changed);
-                let area = cell.area;
+                let (area, label) = (cell.area, show.labels.get(&cell.seat));
                 film.decode_until(
                     at_us,
                     &mut self.codecs.decoders,
@@ -249,6 +258,9 @@ impl Composer {
                             canvas.fill(area, Colour::BLACK);
                         }
                         canvas.draw(picture, taken, filled, scaler);
+                        if let Some((_, Some(stamp))) = label {
+                            canvas.stamp(stamp, faces::corner(area, stamp.size()));
+                        }
                         *changed = true;
                     },
                 );
@@ -279,6 +291,7 @@ impl Show {
     fn arrange(
         &mut self,
         people: &mut People,
+        lettering: &mut dyn Lettering,
         scaler: &mut Scaler,
         counters: &mut Counters,
         out: &mut impl Extend<Output>,
@@ -301,7 +314,7 @@ impl Show {
             return;
         }
         counters.layouts += 1;
-        self.rearrange(&cells, scaler);
+        self.rearrange(&cells, people, lettering, scaler);
         for (track, film) in &mut people.films {
             let cell = cells
                 .iter()
@@ -320,24 +333,76 @@ impl Show {
 
     /// What is in a cell already moves with it, so that nobody is dark until the next frame comes: a screen may not change for
     /// a minute.
-    fn rearrange(&mut self, cells: &[Cell], scaler: &mut Scaler) {
+    fn rearrange(
+        &mut self,
+        cells: &[Cell],
+        people: &People,
+        lettering: &mut dyn Lettering,
+        scaler: &mut Scaler,
+    ) {
         self.changed = true;
         if !std::mem::take(&mut self.moved) {
             std::mem::swap(&mut self.canvas, &mut self.before);
         }
         self.canvas.fill(Area::of(self.canvas.size()), backdrop());
         for cell in cells {
-            self.canvas.fill(cell.area, colour(CARD));
             let was = self
                 .cells
                 .iter()
                 .find(|was| (was.seat, was.track, was.card) == (cell.seat, cell.track, cell.card));
-            if let (Some(was), Some(before)) = (was, self.before.picture()) {
-                self.canvas.draw(&before, was.area, cell.area, scaler);
+            match (was.filter(|was| !was.card), self.before.picture()) {
+                (Some(was), Some(before)) => {
+                    self.canvas.draw(&before, was.area, cell.area, scaler);
+                }
+                _ => draw_card(&mut self.canvas, cell, people, lettering),
             }
         }
+        self.rings.clear();
+        self.labels
+            .retain(|seat, _| cells.iter().any(|cell| cell.seat == *seat));
         if self.before.size() != self.canvas.size() {
             self.before = self.canvas.clone();
+        }
+    }
+
+    /// Writes who is who: names once per change, a ring around who speaks.
+    fn name_people(&mut self, people: &People, lettering: &mut dyn Lettering) {
+        for cell in &self.cells {
+            let Seat::Person(member) = cell.seat else {
+                continue;
+            };
+            let face = face_of(people, cell);
+            if self
+                .labels
+                .get(&cell.seat)
+                .is_none_or(|(known, _)| *known != face)
+            {
+                let stamp = face.as_ref().and_then(|face| faces::label(face, lettering));
+                if cell.card {
+                    draw_card(&mut self.canvas, cell, people, lettering);
+                }
+                if let Some(stamp) = &stamp {
+                    let place = faces::corner(cell.area, stamp.size());
+                    self.canvas.stamp(stamp, place);
+                }
+                self.changed = true;
+                self.labels.insert(cell.seat, (face, stamp));
+            }
+            let speaks = people.speaks(member);
+            if speaks != self.rings.contains(&cell.seat) {
+                let ring = if speaks {
+                    colour(faces::LIMELIGHT)
+                } else {
+                    backdrop()
+                };
+                draw_ring(&mut self.canvas, cell.area, ring);
+                self.changed = true;
+                if speaks {
+                    self.rings.insert(cell.seat);
+                } else {
+                    self.rings.remove(&cell.seat);
+                }
+            }
         }
     }
 
@@ -372,10 +437,56 @@ impl Show {
     }
 }
 
-fn backdrop() -> Colour {
-    colour(BACKDROP)
+/// What is told of who sits there; nothing of a screen, which has its owner beside it.
+fn face_of(people: &People, cell: &Cell) -> Option<Face> {
+    let Seat::Person(member) = cell.seat else {
+        return None;
+    };
+    Some(Face {
+        name: people.name(member).to_owned(),
+        muted: people.is_muted(member),
+        size: cell.area.size(),
+    })
 }
 
-fn colour((red, green, blue): (u8, u8, u8)) -> Colour {
+/// A cell without a picture. Its name is laid over it as over a picture.
+fn draw_card(canvas: &mut Canvas, cell: &Cell, people: &People, lettering: &mut dyn Lettering) {
+    canvas.fill(cell.area, colour(faces::CARD));
+    if let Some(face) = face_of(people, cell) {
+        let stamp = faces::card(&face, lettering);
+        canvas.stamp(&stamp, faces::middle(cell.area, stamp.size()));
+    }
+}
+
+/// In the gap around a cell.
+fn draw_ring(canvas: &mut Canvas, cell: Area, colour: Colour) {
+    let most = canvas.size();
+    // Half of the gap between cells, but at least two pixels.
+    let width = (most.width.min(most.height) / 180).max(2) & !1;
+    let left = cell.x.saturating_sub(width);
+    let top = cell.y.saturating_sub(width);
+    let right = (cell.right() + width).min(most.width);
+    let bottom = (cell.bottom() + width).min(most.height);
+    let side = |x, y, right: u32, bottom: u32| Area {
+        x,
+        y,
+        width: right.saturating_sub(x),
+        height: bottom.saturating_sub(y),
+    };
+    for area in [
+        side(left, top, right, cell.y),
+        side(left, cell.bottom(), right, bottom),
+        side(left, cell.y, cell.x, cell.bottom()),
+        side(cell.right(), cell.y, right, cell.bottom()),
+    ] {
+        canvas.fill(area, colour);
+    }
+}
+
+fn backdrop() -> Colour {
+    colour(faces::BACKDROP)
+}
+
+fn colour([red, green, blue]: [u8; 3]) -> Colour {
     Colour::of_rgb(red, green, blue)
 }

@@ -18,6 +18,7 @@ mod director;
 mod feed;
 mod io;
 pub mod layout;
+pub mod lettering;
 mod limiter;
 mod mixer;
 mod picture;

@@ -43,9 +43,13 @@ export class House {
   }
 
   /** `record`: and keeps it, if it went on air. */
-  async goLive(program: api.Program, record: boolean): Promise<void> {
-    const live = await this.ask('broadcast', () => api.startBroadcast(this.room, this.token, program))
+  async goLive(program: api.Program, layout: api.Layout, record: boolean): Promise<void> {
+    const live = await this.ask('broadcast', () => api.startBroadcast(this.room, this.token, program, layout))
     if (live && record) await this.record(true)
+  }
+
+  async changeBroadcast(change: { program?: api.Program; layout?: api.Layout }): Promise<void> {
+    await this.ask('broadcast', () => api.changeBroadcast(this.room, this.token, change))
   }
 
   async endBroadcast(endRecording: boolean): Promise<void> {

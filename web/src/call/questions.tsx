@@ -1,6 +1,6 @@
 /** The stage's dialogs: going live, the running broadcast, ending it, devices. */
 import { useEffect, useState } from 'preact/hooks'
-import type { Program, RoomState, ServerInfo } from '../api'
+import type { Layout, Program, RoomState, ServerInfo } from '../api'
 import * as choices from '../choices'
 import { pathTo } from '../router'
 import { count, secondsBehind } from '../times'
@@ -8,12 +8,21 @@ import { CopyLink } from '../ui/CopyLink'
 import { Dialog } from '../ui/Dialog'
 import type { Call } from './call'
 import type { House } from './house'
+import { AudienceView } from './AudienceView'
 import { DeviceMenu } from './DeviceMenu'
 
 const PROGRAMS: { program: Program; name: string; says: string }[] = [
-  { program: 'auto', name: 'Automatic', says: 'amphi chooses what suits the people on stage.' },
+  { program: 'auto', name: 'Automatic', says: 'Everybody in one picture, as well as this server can; else who is speaking.' },
+  { program: 'compose', name: 'Composed', says: 'Everybody in one picture.' },
   { program: 'cut', name: 'Cut', says: 'One picture at a time: a shared screen, or who is speaking.' },
-  { program: 'compose', name: 'Composed', says: 'Everybody side by side in one picture.' },
+]
+
+const LAYOUTS: { layout: Layout; name: string }[] = [
+  { layout: 'grid', name: 'Grid: all of the same size' },
+  { layout: 'speaker', name: 'Speaker: who speaks large, the others beside' },
+  { layout: 'screen', name: 'Screen: a shared screen large, people beside' },
+  { layout: 'side-by-side', name: 'Side by side: the first two' },
+  { layout: 'audio', name: 'Audio: names only' },
 ]
 
 interface GoLiveProps {
@@ -24,27 +33,48 @@ interface GoLiveProps {
   onClose: () => void
 }
 
-export function GoLive({ house, server, recording, onClose }: GoLiveProps) {
-  const [program, setProgram] = useState<Program>('auto')
-  const mayChoose = house.mayRecord && !recording
-  const [record, setRecord] = useState(true)
-  const composes = server?.composes === true
+/** What makes the picture, and how people are arranged where they are composed. */
+function ProgramChoice(props: { program: Program; layout: Layout; composes: boolean; onProgram: (program: Program) => void; onLayout: (layout: Layout) => void }) {
   return (
-    <Dialog title="Go live?" onClose={onClose}>
-      <p>Everyone with the link can watch. Everybody on stage is heard, and the broadcast shows them.</p>
+    <>
       <fieldset class="choices">
         <legend>Program</legend>
-        {PROGRAMS.map(({ program: one, name, says }) => {
-          const missing = one === 'compose' && !composes
+        {PROGRAMS.map(({ program, name, says }) => {
+          const missing = program === 'compose' && !props.composes
           return (
-            <label key={one} class="choice">
-              <input type="radio" name="program" value={one} checked={program === one} disabled={missing} onChange={() => setProgram(one)} />
+            <label key={program} class="choice">
+              <input type="radio" name="program" value={program} checked={props.program === program} disabled={missing} onChange={() => props.onProgram(program)} />
               <strong>{name}</strong>
-              <small>{missing ? 'This server does not compose pictures yet. Cut works.' : says}</small>
+              <small>{missing ? 'This server composes no pictures. Cut works.' : says}</small>
             </label>
           )
         })}
       </fieldset>
+      {props.program !== 'cut' && (
+        <label class="field">
+          <span>Arrangement</span>
+          <select data-testid="layout-select" value={props.layout} onChange={(event) => props.onLayout(event.currentTarget.value as Layout)}>
+            {LAYOUTS.map(({ layout, name }) => (
+              <option key={layout} value={layout}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
+    </>
+  )
+}
+
+export function GoLive({ house, server, recording, onClose }: GoLiveProps) {
+  const [program, setProgram] = useState<Program>(server?.program ?? 'auto')
+  const [layout, setLayout] = useState<Layout>('grid')
+  const mayChoose = house.mayRecord && !recording
+  const [record, setRecord] = useState(true)
+  return (
+    <Dialog title="Go live?" onClose={onClose}>
+      <p>Everyone with the link can watch. Everybody on stage is heard, and the broadcast shows them.</p>
+      <ProgramChoice program={program} layout={layout} composes={server?.composes === true} onProgram={setProgram} onLayout={setLayout} />
       {mayChoose && (
         <Also testid="record-too" name="Record it too" says="Who missed it can watch it afterwards." checked={record} onChange={setRecord} />
       )}
@@ -58,7 +88,7 @@ export function GoLive({ house, server, recording, onClose }: GoLiveProps) {
           data-testid="confirm-go-live"
           onClick={() => {
             onClose()
-            void house.goLive(program, mayChoose && record)
+            void house.goLive(program, layout, mayChoose && record)
           }}
         >
           Go live
@@ -78,17 +108,37 @@ function Also({ testid, name, says, checked, onChange }: { testid: string; name:
   )
 }
 
-export function OnAir({ room, state, onClose }: { room: string; state: RoomState | null; onClose: () => void }) {
+interface OnAirProps {
+  room: string
+  house: House
+  server: ServerInfo | null
+  state: RoomState | null
+  onClose: () => void
+}
+
+export function OnAir({ room, house, server, state, onClose }: OnAirProps) {
   const broadcast = state?.broadcast
   if (!broadcast || broadcast.state === 'off') return null
+  const { picture } = broadcast
   return (
     <Dialog title={broadcast.state === 'starting' ? 'Going on air' : 'On air'} onClose={onClose}>
+      {broadcast.state === 'on_air' && broadcast.hls && <AudienceView source={broadcast.hls} />}
       <p>
         {count(broadcast.viewers)} watching
         {broadcast.seconds_behind !== null && `, ${secondsBehind(broadcast.seconds_behind)} behind the call`}
-        {broadcast.on_air_member && `. The picture shows ${broadcast.on_air_member.name || broadcast.on_air_member.identity}`}.
+        {broadcast.on_air_member && `. The picture shows ${broadcast.on_air_member.name || broadcast.on_air_member.identity}`}
+        {picture && `. Composed at ${picture.width} × ${picture.height}`}.
       </p>
       {broadcast.note && <p class="note">{broadcast.note}</p>}
+      {house.mayBroadcast && broadcast.requested && (
+        <ProgramChoice
+          program={broadcast.requested}
+          layout={broadcast.layout ?? 'grid'}
+          composes={server?.composes === true}
+          onProgram={(program) => void house.changeBroadcast({ program })}
+          onLayout={(layout) => void house.changeBroadcast({ layout })}
+        />
+      )}
       <CopyLink path={pathTo('watch', room)} label="Copy the link to watch" />
     </Dialog>
   )

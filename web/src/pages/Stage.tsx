@@ -163,7 +163,7 @@ function OnStage({ room, call, house, vain, onRejoin }: Props) {
       )}
       <Controls call={call} house={house} state={state} panel={panel} onPanel={setPanel} onAsk={setQuestion} onLeave={leave} />
       {question === 'go-live' && <GoLive house={house} server={server.value} recording={recording} onClose={close} />}
-      {question === 'on-air' && live && <OnAir room={room} state={state} onClose={close} />}
+      {question === 'on-air' && live && <OnAir room={room} house={house} server={server.value} state={state} onClose={close} />}
       {question === 'end' && live && <EndBroadcast house={house} viewers={state.broadcast.viewers} recording={recording} onClose={close} />}
       {question === 'devices' && <Devices call={call} onClose={close} />}
       {question === 'keys' && <KeyList keys={KEYS} onClose={close} />}

@@ -62,29 +62,29 @@ fn colours_are_those_of_the_standard() {
             v: 128
         }
     );
-    // ITU-R BT.709, 75 % bars aside: full red, green and blue.
+    // ITU-R BT.601, 75 % bars aside: full red, green and blue.
     assert_eq!(
         Colour::of_rgb(255, 0, 0),
         Colour {
-            y: 63,
-            u: 102,
+            y: 81,
+            u: 90,
             v: 240
         }
     );
     assert_eq!(
         Colour::of_rgb(0, 255, 0),
         Colour {
-            y: 173,
-            u: 42,
-            v: 26
+            y: 145,
+            u: 54,
+            v: 34
         }
     );
     assert_eq!(
         Colour::of_rgb(0, 0, 255),
         Colour {
-            y: 32,
+            y: 41,
             u: 240,
-            v: 118
+            v: 110
         }
     );
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use amphi_media::{Codec, MediaTime, TrackId, VideoSize, h264};
 use amphi_studio::canvas::{Canvas, Picture};
+use amphi_studio::lettering::Image;
 use amphi_studio::{
     ACCESS_UNIT_FRAMES, AudioDecoder, AudioEncoder, CodecError, Codecs, Piece, Stereo, VideoCodecs,
     VideoDecoder, VideoEncoder,
@@ -207,5 +208,20 @@ pub fn film(done: &Arc<Done>) -> VideoCodecs {
                 begun: false,
             }))
         }),
+    }
+}
+
+/// Writes white blocks, one for each letter.
+pub struct Blocks;
+
+impl amphi_studio::lettering::Lettering for Blocks {
+    fn line(&mut self, text: &str, height: u32, width_max: u32) -> Image {
+        let letters = text.chars().count() as u32;
+        let mut image = Image::new(VideoSize::new(
+            (letters * height / 2).min(width_max),
+            height,
+        ));
+        image.rgba.fill(255);
+        image
     }
 }

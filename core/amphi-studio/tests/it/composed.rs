@@ -394,3 +394,60 @@ fn frames_of_a_late_camera_are_shown_and_none_is_lost() {
     // Frames that are later than the program waits are shown with the next picture, not lost.
     assert!(counters.pictures_decoded > 80, "{counters:?}");
 }
+
+/// Brightness at a place of the newest picture.
+fn at(world: &World, x: u32, y: u32) -> u8 {
+    let (_, sample) = world.pictures.last().expect("a picture");
+    sample.data[(y * CANVAS.width + x) as usize]
+}
+
+#[test]
+fn a_name_stands_in_the_corner_and_a_ring_around_who_speaks() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Grid, &done);
+    let voice = world.speaks(1, 450.0);
+    let camera = world.shows(1, Codec::Vp8);
+    world.shows(2, Codec::Vp8);
+    world.run_for(2_000);
+    let area = areas(Layout::Grid, 2, false, None)[0];
+    let name = (area.x + 12, area.bottom() - 10);
+    assert_eq!(at(&world, name.0, name.1), 235, "white letters");
+    assert_eq!(
+        at(&world, area.x + area.width / 2, area.y + 4),
+        luma_of(camera)
+    );
+    let ring = (area.x - 1, area.y + area.height / 2);
+    let dark = at(&world, ring.0, ring.1);
+    world.speakers(&[voice]);
+    world.run_for(500);
+    assert!(at(&world, ring.0, ring.1) > 150, "the limelight");
+    world.speakers(&[]);
+    world.run_for(500);
+    assert_eq!(at(&world, ring.0, ring.1), dark);
+}
+
+#[test]
+fn who_is_only_heard_has_a_card_with_letters_and_a_mark_when_muted() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Grid, &done);
+    let voice = world.speaks(1, 450.0);
+    world.run_for(1_000);
+    let area = areas(Layout::Grid, 1, false, None)[0];
+    let middle = (area.x + area.width / 2, area.y + area.height / 2);
+    assert_eq!(at(&world, middle.0, middle.1), 235, "initials");
+    let made = world.pictures.len();
+    let picture = |world: &World| world.pictures.last().expect("a picture").1.data.clone();
+    let heard = picture(&world);
+    world.run_for(1_000);
+    assert!(
+        world.pictures.len() <= made + 1,
+        "nothing changes on a card"
+    );
+    world.mute(voice, true);
+    world.run_for(300);
+    let muted = picture(&world);
+    assert_ne!(muted, heard);
+    world.mute(voice, false);
+    world.run_for(300);
+    assert_eq!(picture(&world), heard, "the card is as before");
+}

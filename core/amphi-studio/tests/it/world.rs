@@ -108,7 +108,7 @@ impl World {
 
     /// From now on pictures are composed, by a new composer.
     pub fn composes(&mut self, look: Look, done: &Arc<codecs::Done>) {
-        self.composer = Some(Composer::new(codecs::film(done)));
+        self.composer = Some(Composer::new(codecs::film(done), Box::new(codecs::Blocks)));
         self.input(Input::Kind(Kind::Compose(look)));
         self.input(Input::ComposerReady);
     }
