@@ -43,6 +43,7 @@ pub struct Config {
     #[serde(skip)]
     pub worker: PathBuf,
     pub recording: Recording,
+    pub broadcast: Broadcast,
     pub limits: Limits,
     pub log: Log,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -480,6 +481,54 @@ impl TryFrom<String> for RoomName {
 impl From<RoomName> for String {
     fn from(name: RoomName) -> String {
         name.0
+    }
+}
+
+/// How broadcasts are served.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Broadcast {
+    pub dvr: Rewind,
+    #[serde(deserialize_with = "within::<DVR_BYTES_LEAST, DVR_BYTES_MOST, _, _>")]
+    pub dvr_bytes_max: u64,
+}
+
+const DVR_BYTES_LEAST: u64 = 16 << 20;
+const DVR_BYTES_MOST: u64 = 1 << 50;
+
+impl Default for Broadcast {
+    fn default() -> Self {
+        Self {
+            dvr: Rewind(Some(Duration::from_secs(2 * 3_600))),
+            dvr_bytes_max: 6 << 30,
+        }
+    }
+}
+
+/// How far one may go back in a broadcast: `"2h"`, or `"0s"`, which is none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Rewind(pub Option<Duration>);
+
+impl TryFrom<String> for Rewind {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let span = humantime::parse_duration(&text).map_err(|error| {
+            format!("`{text}` is not a time span such as \"2h\", or \"0s\" for none: {error}")
+        })?;
+        match span.as_secs() {
+            0 => Ok(Self(None)),
+            30..=86_400 => Ok(Self(Some(span))),
+            _ => Err(format!(
+                "{text} is not between 30s and 1day; \"0s\" is not to go back at all"
+            )),
+        }
+    }
+}
+
+impl From<Rewind> for String {
+    fn from(rewind: Rewind) -> String {
+        humantime::format_duration(rewind.0.unwrap_or_default()).to_string()
     }
 }
 
@@ -978,6 +1027,10 @@ mod tests {
             ("limits", "joins_per_minute = 0", "between 1 and"),
             ("limits", "blocked_requests = 0", "between 1 and"),
             ("limits", "broadcasts = 0", "between 1 and"),
+            ("broadcast", "dvr = \"5s\"", "between 30s and 1day"),
+            ("broadcast", "dvr = \"2days\"", "between 30s and 1day"),
+            ("broadcast", "dvr = \"long\"", "such as \"2h\""),
+            ("broadcast", "dvr_bytes_max = 0", "between 16777216"),
             ("limits", "broadcast_memory_mib = 0", "between 8 and 65536"),
             (
                 "limits",

@@ -7,9 +7,16 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+/// Longer texts are packed with less effort: they are made while somebody waits.
+const LARGE: usize = 64 * 1024;
+
 /// The bytes as a gzip stream; none if that fails.
 pub fn pack(bytes: &[u8]) -> Option<Bytes> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let effort = match bytes.len() {
+        ..LARGE => Compression::default(),
+        LARGE.. => Compression::fast(),
+    };
+    let mut encoder = GzEncoder::new(Vec::new(), effort);
     encoder.write_all(bytes).ok()?;
     Some(encoder.finish().ok()?.into())
 }

@@ -204,6 +204,8 @@ fn shards(page: &mut Page, app: &App) {
         ("hls_blocked_requests", origin.blocked_refused),
         ("hls_broadcasts", origin.broadcasts_refused),
         ("hls_memory", origin.segments_evicted),
+        ("hls_dvr_bytes", origin.segments_over),
+        ("hls_dvr_queue", origin.disk.refused),
         ("hls_viewers", origin.viewers_uncounted),
         ("http_connections", count(&app.connections.waited_full)),
         ("joins_per_address", app.joins.refused()),
@@ -386,6 +388,30 @@ fn origin(page: &mut Page, app: &App) {
         "Bytes of parts in memory.",
         &[],
         stats.bytes_held,
+    );
+    page.gauge(
+        "amphi_hls_dvr_bytes",
+        "Bytes of segments on disk, for viewers who go back.",
+        &[],
+        stats.bytes_kept,
+    );
+    page.counter(
+        "amphi_hls_dvr_segments_total",
+        "Segments written to disk, for viewers who go back.",
+        &[],
+        stats.disk.written,
+    );
+    page.counter(
+        "amphi_hls_dvr_failed_total",
+        "Segments that could not be written.",
+        &[],
+        stats.disk.failed,
+    );
+    page.counter(
+        "amphi_hls_dvr_short_total",
+        "Segments that left their window early since they were not on disk.",
+        &[],
+        stats.segments_unkept,
     );
     page.counter(
         "amphi_hls_segments_missing_total",

@@ -17,6 +17,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use amphi_media::{TrackId, VideoSize};
+use amphi_mux::Dvr;
 use amphi_shard::{Command, Output};
 use anyhow::Context;
 use rustix::fs::Mode;
@@ -122,6 +123,13 @@ impl Server {
             broadcasts: limits.broadcasts,
             broadcast_bytes: limits.broadcast_memory_mib.saturating_mul(1024 * 1024),
             blocked_requests: limits.blocked_requests,
+            dvr: config.broadcast.dvr.0.map(|listed| {
+                let dvr = Dvr {
+                    listed,
+                    bytes_max: config.broadcast.dvr_bytes_max,
+                };
+                (dvr, server.data_dir.join("dvr"))
+            }),
         }));
         let programs = Programs::new(
             program::Config {

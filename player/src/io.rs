@@ -117,6 +117,8 @@ impl std::fmt::Display for Violation {
 pub struct Counters {
     pub requests: u64,
     pub playlists: u64,
+    /// Playlists that were delta updates.
+    pub deltas: u64,
     /// Playlists that were waited for.
     pub blocked: u64,
     pub parts: u64,

@@ -86,6 +86,8 @@ struct Asked {
     url: String,
     at: Instant,
     gzip: bool,
+    /// A delta update would do.
+    skip: bool,
     /// The newest part of each playlist that was known then.
     others: Vec<Option<(u64, u64)>>,
     /// What was known of all media then, for the multivariant playlist.
@@ -267,6 +269,7 @@ impl Player {
                 url: url.clone(),
                 at: now,
                 gzip,
+                skip: url.contains("_HLS_skip="),
                 others,
                 seen,
                 due: false,
@@ -288,6 +291,9 @@ impl Player {
             url = with_query(&url, &format!("_HLS_msn={number}&_HLS_part={part}"));
             self.counters.blocked += 1;
         }
+        if self.may_skip(now, of) {
+            url = with_query(&url, "_HLS_skip=YES");
+        }
         let patience = self.renditions[of].target() * 3 + self.config.slack;
         let id = self.ask(now, What::Playlist { of, at }, url);
         self.then(
@@ -297,6 +303,21 @@ impl Player {
                 rule: Rule::BlockedTime,
             },
         );
+    }
+
+    /// Of what is known for long enough to be left out, two of three times: so that whole playlists are seen, too.
+    fn may_skip(&self, now: Instant, of: usize) -> bool {
+        let rendition = &self.renditions[of];
+        let control = rendition
+            .newest
+            .as_ref()
+            .and_then(|newest| newest.control.as_ref());
+        let until = control.and_then(|control| control.can_skip_until);
+        // RFC 8216bis §6.3.7: what one has must not be older than half the skip boundary.
+        until.zip(rendition.asked_at).is_some_and(|(until, at)| {
+            let fresh = now.duration_since(at).as_secs_f64() < until / 2.0;
+            fresh && self.config.mode == Mode::LowLatency && !rendition.versions.is_multiple_of(3)
+        })
     }
 
     fn then(&mut self, at: Instant, later: Later) {
@@ -464,7 +485,8 @@ impl Player {
             }
             What::AfterEnd { of } => {
                 let text = unpacked(&answer).unwrap_or_default();
-                if answer.status != 200 || text != self.renditions[of].text {
+                let known = (self.renditions[of].text).get_or_insert_with(|| text.to_vec());
+                if answer.status != 200 || text != *known {
                     let what = format!(
                         "{}: another answer than before ({})",
                         asked.url, answer.status
@@ -595,6 +617,12 @@ impl Player {
         };
         self.retries = 0;
         self.counters.playlists += 1;
+        self.counters.deltas += u64::from(media.skipped > 0);
+        let can_skip = (media.control.as_ref()).is_some_and(|one| one.can_skip_until.is_some());
+        if media.skipped > 0 && !(asked.skip && can_skip) {
+            let what = format!("{}: {} segments are left out", asked.url, media.skipped);
+            self.say(Rule::SkipUnasked, what);
+        }
         if let Some(at) = at.filter(|at| media.next() <= *at && !media.ended) {
             let what = format!("{name}: {}.{} was waited for and is not there", at.0, at.1);
             self.say(Rule::BlockedAnswer, what);

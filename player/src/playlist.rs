@@ -46,6 +46,8 @@ pub struct Media {
     pub media_sequence: u64,
     pub discontinuity_sequence: u64,
     pub independent_segments: bool,
+    /// Segments that are left out before the first one here (EXT-X-SKIP); none in a whole playlist.
+    pub skipped: u64,
     /// In order; the last one may be without an address yet.
     pub segments: Vec<Segment>,
     pub hints: Vec<Hint>,
@@ -62,6 +64,7 @@ pub struct Control {
     pub can_block_reload: bool,
     pub hold_back: Option<f64>,
     pub part_hold_back: Option<f64>,
+    pub can_skip_until: Option<f64>,
 }
 
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -196,6 +199,7 @@ const ONCE: &[&str] = &[
     "#EXT-X-MEDIA-SEQUENCE",
     "#EXT-X-DISCONTINUITY-SEQUENCE",
     "#EXT-X-ENDLIST",
+    "#EXT-X-SKIP",
 ];
 
 impl Reading {
@@ -241,7 +245,17 @@ impl Reading {
                     can_block_reload: attributes.is("CAN-BLOCK-RELOAD", "YES"),
                     hold_back: attributes.float("HOLD-BACK"),
                     part_hold_back: attributes.float("PART-HOLD-BACK"),
+                    can_skip_until: attributes.float("CAN-SKIP-UNTIL"),
                 });
+            }
+            "#EXT-X-SKIP" => {
+                self.before_segments(name);
+                let skipped = Attributes::read(value).integer("SKIPPED-SEGMENTS");
+                let skipped = skipped.filter(|count| *count > 0 && *count < NUMBER_MAX);
+                if skipped.is_none() {
+                    self.form("EXT-X-SKIP says no SKIPPED-SEGMENTS");
+                }
+                self.media.skipped = skipped.unwrap_or(0);
             }
             "#EXT-X-PLAYLIST-TYPE" => self
                 .problems
@@ -345,11 +359,13 @@ impl Reading {
             return;
         }
         self.opened = true;
-        self.open.number =
-            (self.media.media_sequence).saturating_add(self.media.segments.len() as u64);
+        self.open.number = (self.media.media_sequence)
+            .saturating_add(self.media.skipped)
+            .saturating_add(self.media.segments.len() as u64);
         self.open.discontinuity = self.discontinuity;
         self.open.map = self.map.clone();
-        if self.map.is_none() && !self.map_missing {
+        // The map of what is skipped goes on.
+        if self.map.is_none() && !self.map_missing && self.media.skipped == 0 {
             self.map_missing = true;
             let number = self.open.number;
             self.problems
@@ -408,6 +424,10 @@ impl Reading {
             let what = format!("EXT-X-MAP with version {}", media.version);
             problems.say(Rule::Version, what);
         }
+        if media.version < 9 && media.skipped > 0 {
+            let what = format!("EXT-X-SKIP with version {}", media.version);
+            problems.say(Rule::Version, what);
+        }
         judge_control(&media, problems);
         let dated = media.segments.iter().any(|one| one.date_us.is_some());
         for segment in &media.segments {
@@ -441,6 +461,12 @@ fn judge_control(media: &Media, problems: &mut Problems) {
     let least = 3.0 * media.target_duration as f64;
     if held < least - 0.0005 {
         problems.say(Rule::HoldBack, format!("{held} is less than {least}"));
+    }
+    if let Some(until) = control.can_skip_until
+        && until < 6.0 * media.target_duration as f64 - 0.0005
+    {
+        let what = format!("{until} is less than six times {}", media.target_duration);
+        problems.say(Rule::SkipBoundary, what);
     }
     let has_parts = media.segments.iter().any(|one| !one.parts.is_empty());
     match (media.part_target, has_parts) {

@@ -18,8 +18,8 @@ pub(crate) struct Rendition {
     pub url: String,
     /// The newest version.
     pub newest: Option<Media>,
-    /// As text, for the comparison after the end.
-    pub text: Vec<u8>,
+    /// As text, for the comparison after the end; none of a delta update.
+    pub text: Option<Vec<u8>>,
     pub segments: BTreeMap<u64, Known>,
     pub track: Track,
     /// When that version was asked for.
@@ -80,7 +80,7 @@ impl Rendition {
         Self {
             url,
             newest: None,
-            text: Vec::new(),
+            text: None,
             segments: BTreeMap::new(),
             track: Track::default(),
             asked_at: None,
@@ -133,6 +133,10 @@ impl Rendition {
         slack: Duration,
     ) -> News {
         let mut news = News::default();
+        let whole = media.skipped == 0;
+        if !whole {
+            self.complete(&mut media, &mut news);
+        }
         // What was listed before, now under other numbers: if all moved alike, it is the number that is wrong.
         if let Some((old, new)) = self.moved(&media) {
             news.say(
@@ -174,7 +178,7 @@ impl Rendition {
         }
         self.remember(now, &media, length, &mut news);
         self.versions += 1;
-        self.text = text.to_vec();
+        self.text = whole.then(|| text.to_vec());
         self.newest = Some(media);
         for violation in &mut news.violations {
             violation.what = format!("{}: {}", self.name(), violation.what);
@@ -182,9 +186,51 @@ impl Rendition {
         news
     }
 
+    /// Puts what a delta update leaves out in its place again.
+    fn complete(&self, media: &mut Media, news: &mut News) {
+        let skipped = media.media_sequence..media.media_sequence.saturating_add(media.skipped);
+        let before = self.newest.iter().flat_map(|newest| &newest.segments);
+        let mut segments: Vec<Segment> = before
+            .filter(|segment| skipped.contains(&segment.number))
+            .cloned()
+            .collect();
+        let after: f64 = media.segments.iter().map(Segment::listed).sum();
+        let until = (media.control.as_ref()).and_then(|control| control.can_skip_until);
+        let known = segments.len() as u64 == media.skipped;
+        if !known || after < until.unwrap_or(0.0) - 0.001 {
+            news.say(
+                Rule::DeltaUpdate,
+                format!(
+                    "{skipped:?} is left out {after:.3} s before the end, and {} of it is known",
+                    segments.len()
+                ),
+            );
+        }
+        if let Some(last) = segments.last() {
+            let cuts = (last.discontinuity).saturating_sub(media.discontinuity_sequence);
+            let mut map = last.map.clone();
+            for segment in &mut media.segments {
+                segment.discontinuity = segment.discontinuity.saturating_add(cuts);
+                if segment.cut {
+                    map = None;
+                }
+                match &segment.map {
+                    Some(own) => map = Some(own.clone()),
+                    None => segment.map.clone_from(&map),
+                }
+            }
+        }
+        for segment in &mut segments {
+            segment.parts.clear();
+        }
+        segments.append(&mut media.segments);
+        media.segments = segments;
+        media.skipped = 0;
+    }
+
     fn follow(&mut self, before: &Media, media: &Media, text: &[u8], news: &mut News) {
         if before.ended {
-            if self.text != text {
+            if self.text.as_ref().is_some_and(|known| known != text) {
                 news.say(Rule::AfterEnd, "it changed after its end");
             }
             return;

@@ -46,6 +46,7 @@ rules! {
     Map: "RFC 8216bis §4.4.4.5", "EXT-X-MAP stands before the first segment and after each discontinuity";
     DateAfterCut: "RFC 8216bis §6.2.1", "with dates anywhere, each discontinuity has one";
     LiveHasNoType: "RFC 8216bis §6.2.2", "a live playlist has no EXT-X-PLAYLIST-TYPE";
+    SkipBoundary: "RFC 8216bis §4.4.3.8", "CAN-SKIP-UNTIL is at least six target durations";
     HintAfterEnd: "RFC 8216bis §4.4.5.3", "an ended playlist hints at nothing";
     OneHint: "RFC 8216bis §6.2.6", "a playlist has at most one hint of each type";
 
@@ -56,6 +57,8 @@ rules! {
     DiscontinuitySequence: "RFC 8216bis §6.2.2", "a segment keeps its discontinuity sequence number";
     PlaylistTooShort: "RFC 8216bis §6.2.2", "what is left when segments leave lasts three target durations";
     PartsAtEdge: "RFC 8216bis §6.2.2", "parts are listed for three target durations before the end, and not much longer";
+    DeltaUpdate: "RFC 8216bis §6.2.5.1", "a delta update leaves out what was listed before and is further from the end than CAN-SKIP-UNTIL, and nothing else";
+    SkipUnasked: "RFC 8216bis §6.2.5.1", "delta updates are for who asks for them, where the playlist says CAN-SKIP-UNTIL";
     UriReused: "RFC 8216bis §6.2.1", "an address names one segment or part only";
     HintKept: "RFC 8216bis §4.4.5.3", "the part that comes has the address that was hinted at";
     SegmentOnTime: "RFC 8216bis §6.2.1", "a new segment comes within one and a half target durations";

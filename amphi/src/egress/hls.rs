@@ -6,21 +6,25 @@
 //!
 //! Start reading at [`Origin`].
 
+mod disk;
+
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use amphi_media::Codec;
 use amphi_mux::{
-    Found, Output, Presence, RUNGS_MAX, Rendition, Window, WindowConfig, WindowCounters,
+    Dvr, Found, Output, Presence, RUNGS_MAX, Rendition, Window, WindowConfig, WindowCounters,
 };
 use bytes::Bytes;
 use rand::Rng;
 use tokio::sync::watch;
 
+use self::disk::{Disk, DiskStats, Shelf};
 use super::{Kind, Live, Setting};
 use crate::gzip;
 
@@ -38,6 +42,16 @@ pub const KIND: Kind = Kind {
             key: "limits.broadcast_memory_mib",
             summary: "Memory for the live parts of one broadcast.",
             default: "48",
+        },
+        Setting {
+            key: "broadcast.dvr",
+            summary: "How far viewers may go back in a broadcast.",
+            default: "2h",
+        },
+        Setting {
+            key: "broadcast.dvr_bytes_max",
+            summary: "Disk for that, of one broadcast.",
+            default: "6442450944",
         },
         Setting {
             key: "limits.blocked_requests",
@@ -69,6 +83,8 @@ pub struct Limits {
     pub broadcasts: usize,
     pub broadcast_bytes: usize,
     pub blocked_requests: usize,
+    /// How far viewers may go back, and where segments are kept for it.
+    pub dvr: Option<(Dvr, PathBuf)>,
 }
 
 /// What was done, and what the bounds cost. Counters only grow.
@@ -96,6 +112,13 @@ pub struct Stats {
     /// Broadcasts that got no window because `limits.broadcasts` had one.
     pub broadcasts_refused: u64,
     pub viewers_uncounted: u64,
+    /// On disk at present.
+    pub bytes_kept: u64,
+    pub segments_kept: u64,
+    /// Left their window early: nobody had kept them, or `Dvr::bytes_max` was reached.
+    pub segments_unkept: u64,
+    pub segments_over: u64,
+    pub disk: DiskStats,
 }
 
 /// Why there is nothing to answer with.
@@ -120,6 +143,16 @@ pub struct Playlist {
     pub body: Bytes,
     /// The same, packed with gzip.
     pub packed: Option<Bytes>,
+    /// Tells these bytes from all others at this address; none where they are for one viewer.
+    pub tag: Option<String>,
+}
+
+/// Which form of a media playlist is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    Whole,
+    /// A delta update (`_HLS_skip=YES`), where there is one.
+    Delta,
 }
 
 /// A file that never changes.
@@ -134,6 +167,7 @@ pub struct Origin {
     begun: watch::Sender<()>,
     blocked: AtomicUsize,
     hasher: RandomState,
+    disk: Option<(Dvr, Disk)>,
     counters: Counters,
 }
 
@@ -159,8 +193,10 @@ struct Channel {
     changed: [watch::Sender<()>; RENDITIONS],
     ended: Mutex<Option<Instant>>,
     viewers: Mutex<HashMap<u64, Instant>>,
-    /// The newest playlist of each rendition and its packed form: packed once, by who asks first.
-    packed: Mutex<[Option<(Bytes, Bytes)>; RENDITIONS]>,
+    /// The newest playlist of each rendition, whole and as a delta update.
+    packed: [[Mutex<Option<Playlist>>; 2]; RENDITIONS],
+    /// Where its segments are kept.
+    shelf: Option<Shelf>,
 }
 
 /// Whether a room that has no live window, or an old one, is about to begin one.
@@ -178,7 +214,15 @@ enum Look<T> {
 
 impl Origin {
     pub fn new(limits: Limits) -> Self {
+        let disk = limits.dvr.clone().and_then(|(dvr, folder)| {
+            let started = Disk::start(folder);
+            if let Err(error) = &started {
+                tracing::error!("no thread for going back in broadcasts: {error}");
+            }
+            Some((dvr, started.ok()?))
+        });
         Self {
+            disk,
             limits,
             channels: Mutex::default(),
             begun: watch::Sender::new(()),
@@ -199,7 +243,11 @@ impl Origin {
         let query = format!("v={ticket}");
         self.wait(room, Rendition::Audio, coming, |channel| {
             match channel.window().multivariant_for(&query) {
-                Some(body) => Look::Found(Playlist { body, packed: None }),
+                Some(body) => Look::Found(Playlist {
+                    body,
+                    packed: None,
+                    tag: None,
+                }),
                 None => Look::Wait,
             }
         })
@@ -212,13 +260,20 @@ impl Origin {
         room: &str,
         rendition: Rendition,
         at: Option<(u64, Option<u32>)>,
+        form: Form,
     ) -> Result<Playlist, Missing> {
         let channel_playlist = |channel: &Arc<Channel>| {
             let window = channel.window();
             let presence = at.map_or(window.presence(rendition), |(msn, part)| {
                 window.contains(rendition, msn, part)
             });
-            match (presence, window.playlist(rendition)) {
+            // Of one that is waited for, nothing is to be written yet.
+            let playlist = || match form {
+                Form::Whole => window.playlist(rendition),
+                Form::Delta => window.delta_update(rendition),
+            };
+            let made = (presence == Presence::Ready).then(playlist).flatten();
+            match (presence, made) {
                 (Presence::TooFar, _) => Look::Missing(Missing::TooFar),
                 (Presence::Gone, _) => Look::Missing(Missing::Gone),
                 (Presence::Ready, Some(body)) => Look::Found((body, channel.clone())),
@@ -232,23 +287,34 @@ impl Origin {
         let (body, channel) = self
             .wait(room, rendition, Coming::No, channel_playlist)
             .await?;
-        let packed = channel.packed(rendition, &body);
-        Ok(Playlist { body, packed })
+        Ok(channel.packed(rendition, form, body))
     }
 
     /// An initialization section, a segment or a part, by the name it has in a playlist. The part that a playlist
     /// hints at is waited for.
     pub async fn media(&self, room: &str, name: &str) -> Result<Media, Missing> {
         let rendition = Rendition::of_file(name).unwrap_or(Rendition::Audio);
-        self.wait(room, rendition, Coming::No, |channel| {
+        let found = self.wait(room, rendition, Coming::No, |channel| {
             match channel.window().resource(name) {
-                Found::Init(bytes) | Found::Media(bytes) => Look::Found(Media(bytes)),
+                Found::Init(bytes) | Found::Media(bytes) => Look::Found(Ok(Media(bytes))),
+                Found::Kept => match &channel.shelf {
+                    Some(shelf) => Look::Found(Err(shelf.path(name))),
+                    None => Look::Missing(Missing::Gone),
+                },
                 Found::NotYet => Look::Wait,
                 Found::Gone => Look::Missing(Missing::Gone),
                 Found::Unknown => Look::Missing(Missing::Unknown),
             }
-        })
-        .await
+        });
+        match (found.await?, &self.disk) {
+            (Ok(media), _) => Ok(media),
+            // It may have been forgotten just now.
+            (Err(path), Some((_, disk))) => {
+                let read = disk.read(&path).await;
+                read.map(Media).map_err(|_| Missing::Gone)
+            }
+            (Err(_), None) => Err(Missing::Gone),
+        }
     }
 
     /// Somebody asked for a playlist: by its ticket, or, for players that drop it, by address and program.
@@ -325,9 +391,10 @@ impl Origin {
         let channels: Vec<Arc<Channel>> = lock(&self.channels).values().cloned().collect();
         let mut windows = *lock(&self.counters.past);
         for channel in &channels {
-            let counters = *channel.window().counters();
+            let counters = channel.window().counters();
             add(&mut windows, &counters);
             windows.bytes_held += counters.bytes_held;
+            windows.bytes_kept += counters.bytes_kept;
         }
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
@@ -349,6 +416,11 @@ impl Origin {
             too_far: count(&self.counters.too_far),
             broadcasts_refused: count(&self.counters.broadcasts_refused),
             viewers_uncounted: count(&self.counters.viewers_uncounted),
+            bytes_kept: windows.bytes_kept,
+            segments_kept: windows.segments_kept,
+            segments_unkept: windows.segments_unkept,
+            segments_over: windows.segments_over,
+            disk: (self.disk.as_ref()).map_or(DiskStats::default(), |(_, disk)| disk.stats()),
         }
     }
 
@@ -422,7 +494,7 @@ impl Origin {
 
     /// Keeps the counters of a window that goes.
     fn remember(&self, channel: &Channel) {
-        add(&mut lock(&self.counters.past), channel.window().counters());
+        add(&mut lock(&self.counters.past), &channel.window().counters());
     }
 }
 
@@ -451,10 +523,14 @@ impl Live for Origin {
             }
         }
         let bytes_max = window.bytes_max.min(self.limits.broadcast_bytes);
-        let channel = Arc::new(Channel::new(WindowConfig {
+        let shelf = self.disk.as_ref().map(|(_, disk)| disk.shelf());
+        let dvr = (self.disk.as_ref()).map(|(dvr, _)| window.dvr.unwrap_or(*dvr));
+        let window = WindowConfig {
             bytes_max,
+            dvr,
             ..window
-        }));
+        };
+        let channel = Arc::new(Channel::new(window, shelf));
         let before = channels.insert(room.to_owned(), channel);
         drop(channels);
         if let Some(before) = before {
@@ -468,7 +544,7 @@ impl Live for Origin {
         let Some(channel) = self.channel(room) else {
             return;
         };
-        channel.window().push(output);
+        channel.push(output);
         match output {
             Output::Part(part) => channel.wake(Some(part.rendition)),
             Output::Left(rendition) => channel.wake(Some(*rendition)),
@@ -481,11 +557,9 @@ impl Live for Origin {
         let Some(channel) = self.channel(room) else {
             return;
         };
-        {
-            let mut window = channel.window();
-            if !window.ended() {
-                window.push(&Output::End);
-            }
+        let ended = channel.window().ended();
+        if !ended {
+            channel.push(&Output::End);
         }
         *lock(&channel.ended) = Some(Instant::now());
         channel.wake(None);
@@ -493,8 +567,9 @@ impl Live for Origin {
 }
 
 impl Channel {
-    fn new(config: WindowConfig) -> Self {
+    fn new(config: WindowConfig, shelf: Option<Shelf>) -> Self {
         Self {
+            shelf,
             zero_unix_ms: config.zero_unix_ms,
             hold_back: config.part_hold_back(),
             wait_max: config.segment_max * WAIT_TARGETS,
@@ -502,12 +577,35 @@ impl Channel {
             changed: std::array::from_fn(|_| watch::Sender::new(())),
             ended: Mutex::default(),
             viewers: Mutex::default(),
-            packed: Mutex::default(),
+            packed: Default::default(),
         }
     }
 
     fn window(&self) -> MutexGuard<'_, Window> {
         lock(&self.window)
+    }
+
+    fn push(self: &Arc<Self>, output: &Output) {
+        let mut window = self.window();
+        window.push(output);
+        self.have_done(window);
+    }
+
+    /// A segment is on the disk. False when it is of no use any more.
+    fn kept(self: &Arc<Self>, name: &str) -> bool {
+        let mut window = self.window();
+        let kept = window.kept(name);
+        self.have_done(window);
+        kept
+    }
+
+    /// Gives the disk its orders.
+    fn have_done(self: &Arc<Self>, mut window: MutexGuard<'_, Window>) {
+        while let Some(order) = window.poll() {
+            if let Some(shelf) = &self.shelf {
+                shelf.order(self, order);
+            }
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -534,18 +632,29 @@ impl Channel {
         viewers.len()
     }
 
-    fn packed(&self, rendition: Rendition, body: &Bytes) -> Option<Bytes> {
-        let mut packed = lock(&self.packed);
-        let place = &mut packed[index(rendition)];
+    /// With its packed form and its tag: made once, by who asks first.
+    fn packed(&self, rendition: Rendition, form: Form, body: Bytes) -> Playlist {
+        let forms = &self.packed[index(rendition)];
+        let mut known = lock(match form {
+            Form::Whole => &forms[0],
+            Form::Delta => &forms[1],
+        });
         // The held clone keeps its memory in place, so the same address is the same playlist.
-        let is_this =
-            |(of, _): &&(Bytes, Bytes)| of.as_ptr() == body.as_ptr() && of.len() == body.len();
-        if let Some((_, bytes)) = place.as_ref().filter(is_this) {
-            return Some(bytes.clone());
+        let is_this = |known: &&Playlist| {
+            known.body.as_ptr() == body.as_ptr() && known.body.len() == body.len()
+        };
+        if let Some(known) = known.as_ref().filter(is_this) {
+            return known.clone();
         }
-        let bytes = gzip::pack(body)?;
-        *place = Some((body.clone(), bytes.clone()));
-        Some(bytes)
+        let mut hasher = DefaultHasher::new();
+        body.hash(&mut hasher);
+        let playlist = Playlist {
+            packed: gzip::pack(&body),
+            tag: Some(format!("{:016x}", hasher.finish())),
+            body,
+        };
+        *known = Some(playlist.clone());
+        playlist
     }
 }
 
@@ -578,6 +687,9 @@ fn add(to: &mut WindowCounters, more: &WindowCounters) {
     to.segments_evicted += more.segments_evicted;
     to.segments_missing += more.segments_missing;
     to.playlists_rendered += more.playlists_rendered;
+    to.segments_kept += more.segments_kept;
+    to.segments_unkept += more.segments_unkept;
+    to.segments_over += more.segments_over;
 }
 
 /// A window whose program panicked is still readable, and is replaced by the room's next broadcast.
@@ -595,6 +707,7 @@ mod tests {
         broadcasts: 2,
         broadcast_bytes: 1 << 20,
         blocked_requests: 3,
+        dvr: None,
     };
 
     fn config(epoch: u64) -> WindowConfig {
@@ -697,7 +810,7 @@ mod tests {
             let origin = origin.clone();
             tokio::spawn(async move {
                 origin
-                    .playlist("hall", Rendition::Audio, Some((0, Some(2))))
+                    .playlist("hall", Rendition::Audio, Some((0, Some(2))), Form::Whole)
                     .await
             })
         };
@@ -726,7 +839,7 @@ mod tests {
         let origin = show.origin.clone();
         let start = tokio::time::Instant::now();
         let late = origin
-            .playlist("hall", Rendition::Audio, Some((0, Some(2))))
+            .playlist("hall", Rendition::Audio, Some((0, Some(2))), Form::Whole)
             .await;
         assert_eq!(late.err(), Some(Missing::Late));
         assert_eq!(start.elapsed(), Duration::from_secs(12));
@@ -745,7 +858,7 @@ mod tests {
         let start = tokio::time::Instant::now();
         assert_eq!(
             origin
-                .playlist("hall", Rendition::Audio, Some((9, None)))
+                .playlist("hall", Rendition::Audio, Some((9, None)), Form::Whole)
                 .await
                 .err(),
             Some(Missing::TooFar)
@@ -772,7 +885,7 @@ mod tests {
             let origin = origin.clone();
             tokio::spawn(async move {
                 origin
-                    .playlist("hall", Rendition::Audio, Some((0, Some(2))))
+                    .playlist("hall", Rendition::Audio, Some((0, Some(2))), Form::Whole)
                     .await
                     .err()
             })
@@ -795,7 +908,7 @@ mod tests {
         let origin = show.origin.clone();
         let given_up = tokio::time::timeout(
             Duration::from_secs(1),
-            origin.playlist("hall", Rendition::Audio, Some((0, Some(2)))),
+            origin.playlist("hall", Rendition::Audio, Some((0, Some(2))), Form::Whole),
         );
         assert!(given_up.await.is_err());
         assert_eq!(origin.stats().blocked, 0);
@@ -810,7 +923,7 @@ mod tests {
             let origin = origin.clone();
             tokio::spawn(async move {
                 origin
-                    .playlist("hall", Rendition::Audio, Some((0, Some(2))))
+                    .playlist("hall", Rendition::Audio, Some((0, Some(2))), Form::Whole)
                     .await
             })
         };
@@ -818,13 +931,18 @@ mod tests {
         origin.end("hall");
         assert!(text(waiting.await.expect("no panic")).contains("#EXT-X-ENDLIST"));
         assert!(
-            text(origin.playlist("hall", Rendition::Audio, None).await).contains("#EXT-X-ENDLIST")
+            text(
+                origin
+                    .playlist("hall", Rendition::Audio, None, Form::Whole)
+                    .await
+            )
+            .contains("#EXT-X-ENDLIST")
         );
         assert_eq!(origin.seconds_behind("hall"), None);
         origin.sweep();
         assert!(
             origin
-                .playlist("hall", Rendition::Audio, None)
+                .playlist("hall", Rendition::Audio, None, Form::Whole)
                 .await
                 .is_ok(),
             "within the minute"
@@ -940,13 +1058,12 @@ mod tests {
             .window()
             .playlist(Rendition::Audio)
             .expect("a playlist");
-        let (first, second) = (
-            channel.packed(Rendition::Audio, &body),
-            channel.packed(Rendition::Audio, &body),
-        );
+        let [first, second] =
+            [0; 2].map(|_| channel.packed(Rendition::Audio, Form::Whole, body.clone()));
+        assert_eq!(first.tag, second.tag);
         assert_eq!(
-            first.expect("packed").as_ptr(),
-            second.expect("packed").as_ptr()
+            first.packed.expect("packed").as_ptr(),
+            second.packed.expect("packed").as_ptr()
         );
     }
 }

@@ -2,20 +2,23 @@
 
 use amphi_mux::Rendition;
 use axum::extract::{Extension, Query, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http_range_header::parse_range_header;
 
 use super::App;
 use super::error::{ApiError, ErrorBody};
 use super::listen::Peer;
 use super::request::{FileName, Room};
-use crate::egress::hls::{Coming, Missing, Playlist};
+use crate::egress::hls::{Coming, Form, Missing, Playlist};
 use crate::gzip;
 
-/// A live playlist is another one at the next part.
-const PLAYLIST_CACHE: &str = "no-cache";
-/// An answer that was waited for holds what its address asks for, for ever; this long players could want it again.
-const BLOCKED_CACHE: &str = "public, max-age=4";
+/// A live playlist is another one at the next part: who has one asks whether it still is that one. A cache that many ask may
+/// answer all of them with one that is a second old, since who wants it newer says which part it waits for.
+const PLAYLIST_CACHE: &str = "public, max-age=0, s-maxage=1";
+/// An answer that was waited for holds what its address asks for, for ever. RFC 8216bis appendix B.1 has six target durations.
+const BLOCKED_CACHE: &str = "public, max-age=24";
 /// A name never gets other bytes, and is not asked for again after the window.
 const MEDIA_CACHE: &str = "public, max-age=3600, immutable";
 
@@ -28,13 +31,17 @@ const MEDIA_CACHE: &str = "public, max-age=3600, immutable";
         ("file" = String, Path),
         ("_HLS_msn" = Option<u64>, Query, description = "Wait until the playlist has this media sequence number"),
         ("_HLS_part" = Option<u32>, Query, description = "… and this part of it"),
+        ("_HLS_skip" = Option<String>, Query, description = "YES: leave out what was listed long ago, if the playlist says that it can"),
         ("v" = Option<String>, Query, description = "The viewer's ticket, as it stands in index.m3u8"),
     ),
     responses(
         (status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 206, description = "The range of a segment that was asked for"),
+        (status = 304, description = "It is what if-none-match has"),
         (status = 400, body = ErrorBody, description = "Not a number, or too far ahead"),
         (status = 404, body = ErrorBody, description = "Not on air, or no such file"),
         (status = 410, body = ErrorBody, description = "It left the window"),
+        (status = 416, description = "The segment has no such range"),
         (status = 503, body = ErrorBody, description = "Too many wait, or it did not come within three target durations"),
     )
 )]
@@ -73,9 +80,13 @@ pub async fn file(
             .unwrap_or("");
         app.origin
             .saw_viewer(&room, value("v"), Some(peer.ip()), agent);
+        let form = match value("_HLS_skip") {
+            Some("YES" | "v2") => Form::Delta,
+            Some(_) | None => Form::Whole,
+        };
         let playlist = app
             .origin
-            .playlist(&room, rendition, at)
+            .playlist(&room, rendition, at, form)
             .await
             .map_err(error)?;
         let cache = if at.is_some() {
@@ -90,14 +101,69 @@ pub async fn file(
         Some(Rendition::Audio) => "audio/mp4",
         Some(Rendition::Video | Rendition::Lower { .. }) | None => "video/mp4",
     };
-    Ok((
-        [
-            (header::CONTENT_TYPE, content_type),
-            (header::CACHE_CONTROL, MEDIA_CACHE),
-        ],
-        media.0,
-    )
-        .into_response())
+    // A name is never given to other bytes, so it says which they are.
+    let tag = format!("\"{file}\"");
+    let mut answer = media_answer(media.0, &tag, &headers);
+    let named = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (header::CACHE_CONTROL, HeaderValue::from_static(MEDIA_CACHE)),
+        (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
+    ];
+    for (name, value) in named {
+        answer.headers_mut().insert(name, value);
+    }
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        answer.headers_mut().insert(header::ETAG, tag);
+    }
+    Ok(answer)
+}
+
+/// All of it, a range of it, or that it is what the client has.
+fn media_answer(bytes: Bytes, tag: &str, headers: &HeaderMap) -> Response {
+    if has(headers, tag) {
+        return StatusCode::NOT_MODIFIED.into_response();
+    }
+    let ranged = headers
+        .get(header::IF_RANGE)
+        .is_none_or(|known| known == tag);
+    let range = headers.get(header::RANGE).filter(|_| ranged);
+    let range = range.and_then(|range| parse_range_header(range.to_str().ok()?).ok());
+    let length = bytes.len() as u64;
+    match range.map(|range| range.validate(length)) {
+        // One range; several may be ignored (RFC 9110 §14.2).
+        Some(Ok(ranges)) if ranges.len() == 1 => {
+            let (first, last) = (*ranges[0].start(), *ranges[0].end());
+            let place = |at: u64| usize::try_from(at).expect("it is in memory");
+            let part = bytes.slice(place(first)..=place(last));
+            let said = format!("bytes {first}-{last}/{length}");
+            (
+                StatusCode::PARTIAL_CONTENT,
+                [(header::CONTENT_RANGE, said)],
+                part,
+            )
+                .into_response()
+        }
+        Some(Err(_)) => {
+            let said = format!("bytes */{length}");
+            (
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                [(header::CONTENT_RANGE, said)],
+            )
+                .into_response()
+        }
+        Some(Ok(_)) | None => bytes.into_response(),
+    }
+}
+
+/// Whether the client has the bytes that `tag`, with its quotation marks, stands for (RFC 9110 §13.1.2).
+fn has(headers: &HeaderMap, tag: &str) -> bool {
+    headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|known| known.trim().trim_start_matches("W/"))
+        .any(|known| known == tag || known == "*")
 }
 
 /// The delivery directives (RFC 8216bis §6.2.5.2). Ones that we do not know are ignored, as it asks for.
@@ -133,12 +199,32 @@ fn playlist_answer(playlist: Playlist, cache: &'static str, headers: &HeaderMap)
         (header::CACHE_CONTROL, HeaderValue::from_static(cache)),
         (header::VARY, HeaderValue::from_static("accept-encoding")),
     ];
-    match playlist.packed {
-        Some(packed) if gzip::is_taken(headers) => {
-            (common, [(header::CONTENT_ENCODING, "gzip")], packed).into_response()
-        }
-        _ => (common, playlist.body).into_response(),
+    let (body, packing) = match playlist.packed {
+        Some(packed) if gzip::is_taken(headers) => (packed, Some("gzip")),
+        Some(_) | None => (playlist.body, None),
+    };
+    let tag = playlist.tag.map(|tag| match packing {
+        Some(packing) => format!("\"{tag}-{packing}\""),
+        None => format!("\"{tag}\""),
+    });
+    let known = tag.as_ref().is_some_and(|tag| has(headers, tag));
+    let mut answer = match known {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => body.into_response(),
+    };
+    for (name, value) in common {
+        answer.headers_mut().insert(name, value);
     }
+    if let Some(packing) = packing.filter(|_| !known) {
+        let packing = HeaderValue::from_static(packing);
+        answer
+            .headers_mut()
+            .insert(header::CONTENT_ENCODING, packing);
+    }
+    if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
+        answer.headers_mut().insert(header::ETAG, tag);
+    }
+    answer
 }
 
 fn error(missing: Missing) -> ApiError {
@@ -157,6 +243,43 @@ fn error(missing: Missing) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn asking(name: header::HeaderName, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
+    #[tokio::test]
+    async fn a_range_of_a_segment_is_served_and_nonsense_is_not() {
+        let check = async |range: &'static str, status: u16, said: &str, body: &[u8]| {
+            let bytes = Bytes::from_static(b"0123456789");
+            let answer = media_answer(bytes, "\"x\"", &asking(header::RANGE, range));
+            assert_eq!(answer.status(), status, "{range}");
+            let header = answer.headers().get(header::CONTENT_RANGE);
+            assert_eq!(
+                header.map_or("", |value| value.to_str().expect("text")),
+                said
+            );
+            let got = axum::body::to_bytes(answer.into_body(), 99)
+                .await
+                .expect("a body");
+            assert_eq!(got, body, "{range}");
+        };
+        check("bytes=0-3", 206, "bytes 0-3/10", b"0123").await;
+        check("bytes=8-", 206, "bytes 8-9/10", b"89").await;
+        check("bytes=-2", 206, "bytes 8-9/10", b"89").await;
+        check("bytes=10-", 416, "bytes */10", b"").await;
+        check("bytes=5-3", 416, "bytes */10", b"").await;
+        check("bytes=0-1,4-5", 200, "", b"0123456789").await;
+        check("lines=0-1", 200, "", b"0123456789").await;
+        check("bytes=99999999999999999999-", 200, "", b"0123456789").await;
+    }
+
+    #[test]
+    fn who_has_it_is_told_so() {
+        let known = |value| has(&asking(header::IF_NONE_MATCH, value), "\"x\"");
+        assert!(known("\"x\"") && known("W/\"x\"") && known("\"y\", \"x\"") && known("*"));
+        assert!(!known("\"y\"") && !known("x") && !known(""));
+    }
 
     #[test]
     fn delivery_directives_are_read_and_nonsense_is_refused() {

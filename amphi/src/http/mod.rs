@@ -208,10 +208,13 @@ async fn for_every_origin(request: Request, next: Next) -> Response {
     for (name, value) in [
         ("access-control-allow-origin", "*"),
         ("access-control-allow-methods", "GET, HEAD, OPTIONS"),
-        ("access-control-allow-headers", "authorization, range"),
+        (
+            "access-control-allow-headers",
+            "authorization, range, if-none-match",
+        ),
         (
             "access-control-expose-headers",
-            "content-length, content-range, date",
+            "content-length, content-range, date, etag",
         ),
         ("access-control-max-age", "86400"),
     ] {

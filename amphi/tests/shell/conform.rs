@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use amphi::config::Rewind;
 use amphi::egress::Live as _;
 use amphi_media::{MediaKind, MediaTime, Sample};
 use amphi_mux::{Packager, PackagerConfig, WindowConfig};
@@ -118,7 +119,7 @@ async fn a_program_with_cuts_keeps_every_rule_that_players_can_see() {
 }
 
 /// Puts a program into the house's origin as fast as it is shown: segments of a second in a window of five. Every four seconds one of two cameras, each as the sizes of its ladder from the top down.
-async fn show(house: &House, seconds: u32, cameras: [&[(u32, u32)]; 2]) {
+pub async fn show(house: &House, seconds: u32, cameras: [&[(u32, u32)]; 2]) {
     let origin = house.server.app().origin.clone();
     let second = Duration::from_secs(1);
     origin.begin(
@@ -180,8 +181,8 @@ async fn show(house: &House, seconds: u32, cameras: [&[(u32, u32)]; 2]) {
 }
 
 /// What a low-latency and a plain player made of 14 seconds of it.
-async fn shown(cameras: [&'static [(u32, u32)]; 2]) -> Vec<Counters> {
-    let house = Arc::new(House::open().await);
+async fn shown(dvr: Rewind, cameras: [&'static [(u32, u32)]; 2]) -> Vec<Counters> {
+    let house = Arc::new(House::with(|config| config.broadcast.dvr = dvr).await);
     let showing = {
         let house = house.clone();
         tokio::spawn(async move { show(&house, 14, cameras).await })
@@ -207,7 +208,7 @@ async fn shown(cameras: [&'static [(u32, u32)]; 2]) -> Vec<Counters> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_that_slides_over_cuts_keeps_every_rule_that_players_can_see() {
-    for counters in shown([&[(320, 180)], &[(640, 360)]]).await {
+    for counters in shown(Rewind(None), [&[(320, 180)], &[(640, 360)]]).await {
         assert!(counters.discontinuities >= 4, "{counters:?}");
         assert!(
             counters.again >= 4 && counters.segments >= 18,
@@ -222,11 +223,22 @@ async fn a_ladder_of_three_rungs_keeps_every_rule_that_players_can_see() {
         &[(640, 360), (320, 180), (256, 144)],
         &[(480, 360), (320, 240), (192, 144)],
     ];
-    for counters in shown(CAMERAS).await {
+    for counters in shown(Rewind(None), CAMERAS).await {
         assert!(counters.discontinuities >= 8, "{counters:?}");
         assert!(
             counters.inits >= 8 && counters.segments >= 36,
             "{counters:?}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_is_kept_on_disk_keeps_every_rule_that_players_can_see() {
+    let dvr = Rewind(Some(Duration::from_secs(9)));
+    let all = shown(dvr, [&[(320, 180), (256, 144)], &[(640, 360), (256, 144)]]).await;
+    let [low_latency, plain] = all[..] else {
+        panic!("two players");
+    };
+    assert!(low_latency.deltas > 20, "{low_latency:?}");
+    assert!(plain.again >= 4 && plain.deltas == 0, "{plain:?}");
 }

@@ -13,5 +13,6 @@ mod openapi;
 mod performer;
 mod process;
 mod released;
+mod rewind;
 mod sockets;
 mod tls;

@@ -22,4 +22,4 @@ mod window;
 pub use packager::{
     Init, Output, Packager, PackagerConfig, PackagerCounters, Part, RUNGS_MAX, Rendition,
 };
-pub use window::{Found, Presence, Window, WindowConfig, WindowCounters};
+pub use window::{Dvr, Found, Order, Presence, Window, WindowConfig, WindowCounters};

@@ -1,13 +1,16 @@
 //! Playlists as text (RFC 8216bis). What is in them is decided in `window.rs` and `recording/`; here is how it is written.
 
+use std::cell::OnceCell;
 use std::fmt::Write;
 
 use amphi_media::VideoSize;
 
 use crate::packager::{RUNGS_MAX, Rendition};
 
-/// Delta-free low-latency playlists with `EXT-X-MAP` need 6; `EXT-X-GAP` needs 8 (RFC 8216bis §8).
+/// Low-latency playlists with `EXT-X-MAP` need 6; `EXT-X-GAP` needs 8 (RFC 8216bis §8).
 const VERSION: u32 = 8;
+/// … and delta updates need 9.
+const VERSION_OF_DELTAS: u32 = 9;
 
 /// The names of the playlists that the multivariant playlist names.
 impl Rendition {
@@ -113,14 +116,18 @@ impl std::fmt::Display for Name {
 }
 
 /// A live media playlist.
-pub(crate) struct Live {
+pub(crate) struct Live<'a> {
     pub rendition: Rendition,
     pub epoch: u64,
     pub target_duration: u64,
     pub part_target: f64,
     /// PART-HOLD-BACK, in seconds.
     pub part_hold_back: f64,
-    pub segments: Vec<LiveSegment>,
+    /// CAN-SKIP-UNTIL, in seconds; none when there are no delta updates.
+    pub skip_until: Option<u64>,
+    /// So many of the first segments are left out: this is a delta update.
+    pub skipped: usize,
+    pub segments: Vec<LiveSegment<'a>>,
     /// The newest part of each other playlist.
     pub reports: Vec<Report>,
     pub ended: bool,
@@ -133,7 +140,7 @@ pub(crate) struct Report {
     pub part: u32,
 }
 
-pub(crate) struct LiveSegment {
+pub(crate) struct LiveSegment<'a> {
     pub sequence: u64,
     pub generation: u32,
     /// Unix time in milliseconds of its first sample.
@@ -143,6 +150,8 @@ pub(crate) struct LiveSegment {
     pub gap: bool,
     /// Empty when they are too old to be listed.
     pub parts: Vec<LivePart>,
+    /// Its lines, once written, of a segment of which nothing else will be said.
+    pub lines: Option<&'a OnceCell<String>>,
 }
 
 pub(crate) struct LivePart {
@@ -150,9 +159,9 @@ pub(crate) struct LivePart {
     pub independent: bool,
 }
 
-impl Live {
+impl Live<'_> {
     pub(crate) fn render(&self) -> String {
-        let mut out = String::with_capacity(4096);
+        let mut out = String::with_capacity(4096 + self.segments.len() * 128);
         let name = |file| Name {
             rendition: self.rendition,
             epoch: self.epoch,
@@ -163,19 +172,24 @@ impl Live {
     }
 }
 
-fn write_live(out: &mut String, live: &Live, name: &dyn Fn(File) -> Name) -> std::fmt::Result {
+fn write_live(out: &mut String, live: &Live<'_>, name: &dyn Fn(File) -> Name) -> std::fmt::Result {
     let first = live.segments.first();
+    let version = live.skip_until.map_or(VERSION, |_| VERSION_OF_DELTAS);
     writeln!(
         out,
-        "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{}",
+        "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{}",
         live.target_duration
     )?;
-    writeln!(
+    write!(
         out,
         "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={:.3},HOLD-BACK={:.1}",
         live.part_hold_back,
         live.target_duration as f64 * 3.0,
     )?;
+    match live.skip_until {
+        Some(seconds) => writeln!(out, ",CAN-SKIP-UNTIL={seconds}.0")?,
+        None => writeln!(out)?,
+    }
     writeln!(out, "#EXT-X-PART-INF:PART-TARGET={:.3}", live.part_target)?;
     writeln!(
         out,
@@ -190,50 +204,37 @@ fn write_live(out: &mut String, live: &Live, name: &dyn Fn(File) -> Name) -> std
         // Of the picture it cannot be promised: a source may keep its key frame back.
         writeln!(out, "#EXT-X-INDEPENDENT-SEGMENTS")?;
     }
-    let mut current = None;
-    for segment in &live.segments {
-        if current != Some(segment.generation) {
-            for _ in current.unwrap_or(segment.generation)..segment.generation {
-                writeln!(out, "#EXT-X-DISCONTINUITY")?;
-            }
+    let (skipped, written) = live
+        .segments
+        .split_at(live.skipped.min(live.segments.len()));
+    if !skipped.is_empty() {
+        writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={}", skipped.len())?;
+    }
+    // The map of what is skipped is said again: whoever lost it needs no other playlist for it.
+    let mut current = skipped.last().map(|last| last.generation);
+    let mut mapped = None;
+    for segment in written {
+        for _ in current.unwrap_or(segment.generation)..segment.generation {
+            writeln!(out, "#EXT-X-DISCONTINUITY")?;
+        }
+        current = Some(segment.generation);
+        if mapped != current {
+            let generation = segment.generation;
             writeln!(
                 out,
                 "#EXT-X-MAP:URI=\"{}\"",
-                name(File::Init {
-                    generation: segment.generation
-                })
+                name(File::Init { generation })
             )?;
-            current = Some(segment.generation);
+            mapped = current;
         }
-        writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", Date(segment.date_ms))?;
-        for (index, part) in segment.parts.iter().enumerate() {
-            let index = u32::try_from(index).expect("a segment has a dozen parts");
-            let independent = if part.independent {
-                ",INDEPENDENT=YES"
-            } else {
-                ""
-            };
-            let uri = name(File::Part {
-                sequence: segment.sequence,
-                index,
-            });
-            writeln!(
-                out,
-                "#EXT-X-PART:DURATION={:.5},URI=\"{uri}\"{independent}",
-                part.duration
-            )?;
-        }
-        if segment.gap {
-            writeln!(out, "#EXT-X-GAP")?;
-        }
-        if let Some(duration) = segment.duration {
-            writeln!(
-                out,
-                "#EXTINF:{duration:.5},\n{}",
-                name(File::Segment {
-                    sequence: segment.sequence
-                })
-            )?;
+        match segment.lines {
+            Some(lines) => out.push_str(lines.get_or_init(|| {
+                let mut lines = String::new();
+                write_segment(&mut lines, segment, name)
+                    .expect("a String takes all that is written to it");
+                lines
+            })),
+            None => write_segment(out, segment, name)?,
         }
     }
     if live.ended {
@@ -259,6 +260,44 @@ fn write_live(out: &mut String, live: &Live, name: &dyn Fn(File) -> Name) -> std
             report.rendition.playlist_name(),
             report.sequence,
             report.part,
+        )?;
+    }
+    Ok(())
+}
+
+fn write_segment(
+    out: &mut String,
+    segment: &LiveSegment<'_>,
+    name: &dyn Fn(File) -> Name,
+) -> std::fmt::Result {
+    writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", Date(segment.date_ms))?;
+    for (index, part) in segment.parts.iter().enumerate() {
+        let index = u32::try_from(index).expect("a segment has a dozen parts");
+        let independent = if part.independent {
+            ",INDEPENDENT=YES"
+        } else {
+            ""
+        };
+        let uri = name(File::Part {
+            sequence: segment.sequence,
+            index,
+        });
+        writeln!(
+            out,
+            "#EXT-X-PART:DURATION={:.5},URI=\"{uri}\"{independent}",
+            part.duration
+        )?;
+    }
+    if segment.gap {
+        writeln!(out, "#EXT-X-GAP")?;
+    }
+    if let Some(duration) = segment.duration {
+        writeln!(
+            out,
+            "#EXTINF:{duration:.5},\n{}",
+            name(File::Segment {
+                sequence: segment.sequence
+            })
         )?;
     }
     Ok(())

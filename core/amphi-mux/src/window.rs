@@ -1,4 +1,4 @@
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -13,10 +13,20 @@ use crate::playlist::{self, File, Live, LivePart, LiveSegment, Measured, Name, R
 const PARTS_HELD_BACK: u32 = 4;
 
 /// Parts are listed for this many target durations before the end (RFC 8216bis §6.2.2.1: at least that, and older ones should go).
-const PARTS_LISTED_TARGETS: i64 = 3;
+const PARTS_LISTED_TARGETS: u64 = 3;
 
 /// Pictures a second are counted over segments of at least this: a cut leaves shorter ones, whose few pictures say little.
 const FRAME_RATE_OVER: Duration = Duration::from_secs(1);
+
+/// Delta updates leave out what is this many target durations and more before the end (RFC 8216bis §4.4.3.8: six at least).
+const SKIP_TARGETS: u64 = 6;
+
+/// What left a long playlist may be asked for this long, or for as long as the playlist lists. RFC 8216bis §6.2.2 asks for the latter
+/// however long that is; of two hours it would double the disk for players that read no playlist for so long.
+const KEPT_MAX: Duration = Duration::from_secs(600);
+
+/// Of the bytes that may be kept elsewhere, so much is listed; the rest is for what has left and may still be asked for.
+const LISTED_SHARE: f64 = 0.75;
 
 /// A request may be for a media sequence number this much beyond the newest (RFC 8216bis §6.2.5.2).
 const ADVANCE_SEGMENTS: u64 = 2;
@@ -42,6 +52,25 @@ pub struct WindowConfig {
     pub kept: Duration,
     /// Above it the oldest bytes go, even listed ones, which are then told as gaps.
     pub bytes_max: usize,
+    /// A longer window than memory holds.
+    pub dvr: Option<Dvr>,
+}
+
+/// A window of segments that whoever has a disk keeps: see [`Window::poll`]. A segment that nobody has kept by the time at which it
+/// would leave a window without this (`WindowConfig::listed`) leaves, with all before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Dvr {
+    /// How much the playlists list.
+    pub listed: Duration,
+    /// Bytes that are kept at once, of all renditions together. Above it the oldest segments leave early.
+    pub bytes_max: u64,
+}
+
+impl Dvr {
+    /// How long a segment is still handed out after it left the playlist.
+    fn kept(&self, segment_max: Duration) -> Duration {
+        (self.listed + segment_max).min(KEPT_MAX)
+    }
 }
 
 impl WindowConfig {
@@ -54,6 +83,7 @@ impl WindowConfig {
             listed: Duration::from_secs(20),
             kept: Duration::from_secs(24),
             bytes_max: 64 * 1024 * 1024,
+            dvr: None,
         }
     }
 
@@ -82,6 +112,8 @@ pub enum Found {
     Init(Bytes),
     /// A segment or a part.
     Media(Bytes),
+    /// A segment that is no longer in memory: whoever keeps segments has it, under its name.
+    Kept,
     /// The part that the playlist hints at, or the segment that is being filled: wait for the next part.
     NotYet,
     /// It was here, or in an earlier program: status 410 or 404.
@@ -90,26 +122,41 @@ pub enum Found {
     Unknown,
 }
 
+/// What to do with a segment, for whoever keeps segments. Names are those in the playlists.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// Keep it, and say so ([`Window::kept`]).
+    Keep { name: String, bytes: Bytes },
+    /// It was kept, and nobody will ask for it any more.
+    Forget { name: String },
+}
+
 /// What a window holds, and what it cost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct WindowCounters {
     pub parts: u64,
     pub bytes: u64,
-    /// Held at present; all others only grow.
+    /// Held at present in memory, and kept elsewhere; all others only grow.
     pub bytes_held: u64,
+    pub bytes_kept: u64,
     /// Segments that left because they were old.
     pub segments_left: u64,
     /// Segments that left early because `bytes_max` was reached.
     pub segments_evicted: u64,
     /// Segments of a rendition that never came.
     pub segments_missing: u64,
+    pub segments_kept: u64,
+    /// Segments that left a long window early because nobody had kept them.
+    pub segments_unkept: u64,
+    /// Segments that left a long window early because `Dvr::bytes_max` was reached.
+    pub segments_over: u64,
     pub playlists_rendered: u64,
 }
 
 /// The newest part of a program in memory: playlists, initialization sections, segments and parts.
 ///
-/// Push every output of the packager; each part renders its rendition's playlist once, for everybody who asks. Nothing here
-/// waits: when `revision` has changed, ask again.
+/// Push every output of the packager, and **poll after every push, and after `kept`**. A playlist is rendered once after each of its parts, for everybody
+/// who asks. Nothing here waits: when `revision` has changed, ask again.
 pub struct Window {
     config: WindowConfig,
     /// Picture and sound, which every window has, and the lower rungs that have begun.
@@ -118,6 +165,8 @@ pub struct Window {
     revision: u64,
     /// The multivariant playlist of this revision, if anybody asked.
     index: OnceCell<Option<Bytes>>,
+    orders: VecDeque<Order>,
+    playlists_rendered: Cell<u64>,
     counters: WindowCounters,
 }
 
@@ -128,7 +177,14 @@ struct Track {
     segments: VecDeque<Segment>,
     /// First one in the playlist.
     listed_from: u64,
-    playlist: Option<Bytes>,
+    /// First one that is young enough to be listed though nobody keeps it, and to be in memory though somebody does.
+    young_from: u64,
+    memory_from: u64,
+    /// Segments that were completed and are not asked to be kept yet.
+    closed: Vec<u64>,
+    /// Since the newest part, if anybody asked.
+    full: OnceCell<Option<Bytes>>,
+    delta: OnceCell<Option<Bytes>>,
     /// The rung has left the ladder: it is listed nowhere, and what it was may still be asked for.
     left: bool,
 }
@@ -145,7 +201,16 @@ struct Segment {
     complete: bool,
     gap: bool,
     shown: u64,
+    /// In memory.
     bytes: usize,
+    /// When it was made.
+    size: usize,
+    /// Somebody else has it.
+    kept: bool,
+    /// The end of the newest part when it left the playlist.
+    left_at: Option<i64>,
+    /// Its lines in a playlist, when its parts are no longer listed.
+    lines: OnceCell<String>,
 }
 
 struct Piece {
@@ -163,6 +228,8 @@ impl Window {
             ended: false,
             revision: 0,
             index: OnceCell::new(),
+            orders: VecDeque::new(),
+            playlists_rendered: Cell::new(0),
             counters: WindowCounters::default(),
             config,
         }
@@ -179,27 +246,26 @@ impl Window {
             }
             Output::Left(rendition) => {
                 let track = self.track_mut(*rendition);
+                track.leave_all();
                 track.left = true;
-                track.playlist = None;
+                track.changed();
                 self.revision += 1;
             }
             Output::Part(part) => {
                 self.take_part(part);
                 self.bound_bytes();
-                self.render(part.rendition);
+                self.bound_kept();
                 self.revision += 1;
             }
             Output::End => {
                 self.ended = true;
-                let renditions: Vec<Rendition> = self.tracks.keys().copied().collect();
-                for rendition in renditions {
+                for track in self.tracks.values_mut() {
                     // A program that goes off air in the middle of a segment: its parts are all there will be of it, and a
                     // part belongs to a segment (RFC 8216bis §3.2).
-                    if let Some(last) = self.track_mut(rendition).segments.back_mut() {
-                        last.close();
-                    }
-                    self.render(rendition);
+                    track.close_last();
+                    track.changed();
                 }
+                self.have_kept();
                 self.revision += 1;
             }
         }
@@ -235,7 +301,60 @@ impl Window {
 
     /// The media playlist of `rendition`. None until its first part.
     pub fn playlist(&self, rendition: Rendition) -> Option<Bytes> {
-        self.track(rendition)?.playlist.clone()
+        let track = self.track(rendition).filter(|track| !track.left)?;
+        let made = track.full.get_or_init(|| self.render(track, Form::Full));
+        made.clone()
+    }
+
+    /// The same without what a player that read it lately already has (RFC 8216bis §6.2.5.1): the whole where nothing can be left out.
+    pub fn delta_update(&self, rendition: Rendition) -> Option<Bytes> {
+        let track = self.track(rendition).filter(|track| !track.left)?;
+        let made = track.delta.get_or_init(|| match self.config.dvr {
+            Some(_) => self.render(track, Form::Delta),
+            None => self.playlist(rendition),
+        });
+        made.clone()
+    }
+
+    fn render(&self, track: &Track, form: Form) -> Option<Bytes> {
+        let others = self
+            .tracks
+            .values()
+            .filter(|other| other.rendition != track.rendition && !other.left);
+        let reports = others.filter_map(Track::report).collect();
+        let live = track.live(&self.config, reports, self.ended, form)?;
+        self.playlists_rendered
+            .set(self.playlists_rendered.get() + 1);
+        Some(live.render().into())
+    }
+
+    /// What is to be kept elsewhere, and no longer. Nothing unless the configuration has a [`Dvr`].
+    pub fn poll(&mut self) -> Option<Order> {
+        self.orders.pop_front()
+    }
+
+    /// A segment is kept elsewhere. False when it is of no use any more: it is to be forgotten.
+    pub fn kept(&mut self, name: &str) -> bool {
+        let Some(name) = Name::parse(name).filter(|name| name.epoch == self.config.epoch) else {
+            return false;
+        };
+        let File::Segment { sequence } = name.file else {
+            return false;
+        };
+        let Some(track) = self.tracks.get_mut(&name.rendition) else {
+            return false;
+        };
+        let listed = sequence >= track.listed_from;
+        let Some(segment) = track.segment_mut(sequence).filter(|one| listed && !one.gap) else {
+            return false;
+        };
+        if !segment.kept {
+            segment.kept = true;
+            self.counters.segments_kept += 1;
+            self.counters.bytes_kept += segment.size as u64;
+            self.bound_kept();
+        }
+        true
     }
 
     /// What to do with a request for `rendition`'s playlist that waits for nothing.
@@ -316,6 +435,7 @@ impl Window {
             File::Segment { sequence } => track.find(sequence, self.ended, |segment| {
                 match (&segment.whole, segment.complete) {
                     (Some(whole), _) => Found::Media(whole.clone()),
+                    (None, true) if segment.kept && !segment.gap => Found::Kept,
                     (None, true) => Found::Gone,
                     (None, false) => Found::NotYet,
                 }
@@ -325,6 +445,7 @@ impl Window {
                 match segment.parts.get(index) {
                     Some(piece) if !segment.gap => Found::Media(piece.bytes.clone()),
                     Some(_) => Found::Gone,
+                    None if segment.parts.is_empty() && segment.complete => Found::Gone,
                     None if !segment.complete && index == segment.parts.len() => Found::NotYet,
                     None => Found::Unknown,
                 }
@@ -361,8 +482,11 @@ impl Window {
             .map(|last| MediaTime::new(last.time + last.duration, track.rendition.rate()))
     }
 
-    pub fn counters(&self) -> &WindowCounters {
-        &self.counters
+    pub fn counters(&self) -> WindowCounters {
+        WindowCounters {
+            playlists_rendered: self.playlists_rendered.get(),
+            ..self.counters
+        }
     }
 
     fn track(&self, rendition: Rendition) -> Option<&Track> {
@@ -378,12 +502,90 @@ impl Window {
         self.counters.parts += 1;
         self.counters.bytes += part.bytes.len() as u64;
         self.counters.bytes_held += part.bytes.len() as u64;
-        let missing = self.track_mut(part.rendition).take(part);
+        let mut gone = Gone::default();
+        let missing = self.track_mut(part.rendition).take(part, &mut gone);
         self.counters.segments_missing += missing;
+        self.have_kept();
         let config = self.config.clone();
-        let left = self.track_mut(part.rendition).let_go(&config);
-        self.counters.segments_left += left.segments;
-        self.counters.bytes_held -= left.bytes;
+        let track = self.track_mut(part.rendition);
+        track.let_go(track.end(), &config, &mut gone);
+        self.count(part.rendition, gone);
+        self.let_go_of_left(part, &config);
+    }
+
+    /// Rungs that have left get no parts: the others' are their clock.
+    fn let_go_of_left(&mut self, part: &Part, config: &WindowConfig) {
+        let left = self.tracks.values_mut().filter(|track| track.left);
+        let mut all = Vec::new();
+        for track in left {
+            let mut gone = Gone::default();
+            let time = part.time.rescale(track.rendition.rate());
+            track.let_go(time.ticks.max(track.end()), config, &mut gone);
+            all.push((track.rendition, gone));
+        }
+        for (rendition, gone) in all {
+            self.count(rendition, gone);
+        }
+    }
+
+    /// Asks for what was completed to be kept.
+    fn have_kept(&mut self) {
+        for track in self.tracks.values_mut() {
+            for sequence in std::mem::take(&mut track.closed) {
+                let rendition = track.rendition;
+                let segment = track.segment_mut(sequence);
+                let whole = segment.and_then(|segment| segment.whole.clone());
+                if let (Some(bytes), Some(_)) = (whole, self.config.dvr) {
+                    let name = segment_name(rendition, self.config.epoch, sequence);
+                    self.orders.push_back(Order::Keep { name, bytes });
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, rendition: Rendition, gone: Gone) {
+        self.counters.segments_left += gone.segments;
+        self.counters.segments_unkept += gone.unkept;
+        self.counters.bytes_held -= gone.bytes;
+        for (sequence, size) in gone.kept {
+            self.counters.bytes_kept -= size as u64;
+            let name = segment_name(rendition, self.config.epoch, sequence);
+            self.orders.push_back(Order::Forget { name });
+        }
+    }
+
+    /// Keeps to `Dvr::bytes_max`: the oldest segments leave the playlists, and what has left longest is forgotten.
+    fn bound_kept(&mut self) {
+        let Some(dvr) = self.config.dvr else { return };
+        if self.counters.bytes_kept <= (dvr.bytes_max as f64 * LISTED_SHARE) as u64 {
+            return;
+        }
+        let oldest = |tracks: &BTreeMap<Rendition, Track>,
+                      which: fn(&Track) -> Option<&Segment>| {
+            let found = tracks.values().filter_map(|track| {
+                let segment = which(track)?;
+                let time = MediaTime::new(segment.time, track.rendition.rate());
+                Some((time.micros(), track.rendition, segment.size as u64))
+            });
+            found.min()
+        };
+        let mut listed: u64 = self.tracks.values().map(Track::kept_and_listed).sum();
+        while listed > (dvr.bytes_max as f64 * LISTED_SHARE) as u64 {
+            let Some((_, rendition, size)) = oldest(&self.tracks, Track::first_old) else {
+                break;
+            };
+            self.track_mut(rendition).leave_first();
+            self.counters.segments_over += 1;
+            listed = listed.saturating_sub(size);
+        }
+        while self.counters.bytes_kept > dvr.bytes_max {
+            let Some((_, rendition, _)) = oldest(&self.tracks, Track::first_left) else {
+                break;
+            };
+            let mut gone = Gone::default();
+            self.track_mut(rendition).forget_first(&mut gone);
+            self.count(rendition, gone);
+        }
     }
 
     fn bound_bytes(&mut self) {
@@ -411,35 +613,50 @@ impl Window {
                 return;
             };
             let bytes = std::mem::take(&mut segment.bytes) as u64;
-            segment.gap = true;
             segment.whole = None;
-            for piece in &mut segment.parts {
-                piece.bytes = Bytes::new();
+            let evicted = !segment.kept;
+            if evicted {
+                segment.gap = true;
+                for piece in &mut segment.parts {
+                    piece.bytes = Bytes::new();
+                }
+            } else {
+                segment.parts.clear();
             }
+            track.changed();
             self.counters.bytes_held -= bytes;
-            self.counters.segments_evicted += 1;
-        }
-    }
-
-    fn render(&mut self, rendition: Rendition) {
-        let others = self
-            .tracks
-            .values()
-            .filter(|track| track.rendition != rendition && !track.left);
-        let reports = others.filter_map(Track::report).collect();
-        let Some(track) = self.tracks.get_mut(&rendition).filter(|track| !track.left) else {
-            return;
-        };
-        if let Some(live) = track.live(&self.config, reports, self.ended) {
-            track.playlist = Some(live.render().into());
-            self.counters.playlists_rendered += 1;
+            self.counters.segments_evicted += u64::from(evicted);
         }
     }
 }
 
-struct Left {
+/// What a playlist lists.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    Full,
+    /// Without what is before the skip boundary.
+    Delta,
+}
+
+/// What has left a rendition.
+#[derive(Default)]
+struct Gone {
     segments: u64,
+    /// Of memory.
     bytes: u64,
+    unkept: u64,
+    /// Kept elsewhere: number and size.
+    kept: Vec<(u64, usize)>,
+}
+
+fn segment_name(rendition: Rendition, epoch: u64, sequence: u64) -> String {
+    let file = File::Segment { sequence };
+    let name = Name {
+        rendition,
+        epoch,
+        file,
+    };
+    name.to_string()
 }
 
 impl Track {
@@ -449,7 +666,11 @@ impl Track {
             inits: BTreeMap::new(),
             segments: VecDeque::new(),
             listed_from: 0,
-            playlist: None,
+            young_from: 0,
+            memory_from: 0,
+            closed: Vec::new(),
+            full: OnceCell::new(),
+            delta: OnceCell::new(),
             left: false,
         }
     }
@@ -458,25 +679,63 @@ impl Track {
         MediaTime::from_duration(duration, self.rendition.rate()).ticks
     }
 
+    /// Its playlists are to be made anew.
+    fn changed(&mut self) {
+        self.full = OnceCell::new();
+        self.delta = OnceCell::new();
+    }
+
+    fn segment(&self, sequence: u64) -> Option<&Segment> {
+        let first = self.segments.front()?.sequence;
+        let at = usize::try_from(sequence.checked_sub(first)?).ok()?;
+        self.segments.get(at)
+    }
+
+    fn segment_mut(&mut self, sequence: u64) -> Option<&mut Segment> {
+        let first = self.segments.front()?.sequence;
+        let at = usize::try_from(sequence.checked_sub(first)?).ok()?;
+        self.segments.get_mut(at)
+    }
+
+    /// Of the newest part.
+    fn end(&self) -> i64 {
+        (self.segments.back()).map_or(0, |last| last.time + last.duration)
+    }
+
+    fn close_last(&mut self) {
+        if let Some(last) = self.segments.back_mut()
+            && !last.complete
+        {
+            last.close();
+            let sequence = last.sequence;
+            self.closed.push(sequence);
+        }
+    }
+
     /// Adds a part; says how many segments before it are missing.
-    fn take(&mut self, part: &Part) -> u64 {
+    fn take(&mut self, part: &Part, gone: &mut Gone) -> u64 {
+        self.changed();
         let mut missing = 0;
         let goes_on = self
             .segments
             .back()
             .is_some_and(|last| last.sequence == part.sequence && !last.complete);
         if !goes_on {
-            if let Some(last) = self.segments.back_mut() {
-                last.close();
+            self.close_last();
+            if let Some(last) = self.segments.back() {
                 missing = part.sequence.saturating_sub(last.sequence + 1);
             }
             if missing > GAPS_MAX {
-                self.segments.clear();
+                while !self.segments.is_empty() {
+                    self.forget_first(gone);
+                }
             } else {
                 self.fill_gaps(part, missing);
             }
             if self.segments.is_empty() {
                 self.listed_from = part.sequence;
+                self.young_from = part.sequence;
+                self.memory_from = part.sequence;
             }
             self.segments.push_back(Segment {
                 sequence: part.sequence,
@@ -489,6 +748,10 @@ impl Track {
                 gap: false,
                 shown: 0,
                 bytes: 0,
+                size: 0,
+                kept: false,
+                left_at: None,
+                lines: OnceCell::new(),
             });
         }
         let segment = self
@@ -499,13 +762,14 @@ impl Track {
         segment.duration = part.time.ticks + part.duration.ticks - segment.time;
         segment.shown += u64::from(part.shown);
         segment.bytes += part.bytes.len();
+        segment.size += part.bytes.len();
         segment.parts.push(Piece {
             duration: part.duration.ticks,
             independent: part.independent,
             bytes: part.bytes.clone(),
         });
         if part.ends_segment {
-            segment.close();
+            self.close_last();
         }
         missing
     }
@@ -534,39 +798,121 @@ impl Track {
                 gap: true,
                 shown: 0,
                 bytes: 0,
+                size: 0,
+                // There is nothing to be kept of it.
+                kept: true,
+                left_at: None,
+                lines: OnceCell::new(),
             });
         }
     }
 
     /// Takes from the playlist, and later from memory, what is old.
-    fn let_go(&mut self, config: &WindowConfig) -> Left {
-        let mut left = Left {
-            segments: 0,
-            bytes: 0,
-        };
-        let Some(last) = self.segments.back() else {
-            return left;
-        };
-        let end = last.time + last.duration;
+    fn let_go(&mut self, end: i64, config: &WindowConfig, gone: &mut Gone) {
         let listed = self.ticks(config.listed);
         let held = listed + self.ticks(config.kept);
-        for segment in &self.segments {
-            let next_begins = segment.time + segment.duration;
-            if segment.sequence == self.listed_from && end - next_begins >= listed {
-                self.listed_from += 1;
+        let longest = config
+            .dvr
+            .map_or(listed, |dvr| self.ticks(dvr.listed).max(listed));
+        let age = |segment: &Segment| end - (segment.time + segment.duration);
+        while let Some(segment) = self
+            .segment(self.young_from)
+            .filter(|one| age(one) >= listed)
+        {
+            if !segment.kept {
+                gone.unkept += u64::from(config.dvr.is_some());
+                self.listed_from = self.listed_from.max(segment.sequence + 1);
             }
+            self.young_from += 1;
         }
+        while self
+            .segment(self.listed_from)
+            .is_some_and(|one| age(one) >= longest)
+        {
+            self.listed_from += 1;
+        }
+        while let Some(segment) = self
+            .segment(self.memory_from)
+            .filter(|one| age(one) >= held)
+        {
+            if segment.kept
+                && let Some(segment) = self.segment_mut(self.memory_from)
+            {
+                gone.bytes += std::mem::take(&mut segment.bytes) as u64;
+                segment.whole = None;
+                segment.parts = Vec::new();
+            }
+            self.memory_from += 1;
+        }
+        self.leave(end);
+        let kept = self.ticks(config.kept);
+        let kept_elsewhere = config.dvr.map_or(kept, |dvr| {
+            self.ticks(dvr.kept(config.segment_max)).max(kept)
+        });
         while let Some(first) = self.segments.front() {
-            if first.sequence >= self.listed_from || end - (first.time + first.duration) < held {
+            let kept = if first.kept { kept_elsewhere } else { kept };
+            if first.left_at.is_none_or(|left_at| end - left_at < kept) {
                 break;
             }
-            left.segments += 1;
-            left.bytes += first.bytes as u64;
-            self.segments.pop_front();
+            self.forget_first(gone);
         }
         let oldest = self.segments.front().map_or(0, |first| first.generation);
         self.inits.retain(|generation, _| *generation >= oldest);
-        left
+    }
+
+    /// The rung leaves, with all that was listed of it.
+    fn leave_all(&mut self) {
+        self.close_last();
+        if let Some(last) = self.segments.back() {
+            self.listed_from = last.sequence + 1;
+        }
+        self.leave(self.end());
+    }
+
+    /// Notes when segments left the playlist.
+    fn leave(&mut self, end: i64) {
+        let left = (self.segments.iter_mut()).take_while(|one| one.sequence < self.listed_from);
+        for segment in left {
+            segment.left_at.get_or_insert(end);
+        }
+    }
+
+    fn forget_first(&mut self, gone: &mut Gone) {
+        if let Some(first) = self.segments.pop_front() {
+            gone.segments += 1;
+            gone.bytes += first.bytes as u64;
+            if first.kept && first.size > 0 {
+                gone.kept.push((first.sequence, first.size));
+            }
+        }
+    }
+
+    /// Bytes of listed segments that are kept elsewhere.
+    fn kept_and_listed(&self) -> u64 {
+        let listed = self
+            .segments
+            .iter()
+            .filter(|segment| segment.sequence >= self.listed_from && segment.kept);
+        listed.map(|segment| segment.size as u64).sum()
+    }
+
+    /// The first segment of the playlist, if it may leave early.
+    fn first_old(&self) -> Option<&Segment> {
+        self.segment(self.listed_from)
+            .filter(|first| first.sequence < self.young_from)
+    }
+
+    fn leave_first(&mut self) {
+        self.listed_from += 1;
+        self.leave(self.end());
+        self.changed();
+    }
+
+    /// The oldest segment, if it has left the playlist.
+    fn first_left(&self) -> Option<&Segment> {
+        self.segments
+            .front()
+            .filter(|first| first.left_at.is_some() && first.kept)
     }
 
     fn find(&self, sequence: u64, ended: bool, found: impl FnOnce(&Segment) -> Found) -> Found {
@@ -579,8 +925,7 @@ impl Track {
         if sequence == last.sequence + 1 && last.complete && !ended {
             return Found::NotYet;
         }
-        let at = usize::try_from(sequence - first.sequence).unwrap_or(usize::MAX);
-        self.segments.get(at).map_or(Found::Unknown, found)
+        self.segment(sequence).map_or(Found::Unknown, found)
     }
 
     fn report(&self) -> Option<Report> {
@@ -595,17 +940,34 @@ impl Track {
         })
     }
 
-    fn live(&self, config: &WindowConfig, reports: Vec<Report>, ended: bool) -> Option<Live> {
+    fn live(
+        &self,
+        config: &WindowConfig,
+        reports: Vec<Report>,
+        ended: bool,
+        form: Form,
+    ) -> Option<Live<'_>> {
         let last = self.segments.back()?;
         let rate = self.rendition.rate();
         let seconds = |ticks| MediaTime::new(ticks, rate).seconds();
         let target_duration = config.segment_max.as_secs();
-        let parts_from = last.time + last.duration
-            - self.ticks(Duration::from_secs(target_duration)) * PARTS_LISTED_TARGETS;
-        let segments = self
+        let end = last.time + last.duration;
+        let targets = |count: u64| self.ticks(config.segment_max) * count as i64;
+        let parts_from = end - targets(PARTS_LISTED_TARGETS);
+        let skip_until = config.dvr.map(|_| SKIP_TARGETS * target_duration);
+        let listed = self
             .segments
             .iter()
-            .filter(|segment| segment.sequence >= self.listed_from)
+            .skip_while(|segment| segment.sequence < self.listed_from);
+        let skip_from = end - targets(SKIP_TARGETS);
+        let skipped = match form {
+            Form::Full => 0,
+            Form::Delta => listed
+                .clone()
+                .take_while(|one| one.time + one.duration <= skip_from)
+                .count(),
+        };
+        let segments = listed
             .map(|segment| LiveSegment {
                 sequence: segment.sequence,
                 generation: segment.generation,
@@ -622,6 +984,8 @@ impl Track {
                         independent: piece.independent,
                     })
                     .collect(),
+                // What is kept elsewhere never becomes a gap, and has no parts that are listed.
+                lines: (segment.kept && segment.parts.is_empty()).then_some(&segment.lines),
             })
             .collect();
         Some(Live {
@@ -630,6 +994,8 @@ impl Track {
             target_duration,
             part_target: config.part_target.as_secs_f64(),
             part_hold_back: config.part_hold_back().as_secs_f64(),
+            skip_until,
+            skipped,
             segments,
             reports,
             ended,
@@ -665,7 +1031,7 @@ impl Track {
         let whole = self
             .segments
             .iter()
-            .filter(|segment| segment.whole.is_some());
+            .filter(|segment| segment.complete && !segment.gap);
         let mut lately: Vec<&Segment> = whole
             .filter(|segment| segment.sequence >= self.listed_from)
             .collect();
@@ -674,7 +1040,7 @@ impl Track {
         }
         let peak = lately
             .iter()
-            .map(|segment| of(segment.bytes, segment.duration))
+            .map(|segment| of(segment.size, segment.duration))
             .max()
             .unwrap_or(0);
         let ticks: i64 = lately.iter().map(|segment| segment.duration).sum();
@@ -693,7 +1059,7 @@ impl Track {
             codecs: self.codecs(),
             size: init.size,
             peak_bits: peak.max(1),
-            average_bits: of(lately.iter().map(|segment| segment.bytes).sum(), ticks).max(1),
+            average_bits: of(lately.iter().map(|segment| segment.size).sum(), ticks).max(1),
             frame_rate,
         })
     }

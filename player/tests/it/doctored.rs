@@ -122,6 +122,14 @@ pub const LOW_LATENCY: &[Doctored] = &[
             );
         }),
     ),
+    (Rule::SkipBoundary, |world| {
+        *world = World::long();
+        world.hook(|_, reply| {
+            if reply.body.starts_with(b"#EXTM3U") {
+                reply.replace("CAN-SKIP-UNTIL=12.0", "CAN-SKIP-UNTIL=11.0");
+            }
+        });
+    }),
     (
         Rule::HintAfterEnd,
         text!("video.m3u8", |_, reply| {
@@ -173,6 +181,40 @@ pub const LOW_LATENCY: &[Doctored] = &[
     (Rule::PlaylistTooShort, |world| world.window_ms = 4_000),
     (Rule::PartsAtEdge, |world| world.parts_ms = 3_000),
     (Rule::PartsAtEdge, |world| world.parts_ms = 9_000),
+    (Rule::DeltaUpdate, |world| {
+        *world = World::long();
+        // A segment more than there is before the boundary.
+        world.hook(|ask, reply| {
+            if ask.skip && reply.body.starts_with(b"#EXTM3U") {
+                reply.edit(|text| {
+                    let Some((head, rest)) = text.split_once("SKIPPED-SEGMENTS=1\n") else {
+                        return text;
+                    };
+                    let first = rest.find(".m4s\n").expect("a segment") + 5;
+                    format!("{head}SKIPPED-SEGMENTS=2\n{}", &rest[first..])
+                });
+            }
+        });
+    }),
+    (Rule::SkipUnasked, |world| {
+        *world = World::long();
+        world.hook(|_, reply| {
+            if reply.body.starts_with(b"#EXTM3U") {
+                reply.replace(",CAN-SKIP-UNTIL=12.0", "");
+            }
+        });
+        world.hook(|ask, reply| {
+            let whole = (14_000..17_000).contains(&ask.now_ms) && ask.file == "video.m3u8";
+            if whole && reply.body.starts_with(b"#EXTM3U") {
+                reply.edit(|text| {
+                    let body = text.find("#EXT-X-MAP").expect("a map");
+                    let first = body + text[body..].find(".m4s\n").expect("a segment") + 5;
+                    let (head, rest) = (&text[..body], &text[first..]);
+                    format!("{head}#EXT-X-SKIP:SKIPPED-SEGMENTS=1\n{rest}")
+                });
+            }
+        });
+    }),
     (
         Rule::UriReused,
         text!("video.m3u8", |_, reply| reply

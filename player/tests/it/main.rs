@@ -53,6 +53,14 @@ fn a_good_session_of_two_variants_breaks_no_rule() {
 }
 
 #[test]
+fn a_good_session_with_delta_updates_breaks_no_rule() {
+    let seen = World::long().watch(Mode::LowLatency);
+    assert!(seen.violations.is_empty() && seen.ended, "{}", seen.words());
+    assert!(seen.counters.deltas >= 10, "{}", seen.words());
+    assert_eq!(World::long().watch(Mode::Plain).counters.deltas, 0);
+}
+
+#[test]
 fn a_hint_that_the_end_overtakes_breaks_no_rule() {
     let mut world = World::good();
     world.end_ms += 250;

@@ -21,6 +21,8 @@ pub struct World {
     pub parts_ms: u64,
     /// Whether requests for what is not there yet wait.
     pub blocks: bool,
+    /// Whether there are delta updates.
+    pub skips: bool,
     pub holds_hints: bool,
     pub packs: Packs,
     pub hooks: Vec<fn(&Ask, &mut Reply)>,
@@ -69,6 +71,7 @@ pub struct Ask {
     pub file: String,
     pub number: Option<u64>,
     pub part: Option<u64>,
+    pub skip: bool,
     pub now_ms: u64,
 }
 
@@ -135,6 +138,7 @@ impl World {
             window_ms: 8_000,
             parts_ms: 6_000,
             blocks: true,
+            skips: false,
             holds_hints: true,
             packs: Packs::ForWhoTakesIt,
             hooks: Vec::new(),
@@ -145,6 +149,15 @@ impl World {
     pub fn ladder(segments: &[&[u64]]) -> Self {
         Self {
             lower: Some(Rendition::new('w', 90, segments)),
+            ..Self::good()
+        }
+    }
+
+    /// With delta updates, and long enough for them.
+    pub fn long() -> Self {
+        Self {
+            window_ms: 18_000,
+            skips: true,
             ..Self::good()
         }
     }
@@ -233,6 +246,7 @@ impl World {
             file: path.rsplit('/').next().expect("a name").to_owned(),
             number: number("_HLS_msn="),
             part: number("_HLS_part="),
+            skip: query.split('&').any(|one| one == "_HLS_skip=YES"),
             now_ms,
         };
         let mut reply = self.reply(&ask);
@@ -289,7 +303,7 @@ impl World {
         } else {
             "no-cache"
         };
-        reply.text(self.playlist(rendition, ask.now_ms), cache);
+        reply.text(self.playlist(rendition, ask), cache);
         match (ask.number, ask.part) {
             _ if ended => {}
             (None, Some(_)) => reply.status = 400,
@@ -382,14 +396,19 @@ impl World {
         out
     }
 
-    fn playlist(&self, rendition: &Rendition, now_ms: u64) -> String {
+    fn playlist(&self, rendition: &Rendition, ask: &Ask) -> String {
+        let now_ms = ask.now_ms;
         let first = rendition.first_listed(now_ms, self.window_ms);
         let there = rendition.there(now_ms);
         let end_ms = there.last().map_or(0, |(_, part)| part.time_ms + part.ms);
         let generation = rendition.segments[first as usize].discontinuity;
+        let (version, until) = match self.skips {
+            true => (9, ",CAN-SKIP-UNTIL=12.0"),
+            false => (8, ""),
+        };
         let mut out = format!(
-            "#EXTM3U\n#EXT-X-VERSION:8\n#EXT-X-TARGETDURATION:2\n\
-             #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=2.000,HOLD-BACK=6.0\n\
+            "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:2\n\
+             #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=2.000,HOLD-BACK=6.0{until}\n\
              #EXT-X-PART-INF:PART-TARGET=0.500\n#EXT-X-MEDIA-SEQUENCE:{first}\n\
              #EXT-X-DISCONTINUITY-SEQUENCE:{generation}\n"
         );
@@ -397,7 +416,16 @@ impl World {
             out += "#EXT-X-INDEPENDENT-SEGMENTS\n";
         }
         let mut map = None;
-        for segment in &rendition.segments[first as usize..] {
+        let old = |segment: &&Segment| {
+            let last = segment.parts.last().expect("parts");
+            last.time_ms + last.ms + 12_000 <= end_ms
+        };
+        let listed = &rendition.segments[first as usize..];
+        let skipped = listed.iter().filter(old).count() * usize::from(self.skips && ask.skip);
+        if skipped > 0 {
+            out += &format!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}\n");
+        }
+        for segment in &listed[skipped..] {
             let parts: Vec<&Part> = segment
                 .parts
                 .iter()

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use amphi_media::{MediaKind, Sample};
-use amphi_mux::{Found, Output, Packager, Presence, Rendition, Window};
+use amphi_mux::{Found, Order, Output, Packager, Presence, Rendition, Window};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -39,10 +39,27 @@ struct Seen {
 /// A broadcast in the making, and who waits for it.
 struct Broadcast {
     window: Window,
+    /// Segments that the window asked to be kept.
+    kept: BTreeMap<String, Bytes>,
     waiting: Vec<(Request, u64)>,
 }
 
 impl Broadcast {
+    fn push(&mut self, output: &Output) {
+        self.window.push(output);
+        while let Some(order) = self.window.poll() {
+            match order {
+                Order::Keep { name, bytes } => {
+                    assert!(self.window.kept(&name), "{name} is of use");
+                    self.kept.insert(name, bytes);
+                }
+                Order::Forget { name } => {
+                    assert!(self.kept.remove(&name).is_some(), "{name} was kept");
+                }
+            }
+        }
+    }
+
     /// The answer, when there is one.
     fn answer(&self, request: &Request, since_ms: u64, now_ms: u64) -> Option<Answer> {
         let (path, query) = request.url.split_once('?').unwrap_or((&request.url, ""));
@@ -56,6 +73,10 @@ impl Broadcast {
             return match self.window.resource(file) {
                 Found::Init(bytes) | Found::Media(bytes) => {
                     Some(answered(bytes, "max-age=3600, immutable", request))
+                }
+                Found::Kept => {
+                    let bytes = self.kept.get(file).expect("what is said to be kept is");
+                    Some(answered(bytes.clone(), "max-age=3600, immutable", request))
                 }
                 Found::NotYet => late(),
                 Found::Gone => Some(refused(410)),
@@ -75,7 +96,11 @@ impl Broadcast {
                 self.window.contains(rendition, msn, part)
             }
         };
-        let playlist = self.window.playlist(rendition);
+        let playlist = if query.split('&').any(|one| one == "_HLS_skip=YES") {
+            self.window.delta_update(rendition)
+        } else {
+            self.window.playlist(rendition)
+        };
         match (presence, playlist) {
             (Presence::TooFar, _) => Some(refused(400)),
             (Presence::Gone, _) => Some(refused(410)),
@@ -144,6 +169,7 @@ fn watch(program: &[Sample], window: Window, ends: Ends, mode: Mode, joins_ms: u
     let mut packager = Packager::new(config());
     let mut broadcast = Broadcast {
         window,
+        kept: BTreeMap::new(),
         waiting: Vec::new(),
     };
     let mut player: Option<Player> = None;
@@ -164,10 +190,10 @@ fn watch(program: &[Sample], window: Window, ends: Ends, mode: Mode, joins_ms: u
                 packager.end();
             }
             while let Some(output) = packager.poll() {
-                broadcast.window.push(&output);
+                broadcast.push(&output);
             }
             if coming.is_empty() && matches!(ends, Ends::OffAir) {
-                broadcast.window.push(&Output::End);
+                broadcast.push(&Output::End);
             }
         }
         if now_ms < joins_ms {
@@ -207,6 +233,17 @@ fn watch(program: &[Sample], window: Window, ends: Ends, mode: Mode, joins_ms: u
 /// No player sees a rule broken.
 #[track_caller]
 pub fn conforms(what: &str, program: &[Sample], ends: Ends) -> [Counters; 2] {
+    conforms_in(what, window, program, ends)
+}
+
+/// The same in a window of another kind.
+#[track_caller]
+pub fn conforms_in(
+    what: &str,
+    window: impl Fn() -> Window,
+    program: &[Sample],
+    ends: Ends,
+) -> [Counters; 2] {
     [Mode::LowLatency, Mode::Plain].map(|mode| {
         // A program that begins with sound gets its picture within two seconds, or has none.
         let seen = watch(program, window(), ends, mode, 3_000);

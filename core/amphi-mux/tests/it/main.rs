@@ -1,6 +1,7 @@
 //! The muxer through its public verbs, with pictures and sound of real encoders (`tests/fixtures`, see its README).
 
 mod conform;
+mod dvr;
 mod golden;
 mod ladder;
 mod packager;
