@@ -6,6 +6,7 @@
 //!
 //! Start reading at [`Origin`].
 
+mod clip;
 mod disk;
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,8 +23,9 @@ use amphi_mux::{
 };
 use bytes::Bytes;
 use rand::Rng;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
+pub use self::clip::{Clip, Refused};
 use self::disk::{Disk, DiskStats, Shelf};
 use super::{Kind, Live, Setting};
 use crate::gzip;
@@ -74,6 +76,8 @@ const WAIT_TARGETS: u32 = 3;
 /// … and for a broadcast to begin: three of the usual target durations.
 const BEGIN_WAIT_MAX: Duration = Duration::from_secs(12);
 
+/// Clips that are made at once: each reads and writes as fast as the disk can.
+const CLIPS_MAX: usize = 2;
 /// Sound, and each rung that a picture may have.
 const RENDITIONS: usize = RUNGS_MAX as usize + 1;
 
@@ -168,6 +172,8 @@ pub struct Origin {
     blocked: AtomicUsize,
     hasher: RandomState,
     disk: Option<(Dvr, Disk)>,
+    /// Clips that are being made.
+    clips: Arc<Semaphore>,
     counters: Counters,
 }
 
@@ -223,6 +229,7 @@ impl Origin {
         });
         Self {
             disk,
+            clips: Arc::new(Semaphore::new(CLIPS_MAX)),
             limits,
             channels: Mutex::default(),
             begun: watch::Sender::new(()),

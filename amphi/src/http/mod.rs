@@ -3,6 +3,7 @@
 //! The shell knows no rules: what a token may do is asked of `amphi_policy::Grants`, and what a room then does is the
 //! room's. Start reading at [`router`].
 
+mod clips;
 mod door;
 pub mod error;
 mod hls;
@@ -149,6 +150,7 @@ fn documented() -> OpenApiRouter<App> {
             switches::stop_broadcast
         ))
         .routes(routes!(switches::start_recording, switches::stop_recording))
+        .routes(routes!(clips::make))
         .routes(routes!(recordings::list))
         .routes(routes!(
             recordings::one,

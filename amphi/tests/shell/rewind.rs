@@ -9,8 +9,9 @@ use amphi::egress::Live as _;
 use amphi_mux::WindowConfig;
 
 use crate::conform::show;
-use crate::house::{Answer, House, ask, dev_config};
+use crate::house::{Answer, House, ask, dev_config, token};
 
+const HOUR: Duration = Duration::from_secs(3_600);
 const SIZES: [&[(u32, u32)]; 2] = [&[(320, 180)], &[(320, 180)]];
 
 /// Files below a folder.
@@ -177,4 +178,71 @@ async fn playlists_and_segments_are_sent_as_caches_and_players_like_them() {
         assert_eq!((head.status, head.body.len()), (200, 0));
         assert_eq!(head.header("content-length"), length.to_string(), "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_is_a_recording_of_what_was_shown_then() {
+    let house = House::open().await;
+    let began = std::time::SystemTime::now();
+    show(
+        &house,
+        14,
+        [&[(320, 180), (256, 144)], &[(640, 360), (256, 144)]],
+    )
+    .await;
+    let admin = token("hall", "ada").grant("roomAdmin", true).sign();
+    let at = |seconds: f64| {
+        // Counted from an hour before, since a span has no sign.
+        let time = began - HOUR + Duration::from_secs_f64(3_600.0 + seconds);
+        humantime::format_rfc3339_millis(time).to_string()
+    };
+    let clip = async |from: String, to: String, token: &str| {
+        let body = format!(r#"{{"from": "{from}", "to": "{to}", "title": "The best of it"}}"#);
+        house
+            .send("POST", "/api/rooms/hall/clips", token, &body)
+            .await
+    };
+    // Of the beginning, which only the disk has, over a cut.
+    let made = clip(at(2.0), at(6.5), &admin).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let id = made.json()["id"].as_str().expect("an id").to_owned();
+    let length = made.json()["duration_s"].as_f64().expect("seconds");
+    assert!((4.2..7.2).contains(&length), "{length}");
+    let path = format!("/api/recordings/{id}");
+    let listed = house.send("GET", &path, &admin, "").await.json();
+    assert_eq!(
+        (&listed["title"], &listed["state"]),
+        (&"The best of it".into(), &"ready".into())
+    );
+    let file = house.get(listed["file"].as_str().expect("a path")).await;
+    let scan = amphi_mux::recording::scan(&file.body[..]);
+    assert!(scan.playable && scan.has_video() && scan.marks.len() == 2);
+    assert_eq!(scan.good_bytes, file.body.len() as u64);
+
+    let early = clip(at(-60.0), at(2.0), &admin).await;
+    assert_eq!(early.status, 400);
+    assert!(
+        early.text().contains("it can be clipped from 20"),
+        "{}",
+        early.text()
+    );
+    for (from, to, words) in [
+        (at(5.0), at(4.0), "ends after it begins"),
+        (at(0.0), at(9_000.0), "60 minutes at most"),
+        ("soon".to_owned(), at(4.0), "`from` is not a time"),
+    ] {
+        let refused = clip(from, to, &admin).await;
+        assert_eq!(refused.status, 400);
+        assert!(refused.text().contains(words), "{}", refused.text());
+    }
+    let stranger = token("hall", "bo").sign();
+    assert_eq!(clip(at(2.0), at(4.0), &stranger).await.status, 403);
+    let elsewhere = house
+        .send("POST", "/api/rooms/cellar/clips", &admin, "{}")
+        .await;
+    assert!(
+        [400, 403].contains(&elsewhere.status),
+        "{}",
+        elsewhere.text()
+    );
 }

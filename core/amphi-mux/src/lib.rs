@@ -13,12 +13,14 @@
 //! Start reading at [`Packager`].
 
 mod boxes;
+mod clip;
 mod packager;
 mod picture;
 mod playlist;
 pub mod recording;
 mod window;
 
+pub use clip::{ClipPiece, ClipSegment, Clipper, NoClip};
 pub use packager::{
     Init, Output, Packager, PackagerConfig, PackagerCounters, Part, RUNGS_MAX, Rendition,
 };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use amphi_media::{Bitrate, MediaTime};
 use bytes::{Bytes, BytesMut};
 
+use crate::clip::{ClipPiece, ClipSegment, NoClip};
 use crate::packager::{Init, Output, Part, Rendition};
 use crate::playlist::{self, File, Live, LivePart, LiveSegment, Measured, Name, Report};
 
@@ -453,6 +454,70 @@ impl Window {
         }
     }
 
+    /// What a clip from `from` to `to` (programme clock) is made of: the picture, from the segment in which `from` is, and its sound.
+    pub fn clip(&self, from: MediaTime, to: MediaTime) -> Result<Vec<ClipPiece>, NoClip> {
+        let leading = match self.has_video() {
+            true => Rendition::Video,
+            false => Rendition::Audio,
+        };
+        let track = self.track(leading).ok_or(NoClip::NothingYet)?;
+        let first = track.segment(track.listed_from).ok_or(NoClip::NothingYet)?;
+        let rate = leading.rate();
+        let span = [first.time, track.end()].map(|ticks| MediaTime::new(ticks, rate));
+        let micros = [from, to].map(MediaTime::micros);
+        if micros[0] < span[0].micros() || micros[1] > span[1].micros() || micros[0] >= micros[1] {
+            return Err(NoClip::Outside(span[0], span[1]));
+        }
+        let picture = track.between(from.rescale(rate).ticks, to.rescale(rate).ticks);
+        // The sound's segments end a little later than the picture's of the same number.
+        let begin = picture
+            .first()
+            .map_or(from, |first| MediaTime::new(first.time, rate));
+        let mut pieces: Vec<(i64, Rendition, &Segment)> = Vec::new();
+        let timed = |rendition: Rendition, segment| (rendition, segment);
+        for (rendition, segment) in picture.iter().map(|one| timed(leading, *one)) {
+            pieces.push((
+                MediaTime::new(segment.time, rate).micros(),
+                rendition,
+                segment,
+            ));
+        }
+        if let (Rendition::Video, Some(sound)) = (leading, self.track(Rendition::Audio)) {
+            let rate = Rendition::Audio.rate();
+            for segment in sound.between(begin.rescale(rate).ticks, to.rescale(rate).ticks) {
+                let micros = MediaTime::new(segment.time, rate).micros();
+                pieces.push((micros, Rendition::Audio, segment));
+            }
+        }
+        // Where both begin alike, the picture first.
+        pieces.sort_by_key(|(micros, rendition, _)| (*micros, *rendition));
+        let mut all = Vec::new();
+        let mut announced: BTreeMap<Rendition, u32> = BTreeMap::new();
+        for (index, (_, rendition, segment)) in pieces.into_iter().enumerate() {
+            // Both are in the file from its beginning.
+            let wanted: &[Rendition] = match (index, leading) {
+                (0, Rendition::Video) => &Rendition::BOTH,
+                _ => &[rendition],
+            };
+            for rendition in wanted {
+                let init =
+                    (self.track(*rendition)).and_then(|track| track.inits.get(&segment.generation));
+                let before = announced.insert(*rendition, segment.generation);
+                if let Some(init) = init.filter(|_| before != Some(segment.generation)) {
+                    all.push(ClipPiece::Init(init.clone()));
+                }
+            }
+            all.push(ClipPiece::Segment(ClipSegment {
+                rendition,
+                generation: segment.generation,
+                sequence: segment.sequence,
+                name: segment_name(rendition, self.config.epoch, segment.sequence),
+                bytes: segment.in_memory(),
+            }));
+        }
+        Ok(all)
+    }
+
     /// Grows whenever an answer may have changed.
     pub fn revision(&self) -> u64 {
         self.revision
@@ -700,6 +765,15 @@ impl Track {
     /// Of the newest part.
     fn end(&self) -> i64 {
         (self.segments.back()).map_or(0, |last| last.time + last.duration)
+    }
+
+    /// Listed segments, without gaps, in which something of that time is.
+    fn between(&self, from: i64, to: i64) -> Vec<&Segment> {
+        self.segments
+            .iter()
+            .filter(|segment| segment.sequence >= self.listed_from && !segment.gap)
+            .filter(|segment| segment.time < to && segment.time + segment.duration > from)
+            .collect()
     }
 
     fn close_last(&mut self) {
@@ -1066,6 +1140,18 @@ impl Track {
 }
 
 impl Segment {
+    /// What there is of it, if that is in memory.
+    fn in_memory(&self) -> Option<Bytes> {
+        if self.complete {
+            return self.whole.clone();
+        }
+        let mut bytes = BytesMut::with_capacity(self.bytes);
+        for piece in &self.parts {
+            bytes.extend_from_slice(&piece.bytes);
+        }
+        Some(bytes.freeze())
+    }
+
     /// Puts the parts together, so that a segment's bytes are held once and handed out without copying.
     fn close(&mut self) {
         if self.complete {

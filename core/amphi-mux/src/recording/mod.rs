@@ -22,6 +22,7 @@ mod track;
 mod vod;
 mod writer;
 
+pub(crate) use scan::fragments;
 pub use scan::{ByteSource, Fragment, Mark, Scan, Sum, scan, sum};
 pub use track::{About, TrackFrame, TrackWriter, TrackWriterCounters, about};
 pub use vod::{Reader, vod_playlist};

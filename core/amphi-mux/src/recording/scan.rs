@@ -185,6 +185,18 @@ pub(super) enum Walk {
     Stop,
 }
 
+/// The fragments of something that has no marks: a segment.
+pub(crate) fn fragments(segment: &[u8]) -> Vec<Fragment> {
+    let mut found = Vec::new();
+    walk(segment, 0, 1, |item| {
+        if let Item::Fragment(fragment) = item {
+            found.push(fragment);
+        }
+        Walk::On
+    });
+    found
+}
+
 /// From box to box, `marks` of which came before. Where it ended: at the first thing that is not whole, not known, or not
 /// taken.
 pub(super) fn walk<S: ByteSource + ?Sized>(

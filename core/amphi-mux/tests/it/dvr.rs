@@ -14,7 +14,7 @@ use crate::window::{EPOCH, ZERO_UNIX_MS, text};
 
 const LISTED_S: u64 = 60;
 
-fn long_window() -> Window {
+pub fn long_window() -> Window {
     bounded(u64::MAX)
 }
 
@@ -30,8 +30,8 @@ fn bounded(bytes_max: u64) -> Window {
 
 /// Whoever keeps segments.
 #[derive(Default)]
-struct Disk {
-    kept: BTreeMap<String, Bytes>,
+pub struct Disk {
+    pub kept: BTreeMap<String, Bytes>,
     bytes: u64,
     bytes_most: u64,
     /// Of segments that could not be kept.
@@ -42,7 +42,7 @@ struct Disk {
 }
 
 impl Disk {
-    fn carry_out(&mut self, window: &mut Window, works: bool) {
+    pub fn carry_out(&mut self, window: &mut Window, works: bool) {
         while let Some(order) = window.poll() {
             match order {
                 Order::Keep { name, bytes } if works => self.queue.push((name, bytes)),

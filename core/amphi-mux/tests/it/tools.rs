@@ -216,3 +216,11 @@ fn ivf(encoder: &str) -> Vec<Vec<u8>> {
     }
     frames
 }
+
+/// Panics when ffprobe has anything to say of a file that was clipped.
+pub fn decodes(file: &[u8]) {
+    static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let probed = probe(&format!("clip-{number}"), file);
+    assert!(probed.pictures > 0 && probed.units > 0);
+}
