@@ -275,15 +275,6 @@ async fn four_cameras_of_two_codecs_are_in_their_cells_at_every_size_and_the_lay
     assert_eq!(state["picture"]["width"], 640, "{state}");
     assert_eq!(state["note"], Value::Null, "{state}");
 
-    // Back to who speaks, untouched, without another broadcast.
-    let cut = hall.asks("PATCH", r#"{"program":"cut"}"#).await;
-    assert_eq!(
-        cut["layout"],
-        "speaker".to_owned(),
-        "what was not named stays: {cut}"
-    );
-    hall.shows(0, &[((0.1, 0.1), RED), ((0.9, 0.9), RED)]).await;
-    assert_eq!(hall.composer(), None, "nobody composes any more");
     hall.asks("DELETE", "").await;
     let report = watching.await.expect("no panic").expect("a report");
     let said: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
@@ -293,6 +284,42 @@ async fn four_cameras_of_two_codecs_are_in_their_cells_at_every_size_and_the_lay
         said.join("\n"),
         report.counters
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn between_cut_and_composed_a_room_stays_on_air() {
+    let mut hall = Hall::open().await;
+    hall.enters(
+        "ada",
+        Some(Camera::of_colour("red", (320, 180), Codec::H264)),
+        LOUD,
+    )
+    .await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    hall.enters(
+        "bo",
+        Some(Camera::of_colour("blue", (320, 180), Codec::H264)),
+        SILENT,
+    )
+    .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    hall.asks("POST", r#"{"program":"cut"}"#).await;
+    let everywhere = [((0.1, 0.1), RED), ((0.9, 0.9), RED)];
+    hall.shows(0, &everywhere).await;
+    assert_eq!(hall.composer(), None, "nobody composes");
+    let started = hall.broadcast().await["started"].clone();
+    hall.asks("PATCH", r#"{"program":"compose","layout":"side-by-side"}"#)
+        .await;
+    hall.shows(0, &[((0.25, 0.5), RED), ((0.75, 0.5), BLUE)])
+        .await;
+    let cut = hall.asks("PATCH", r#"{"program":"cut"}"#).await;
+    assert_eq!(
+        cut["layout"], "side-by-side",
+        "what was not named stays: {cut}"
+    );
+    hall.shows(0, &everywhere).await;
+    assert_eq!(hall.composer(), None, "nobody composes any more");
+    assert_eq!(hall.broadcast().await["started"], started, "one broadcast");
 }
 
 #[tokio::test(flavor = "multi_thread")]
