@@ -1,10 +1,12 @@
-//! The sound of the program: everybody on stage, summed, kept below full scale, encoded without a hole.
+//! The sound of the program: everybody on stage, each brought to the same loudness, summed, kept below full scale, encoded
+//! without a hole.
 
 use std::collections::BTreeMap;
 
 use amphi_media::{Frame, MediaKind, MediaTime, MemberId, Sample, TrackId};
 
 use crate::clock::LeastDelay;
+use crate::leveller::{Leveller, share};
 use crate::limiter::{LOOKAHEAD, Limiter};
 use crate::voice::Voice;
 use crate::{ACCESS_UNIT_FRAMES, Codecs, Counters, SAMPLE_RATE, Stereo};
@@ -21,6 +23,10 @@ pub type MemberClocks = BTreeMap<MemberId, LeastDelay>;
 struct Speaker {
     member: MemberId,
     voice: Voice,
+    leveller: Leveller,
+    /// The voice's next block; all zero while it has no sound.
+    block: Box<[Stereo; ACCESS_UNIT_FRAMES]>,
+    sounds: bool,
 }
 
 pub struct Mixer {
@@ -60,6 +66,9 @@ impl Mixer {
                 Speaker {
                     member,
                     voice: Voice::new(),
+                    leveller: Leveller::new(),
+                    block: Box::new([[0.0; 2]; ACCESS_UNIT_FRAMES]),
+                    sounds: false,
                 },
             );
         }
@@ -107,15 +116,8 @@ impl Mixer {
     pub fn mix(&mut self, clocks: &MemberClocks, counters: &mut Counters) -> Option<Sample> {
         let start = self.blocks * ACCESS_UNIT_FRAMES as i64;
         self.blocks += 1;
-        let mut block = [[0.0f32; 2]; ACCESS_UNIT_FRAMES];
-        let silent_clock = LeastDelay::default();
-        for speaker in self.speakers.values_mut() {
-            let member = clocks.get(&speaker.member).unwrap_or(&silent_clock);
-            // The limiter's look-ahead makes everything late, so what is mixed in is as much ahead.
-            speaker
-                .voice
-                .mix(start + LOOKAHEAD as i64, member, &mut block, counters);
-        }
+        // The limiter's look-ahead makes everything late, so what is mixed in is as much ahead.
+        let mut block = self.sum(start + LOOKAHEAD as i64, clocks, counters);
         self.speakers.retain(|_, speaker| !speaker.voice.is_over());
         counters.limited += u64::from(self.limiter.limit(&mut block));
         let data = self.encode(&block, counters)?;
@@ -136,6 +138,38 @@ impl Mixer {
     /// The encoder fails again and again.
     pub fn is_broken(&self) -> bool {
         self.errors_in_a_row > ENCODER_ERRORS_MAX
+    }
+
+    /// Everybody's sound from `time` on, levelled, in one.
+    fn sum(
+        &mut self,
+        time: i64,
+        clocks: &MemberClocks,
+        counters: &mut Counters,
+    ) -> [Stereo; ACCESS_UNIT_FRAMES] {
+        let mut mix = [[0.0f32; 2]; ACCESS_UNIT_FRAMES];
+        let silent_clock = LeastDelay::default();
+        let (mut all, mut most) = (0.0, 0.0f64);
+        for speaker in self.speakers.values_mut() {
+            let member = clocks.get(&speaker.member).unwrap_or(&silent_clock);
+            if speaker.sounds {
+                speaker.block.fill([0.0; 2]);
+            }
+            let block = speaker.block.as_mut_slice();
+            speaker.sounds = speaker.voice.mix(time, member, block, counters);
+            match speaker.sounds {
+                true => speaker.leveller.hear(block),
+                false => speaker.leveller.pause(),
+            }
+            all += speaker.leveller.taken();
+            most = most.max(speaker.leveller.taken());
+        }
+        for speaker in self.speakers.values_mut().filter(|speaker| speaker.sounds) {
+            let share = share(speaker.leveller.taken(), all, most);
+            let block = speaker.block.as_slice();
+            speaker.leveller.add(share, block, &mut mix);
+        }
+        mix
     }
 
     fn encode(

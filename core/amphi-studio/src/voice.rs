@@ -177,16 +177,16 @@ impl Voice {
         }
     }
 
-    /// Adds this track's sound for the programme time `time` (48 kHz ticks) on to `mix`.
+    /// Adds this track's sound for the programme time `time` (48 kHz ticks) on to `mix`. True when there was some.
     pub fn mix(
         &mut self,
         time: i64,
         member: &LeastDelay,
         mix: &mut [Stereo],
         counters: &mut Counters,
-    ) {
+    ) -> bool {
         let Some(offset_us) = self.clock.offset_us(member) else {
-            return;
+            return false;
         };
         let place = time.saturating_sub(ticks(offset_us));
         let length = mix.len() as i64;
@@ -210,12 +210,12 @@ impl Voice {
         let advance = length + self.correction(place.saturating_sub(read));
         let (first, last) = (read - BEFORE, read + advance + AFTER);
         self.forget_before(first);
-        if self.is_quiet()
-            && self
+        let sounds = !self.is_quiet()
+            || self
                 .packets
                 .first_key_value()
-                .is_none_or(|(time, _)| *time >= last)
-        {
+                .is_some_and(|(time, _)| *time < last);
+        if !sounds {
             self.gain = if leaving { 0.0 } else { 1.0 };
         } else {
             while self.pcm_end() < last {
@@ -224,6 +224,7 @@ impl Voice {
             self.add(read, advance, if leaving { 0.0 } else { 1.0 }, mix);
         }
         self.read = Some(read + advance);
+        sounds
     }
 
     fn take_place(&mut self, place: i64) -> i64 {

@@ -7,6 +7,7 @@ mod cost;
 mod cut;
 mod hostile;
 mod layout;
+mod loudness;
 mod sound;
 mod sync;
 mod world;

@@ -60,6 +60,8 @@ pub struct Camera {
     sent: i64,
 }
 
+/// A tone of this amplitude, at some hundred hertz, is as loud as a voice in the program is to be: it goes through as it is.
+pub const VOICE: f32 = 0.13;
 /// 20 ms in microseconds: one packet.
 pub const PACKET_US: i64 = 20_000;
 /// 25 pictures a second.
@@ -78,8 +80,9 @@ pub struct World {
     /// Frames on their way, by arrival.
     on_the_way: BTreeMap<(i64, u64), Frame>,
     order: u64,
-    /// The mix, from programme zero on.
+    /// The mix, from programme zero on, without what was forgotten.
     pub sound: Vec<Stereo>,
+    pub sound_forgotten: usize,
     /// (when, sample) of the top rung.
     pub pictures: Vec<(i64, Sample)>,
     pub every_rung: Vec<Sample>,
@@ -127,6 +130,7 @@ impl World {
             on_the_way: BTreeMap::new(),
             order: 0,
             sound: Vec::new(),
+            sound_forgotten: 0,
             pictures: Vec::new(),
             every_rung: Vec::new(),
             requests: Vec::new(),
@@ -138,7 +142,7 @@ impl World {
 
     /// A member with a microphone that hears a tone; its track is `10 × member`.
     pub fn speaks(&mut self, member: u64, tone_hz: f64) -> TrackId {
-        self.hears(member, Box::new(move |n| tone(tone_hz, 0.25, n)))
+        self.hears(member, Box::new(move |n| tone(tone_hz, VOICE, n)))
     }
 
     pub fn hears(&mut self, member: u64, heard: Heard) -> TrackId {
@@ -333,7 +337,7 @@ impl World {
             MediaKind::Audio => {
                 assert_eq!(
                     sample.time,
-                    MediaTime::new(self.sound.len() as i64, 48_000),
+                    MediaTime::new((self.sound_forgotten + self.sound.len()) as i64, 48_000),
                     "sound has no hole"
                 );
                 self.sound.extend(codecs::samples(&sample.data));
@@ -484,6 +488,12 @@ impl World {
             .iter()
             .map(|sample| sample[0])
             .collect()
+    }
+
+    /// Frees the memory of what came out so far.
+    pub fn forget_sound(&mut self) {
+        self.sound_forgotten += self.sound.len();
+        self.sound.clear();
     }
 
     pub fn track_on_air(&self) -> Option<TrackId> {
