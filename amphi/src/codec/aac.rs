@@ -19,7 +19,11 @@ pub struct AacEncoder {
 
 impl AacEncoder {
     pub fn new() -> Result<Self, CodecError> {
-        let options = EncodeOptions::raw().with_bitrate_bps(BITS_PER_SECOND);
+        // With the threshold of hearing it spends no bits on what nobody hears: 5 dB less noise where people hear it, as much
+        // as ffmpeg's encoder makes (`listening.rs`). The library's other options gain nothing on voices.
+        let options = EncodeOptions::raw()
+            .with_bitrate_bps(BITS_PER_SECOND)
+            .with_ath(true);
         let encoder = Encoder::new(SAMPLE_RATE, 2, &options).map_err(refused)?;
         Ok(Self {
             encoder,

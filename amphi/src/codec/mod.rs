@@ -31,6 +31,8 @@ pub fn program_codecs() -> Result<(Codecs, Vec<u8>), CodecError> {
 
 #[cfg(test)]
 pub mod film;
+#[cfg(test)]
+mod listening;
 
 #[cfg(test)]
 mod tone {
