@@ -206,7 +206,7 @@ fn shards(page: &mut Page, app: &App) {
         ("hls_memory", origin.segments_evicted),
         ("hls_dvr_bytes", origin.segments_over),
         ("hls_dvr_queue", origin.disk.refused),
-        ("hls_viewers", origin.viewers_uncounted),
+        ("hls_viewers", origin.viewers_estimated),
         ("http_connections", count(&app.connections.waited_full)),
         ("joins_per_address", app.joins.refused()),
         ("join_addresses", app.joins.full()),
@@ -345,8 +345,18 @@ fn origin(page: &mut Page, app: &App) {
         "amphi_viewers",
         "Distinct viewers that asked for a playlist in the last ten seconds.",
         &[],
-        stats.viewers,
+        stats.audience.viewers,
     );
+    page.family(
+        "amphi_viewers_by_rendition",
+        "gauge",
+        "Of them those who see this quality of a ladder, or only hear.",
+    );
+    for (rendition, viewers) in stats.audience.by_rendition() {
+        let name = rendition.name();
+        let labels = [("rendition", name.as_str())];
+        page.sample("amphi_viewers_by_rendition", &labels, viewers);
+    }
     page.gauge(
         "amphi_hls_blocked_requests",
         "Requests that wait for a part.",

@@ -62,6 +62,8 @@ export interface Broadcast {
   started: string | null
   seconds_behind: number | null
   viewers: number
+  /** Of them those who see each quality ("video", "video1", …), and those who only hear ("audio"). */
+  viewers_by_rendition: Record<string, number>
   note: string | null
 }
 

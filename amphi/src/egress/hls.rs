@@ -9,8 +9,8 @@
 mod clip;
 mod disk;
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -22,11 +22,11 @@ use amphi_mux::{
     Dvr, Found, Output, Presence, RUNGS_MAX, Rendition, Window, WindowConfig, WindowCounters,
 };
 use bytes::Bytes;
-use rand::Rng;
 use tokio::sync::{Semaphore, watch};
 
 pub use self::clip::{Clip, Refused};
 use self::disk::{Disk, DiskStats, Shelf};
+use super::viewers::{Audience, Tickets, Viewers};
 use super::{Kind, Live, Setting};
 use crate::gzip;
 
@@ -65,12 +65,6 @@ pub const KIND: Kind = Kind {
 
 /// How long the playlist of an ended broadcast says that it is over.
 const ENDED_KEPT: Duration = Duration::from_secs(60);
-/// Who has not asked for a playlist for that long no longer watches. Players ask every part or every segment (4 s).
-const VIEWER_MEMORY: Duration = Duration::from_secs(10);
-/// Viewers of one broadcast that are told apart; more are watched by, and not counted.
-const VIEWERS_MAX: usize = 100_000;
-/// Longest ticket that is looked at, in bytes; ours have 10.
-const TICKET_BYTES_MAX: usize = 32;
 /// A request waits for at most this many target durations (RFC 8216bis §6.2.5.2).
 const WAIT_TARGETS: u32 = 3;
 /// … and for a broadcast to begin: three of the usual target durations.
@@ -95,7 +89,7 @@ pub struct Limits {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stats {
     pub broadcasts: usize,
-    pub viewers: usize,
+    pub audience: Audience,
     /// Waiting at present.
     pub blocked: usize,
     pub parts: u64,
@@ -115,7 +109,8 @@ pub struct Stats {
     pub too_far: u64,
     /// Broadcasts that got no window because `limits.broadcasts` had one.
     pub broadcasts_refused: u64,
-    pub viewers_uncounted: u64,
+    /// Times that a viewer was not kept, because the crowd is too big to count one by one.
+    pub viewers_estimated: u64,
     /// On disk at present.
     pub bytes_kept: u64,
     pub segments_kept: u64,
@@ -170,7 +165,7 @@ pub struct Origin {
     /// Sent to when a broadcast begins.
     begun: watch::Sender<()>,
     blocked: AtomicUsize,
-    hasher: RandomState,
+    tickets: Tickets,
     disk: Option<(Dvr, Disk)>,
     /// Clips that are being made.
     clips: Arc<Semaphore>,
@@ -184,7 +179,7 @@ struct Counters {
     blocked_late: AtomicU64,
     too_far: AtomicU64,
     broadcasts_refused: AtomicU64,
-    viewers_uncounted: AtomicU64,
+    viewers_estimated: AtomicU64,
     /// Of windows that are gone.
     past: Mutex<WindowCounters>,
 }
@@ -198,7 +193,7 @@ struct Channel {
     /// Sent to when that rendition has something new; places as `index` says.
     changed: [watch::Sender<()>; RENDITIONS],
     ended: Mutex<Option<Instant>>,
-    viewers: Mutex<HashMap<u64, Instant>>,
+    viewers: Mutex<Viewers>,
     /// The newest playlist of each rendition, whole and as a delta update.
     packed: [[Mutex<Option<Playlist>>; 2]; RENDITIONS],
     /// Where its segments are kept.
@@ -234,20 +229,16 @@ impl Origin {
             channels: Mutex::default(),
             begun: watch::Sender::new(()),
             blocked: AtomicUsize::new(0),
-            hasher: RandomState::new(),
+            tickets: Tickets::default(),
             counters: Counters::default(),
         }
     }
 
-    /// `index.m3u8`, with a ticket of its own in the addresses that it names: the ticket tells viewers apart, and
-    /// nothing else (no cookie, no memory of who it was).
+    /// `index.m3u8`, with a ticket of its own in the addresses that it names (`viewers.rs`).
     ///
     /// Whoever asks between "go live" and the first part waits for it, if told that it is `coming`.
     pub async fn multivariant(&self, room: &str, coming: Coming) -> Result<Playlist, Missing> {
-        let ticket: String = (0..10)
-            .map(|_| char::from(rand::rng().sample(rand::distr::Alphanumeric)))
-            .collect();
-        let query = format!("v={ticket}");
+        let query = format!("v={}", self.ticket(room));
         self.wait(room, Rendition::Audio, coming, |channel| {
             match channel.window().multivariant_for(&query) {
                 Some(body) => Look::Found(Playlist {
@@ -324,10 +315,16 @@ impl Origin {
         }
     }
 
-    /// Somebody asked for a playlist: by its ticket, or, for players that drop it, by address and program.
+    /// A ticket for one viewer of this room.
+    pub fn ticket(&self, room: &str) -> String {
+        self.tickets.ticket(room)
+    }
+
+    /// Somebody asked for a media playlist: by its ticket, or, for players that drop it, by address and program.
     pub fn saw_viewer(
         &self,
         room: &str,
+        rendition: Rendition,
         ticket: Option<&str>,
         address: Option<IpAddr>,
         agent: &str,
@@ -335,29 +332,20 @@ impl Origin {
         let Some(channel) = self.channel(room) else {
             return;
         };
-        let viewer =
-            match ticket.filter(|ticket| !ticket.is_empty() && ticket.len() <= TICKET_BYTES_MAX) {
-                Some(ticket) => self.hasher.hash_one(ticket),
-                None => self.hasher.hash_one((address, agent)),
-            };
-        let now = Instant::now();
-        let mut viewers = lock(&channel.viewers);
-        if viewers.len() >= VIEWERS_MAX && !viewers.contains_key(&viewer) {
-            viewers.retain(|_, seen| now.duration_since(*seen) < VIEWER_MEMORY);
-            if viewers.len() >= VIEWERS_MAX {
-                self.counters
-                    .viewers_uncounted
-                    .fetch_add(1, Ordering::Relaxed);
-                return;
-            }
+        let viewer = self.tickets.viewer(room, ticket, address, agent);
+        if !lock(&channel.viewers).saw(Instant::now(), viewer, rendition) {
+            self.counters
+                .viewers_estimated
+                .fetch_add(1, Ordering::Relaxed);
         }
-        viewers.insert(viewer, now);
     }
 
-    /// How many watch: distinct viewers that asked for a playlist in the last ten seconds.
-    pub fn viewers(&self, room: &str) -> usize {
+    /// How many watch, and what.
+    pub fn audience(&self, room: &str) -> Audience {
         self.channel(room)
-            .map_or(0, |channel| channel.viewers(Instant::now()))
+            .map_or_else(Audience::default, |channel| {
+                channel.audience(Instant::now())
+            })
     }
 
     /// How far a viewer who keeps to PART-HOLD-BACK is behind the programme; none when the room is not on air, or
@@ -397,11 +385,13 @@ impl Origin {
         let now = Instant::now();
         let channels: Vec<Arc<Channel>> = lock(&self.channels).values().cloned().collect();
         let mut windows = *lock(&self.counters.past);
+        let mut audience = Audience::default();
         for channel in &channels {
             let counters = channel.window().counters();
             add(&mut windows, &counters);
             windows.bytes_held += counters.bytes_held;
             windows.bytes_kept += counters.bytes_kept;
+            audience += channel.audience(now);
         }
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
@@ -409,7 +399,7 @@ impl Origin {
                 .iter()
                 .filter(|channel| lock(&channel.ended).is_none())
                 .count(),
-            viewers: channels.iter().map(|channel| channel.viewers(now)).sum(),
+            audience,
             blocked: self.blocked.load(Ordering::Relaxed),
             parts: windows.parts,
             part_bytes: windows.bytes,
@@ -422,7 +412,7 @@ impl Origin {
             blocked_late: count(&self.counters.blocked_late),
             too_far: count(&self.counters.too_far),
             broadcasts_refused: count(&self.counters.broadcasts_refused),
-            viewers_uncounted: count(&self.counters.viewers_uncounted),
+            viewers_estimated: count(&self.counters.viewers_estimated),
             bytes_kept: windows.bytes_kept,
             segments_kept: windows.segments_kept,
             segments_unkept: windows.segments_unkept,
@@ -633,10 +623,8 @@ impl Channel {
         }
     }
 
-    fn viewers(&self, now: Instant) -> usize {
-        let mut viewers = lock(&self.viewers);
-        viewers.retain(|_, seen| now.duration_since(*seen) < VIEWER_MEMORY);
-        viewers.len()
+    fn audience(&self, now: Instant) -> Audience {
+        lock(&self.viewers).count(now)
     }
 
     /// With its packed form and its tag: made once, by who asks first.
@@ -790,7 +778,10 @@ mod tests {
             Some(Missing::NotOnAir)
         );
         assert_eq!(
-            (origin.viewers("hall"), origin.seconds_behind("hall")),
+            (
+                origin.audience("hall").viewers,
+                origin.seconds_behind("hall")
+            ),
             (0, None)
         );
     }
@@ -1018,20 +1009,6 @@ mod tests {
             origin.multivariant("attic", Coming::No).await.err(),
             Some(Missing::Late)
         );
-    }
-
-    #[test]
-    fn viewers_are_told_apart_by_ticket_and_else_by_address_and_program() {
-        let origin = on_air().origin;
-        let home = Some(IpAddr::from([192, 0, 2, 1]));
-        for _ in 0..3 {
-            origin.saw_viewer("hall", Some("a"), home, "x");
-            origin.saw_viewer("hall", Some("b"), home, "x");
-            origin.saw_viewer("hall", None, home, "x");
-            origin.saw_viewer("hall", Some(&"a".repeat(99)), home, "x");
-            origin.saw_viewer("hall", None, home, "y");
-        }
-        assert_eq!((origin.viewers("hall"), origin.stats().viewers), (4, 4));
     }
 
     #[test]

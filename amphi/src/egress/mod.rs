@@ -5,6 +5,7 @@
 
 pub mod hls;
 pub mod record;
+pub mod viewers;
 
 use amphi_media::Codec;
 use amphi_mux::{Output, WindowConfig};

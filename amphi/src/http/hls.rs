@@ -79,7 +79,7 @@ pub async fn file(
             .and_then(|agent| agent.to_str().ok())
             .unwrap_or("");
         app.origin
-            .saw_viewer(&room, value("v"), Some(peer.ip()), agent);
+            .saw_viewer(&room, rendition, value("v"), Some(peer.ip()), agent);
         let form = match value("_HLS_skip") {
             Some("YES" | "v2") => Form::Delta,
             Some(_) | None => Form::Whole,

@@ -1,5 +1,6 @@
 //! Rooms over the API: who is in, what is on air, how a room behaves, and a moderator's hand.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use amphi_policy::name::TITLE_BYTES_MAX;
@@ -97,7 +98,10 @@ pub struct Broadcast {
     /// What a viewer sees is that old.
     #[schema(required)]
     seconds_behind: Option<f64>,
+    /// Players that asked for a playlist in the last ten seconds; in big crowds an estimate.
     viewers: usize,
+    /// Of them those who see each quality ("video", "video1" and so on down the ladder), and those who only hear ("audio").
+    viewers_by_rendition: BTreeMap<String, usize>,
     /// Something about the program that people should know.
     #[schema(required)]
     note: Option<String>,
@@ -152,7 +156,7 @@ fn summary(app: &App, snapshot: RoomSnapshot) -> RoomSummary {
         .and_then(|program| program.broadcasting)
         .filter(|_| snapshot.broadcast.is_some());
     RoomSummary {
-        viewers: app.origin.viewers(&snapshot.room),
+        viewers: app.origin.audience(&snapshot.room).viewers,
         members: snapshot.members.len(),
         on_air: broadcasting
             .as_ref()
@@ -197,7 +201,12 @@ pub async fn state_of(app: &App, room: &str) -> Result<RoomState, ApiError> {
 }
 
 fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>) -> Broadcast {
-    let viewers = app.origin.viewers(&snapshot.room);
+    let audience = app.origin.audience(&snapshot.room);
+    let viewers = audience.viewers;
+    let viewers_by_rendition = audience
+        .by_rendition()
+        .map(|(rendition, viewers)| (rendition.name(), viewers))
+        .collect();
     let Some(requested) = snapshot.broadcast else {
         return Broadcast {
             state: BroadcastState::Off,
@@ -210,6 +219,7 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
             started: None,
             seconds_behind: None,
             viewers,
+            viewers_by_rendition,
             // Why it is not on air although somebody, or the room's settings, wanted it to be.
             note: snapshot.failure.clone(),
         };
@@ -240,6 +250,7 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
             .seconds_behind(&snapshot.room)
             .map(|seconds| (seconds * 10.0).round() / 10.0),
         viewers,
+        viewers_by_rendition,
         note: program.and_then(note),
     }
 }

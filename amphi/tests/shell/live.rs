@@ -130,6 +130,13 @@ async fn a_player_finds_its_way_from_the_first_playlist_to_a_part() {
     }
     let state = house.get("/api/rooms/hall").await.json();
     assert_eq!(state["broadcast"]["viewers"], 1);
+    // It asked for sound only.
+    let by = &state["broadcast"]["viewers_by_rendition"];
+    assert_eq!(by, &serde_json::json!({ "audio": 1 }));
+    let heard = house
+        .metric("amphi_viewers_by_rendition{rendition=\"audio\"}")
+        .await;
+    assert_eq!(heard, 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,11 +149,10 @@ async fn a_thousand_who_wait_are_answered_at_once_and_keep_nobody_else_waiting()
     let waiting: Vec<_> = (0..WAITING)
         .map(|viewer| {
             let house = house.clone();
+            let ticket = show.origin.ticket("hall");
             tokio::spawn(async move {
                 let path = if viewer % 2 == 0 {
-                    format!(
-                        "/hls/hall/audio.m3u8?_HLS_msn={segment}&_HLS_part={part}&v=viewer{viewer}"
-                    )
+                    format!("/hls/hall/audio.m3u8?_HLS_msn={segment}&_HLS_part={part}&v={ticket}")
                 } else {
                     format!("/hls/hall/a{EPOCH}-{segment}.{part}.m4s")
                 };

@@ -14,12 +14,17 @@ const VERSION_OF_DELTAS: u32 = 9;
 
 /// The names of the playlists that the multivariant playlist names.
 impl Rendition {
-    pub fn playlist_name(self) -> String {
+    /// "video", "video1" and so on down the ladder, "audio".
+    pub fn name(self) -> String {
         match self {
-            Rendition::Video => "video.m3u8".to_owned(),
-            Rendition::Lower { rung } => format!("video{rung}.m3u8"),
-            Rendition::Audio => "audio.m3u8".to_owned(),
+            Rendition::Video => "video".to_owned(),
+            Rendition::Lower { rung } => format!("video{rung}"),
+            Rendition::Audio => "audio".to_owned(),
         }
+    }
+
+    pub fn playlist_name(self) -> String {
+        format!("{}.m3u8", self.name())
     }
 
     pub fn of_playlist(name: &str) -> Option<Self> {
