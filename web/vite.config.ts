@@ -25,6 +25,11 @@ export default defineConfig({
     target: ['chrome123', 'edge123', 'firefox121', 'safari17.5'],
     // The server's content security policy allows no `data:` script or style, and a file can be cached.
     assetsInlineLimit: 0,
+    rolldownOptions: {
+      input: { index: 'index.html', embed: 'src/embed/element.ts' },
+      // Other pages name the embedded player's script by its address, so that one stays.
+      output: { entryFileNames: ({ name }) => (name === 'embed' ? 'embed.js' : 'assets/[name]-[hash].js') },
+    },
     // The licences of everything bundled travel with it.
     license: { fileName: 'assets/licences.md' },
     // The call and the player are large libraries, loaded only by the pages that need them.

@@ -165,6 +165,8 @@ scenario('a viewer whose browser refuses sound sees the picture at once, and is 
   await red.see('on-air').waitFor();
   const viewer = await stage.person({ name: 'Viewer', autoplay: false });
   await viewer.watch(server.url, 'matinee');
+  // Not by looking at the page: to the browser a test that looks is a person who presses, who may have sound.
+  await becomes('it is counted', async () => (await server.api('GET', '/api/rooms/matinee')).body.broadcast.viewers, (viewers) => viewers >= 1);
   await becomes('the picture plays', () => colourOf(viewer.see('player')), (colour) => colour === 'red');
   assert.equal(await viewer.see('player').evaluate((video) => video.muted), true);
   await viewer.press('unmute-button');

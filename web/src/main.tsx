@@ -22,6 +22,8 @@ function Page() {
       return <Lazy key={`stage ${at.room}`} load={loadStage} props={{ room: at.room }} />
     case 'watch':
       return <Lazy key={`watch ${at.room}`} load={loadWatch} props={{ room: at.room }} />
+    case 'embed':
+      return <Lazy key={`embed ${at.room}`} load={loadEmbed} props={{ room: at.room }} />
     case 'recording':
       return <Lazy key={`recording ${at.id}`} load={loadRecording} props={{ id: at.id }} />
     case 'not-found':
@@ -32,6 +34,7 @@ function Page() {
 const loadPreJoin = () => import('./pages/PreJoin').then((module) => module.PreJoin)
 const loadStage = () => import('./pages/Stage').then((module) => module.Stage)
 const loadWatch = () => import('./pages/Watch').then((module) => module.Watch)
+const loadEmbed = () => import('./pages/Embed').then((module) => module.Embed)
 const loadRecording = () => import('./pages/RecordingPage').then((module) => module.RecordingPage)
 
 interface LazyProps<P extends object> {

@@ -4,7 +4,7 @@ import { decoded, roomNameProblem, tokenOf } from './rooms'
 
 export type Place =
   | { page: 'home' }
-  | { page: 'join' | 'stage' | 'watch'; room: string }
+  | { page: 'join' | 'stage' | 'watch' | 'embed'; room: string }
   | { page: 'recording'; id: string }
   | { page: 'not-found' }
 
@@ -16,7 +16,7 @@ export function placeOf(path: string): Place {
   const name = parts.length === 2 && segment !== undefined ? decoded(segment) : null
   if (name === null) return { page: 'not-found' }
   if (page === 'recording') return { page, id: name }
-  if ((page === 'join' || page === 'stage' || page === 'watch') && roomNameProblem(name) === null) {
+  if ((page === 'join' || page === 'stage' || page === 'watch' || page === 'embed') && roomNameProblem(name) === null) {
     return { page, room: name }
   }
   return { page: 'not-found' }

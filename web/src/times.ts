@@ -39,6 +39,13 @@ export function dayOf(started: string): string {
   return Number.isNaN(at) ? '' : dayAndTime.format(at)
 }
 
+const hoursAndMinutes = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' })
+
+/** The time of day of a moment (in ms since 1970), in the reader's own way. */
+export function timeOfDay(at: number): string {
+  return hoursAndMinutes.format(at)
+}
+
 const grouped = new Intl.NumberFormat()
 
 export function count(value: number): string {

@@ -3,6 +3,7 @@
 //! The shell knows no rules: what a token may do is asked of `amphi_policy::Grants`, and what a room then does is the
 //! room's. Start reading at [`router`].
 
+mod card;
 mod clips;
 mod door;
 pub mod error;
@@ -27,7 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use amphi_policy::token::Keys;
 use amphi_shard::{Command, Outcome};
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -188,11 +189,17 @@ pub fn router(app: App) -> Router {
 }
 
 /// What no route takes: a page, or "not found" as JSON where programs ask.
-async fn fallback(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+async fn fallback(
+    State(app): State<App>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     if is_for_programs(uri.path()) {
         return ApiError::not_found("There is nothing at this address.").into_response();
     }
-    pages::page(method, uri, headers).await
+    let head = card::head(&app, &uri, &headers).await;
+    pages::page(&method, &uri, &headers, head)
 }
 
 /// Whether programs ask there, and not people for pages.

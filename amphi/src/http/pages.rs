@@ -1,6 +1,7 @@
 //! The pages: embedded files of `web/dist`, with a strict content security policy.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::OnceLock;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -19,6 +20,26 @@ struct Dist;
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
      media-src 'self' blob:; font-src 'self'; connect-src 'self' ws: wss:; worker-src 'self' blob:; manifest-src 'self'; \
      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// The embedded player may be in a frame of any page: there is nothing on it to be tricked into but "play". Its camera and
+/// microphone are nobody's.
+const EMBEDDED: &[(&str, &str)] = &[
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; \
+         font-src 'self'; connect-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors *",
+    ),
+    (
+        "permissions-policy",
+        "camera=(), microphone=(), display-capture=(), geolocation=()",
+    ),
+];
+
+/// Pages of other places load this script, from wherever they are.
+const ELEMENT: &str = "/embed.js";
+
+/// What is in `index.html` in place of what belongs to one page.
+const TITLE: &str = "<title>amphi</title>";
 
 /// On every page and asset.
 const SECURITY_HEADERS: &[(&str, &str)] = &[
@@ -96,19 +117,36 @@ fn packed(body: &Bytes, content_type: &str) -> Option<Bytes> {
     gzip::pack(body)
 }
 
-/// Answers everything that is no other route's: a page, an asset, or "not found".
-pub async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    let mut response = find(&method, uri.path(), &headers);
-    for &(name, value) in SECURITY_HEADERS {
+/// Answers everything that is no other route's: a page, with `head` in its head, an asset, or "not found".
+pub fn page(method: &Method, uri: &Uri, headers: &HeaderMap, head: Option<String>) -> Response {
+    let mut response = find(method, uri.path(), headers, head);
+    let mut set = |&(name, value): &(&'static str, &'static str)| {
         response.headers_mut().insert(
             HeaderName::from_static(name),
             HeaderValue::from_static(value),
         );
+    };
+    SECURITY_HEADERS.iter().for_each(&mut set);
+    if uri.path().starts_with("/embed/") {
+        EMBEDDED.iter().for_each(&mut set);
+        response.headers_mut().remove("x-frame-options");
+    }
+    if uri.path() == ELEMENT {
+        let headers = response.headers_mut();
+        for (name, value) in [
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+            (
+                HeaderName::from_static("cross-origin-resource-policy"),
+                "cross-origin",
+            ),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
     response
 }
 
-fn find(method: &Method, path: &str, headers: &HeaderMap) -> Response {
+fn find(method: &Method, path: &str, headers: &HeaderMap, head: Option<String>) -> Response {
     if method != Method::GET && method != Method::HEAD {
         return (
             StatusCode::METHOD_NOT_ALLOWED,
@@ -129,7 +167,13 @@ fn find(method: &Method, path: &str, headers: &HeaderMap) -> Response {
             .into_response();
     };
     if is_page(&path) {
-        return answer(index, StatusCode::OK, "no-cache", headers);
+        let own = head.and_then(|head| with_head(index, &head));
+        return answer(
+            own.as_ref().unwrap_or(index),
+            StatusCode::OK,
+            "no-cache",
+            headers,
+        );
     }
     match files.get(path.trim_start_matches('/')) {
         Some(file) if path.starts_with("/assets/") => answer(
@@ -146,6 +190,22 @@ fn find(method: &Method, path: &str, headers: &HeaderMap) -> Response {
     }
 }
 
+/// The page with a head of its own.
+fn with_head(index: &Page, head: &str) -> Option<Page> {
+    let text = std::str::from_utf8(&index.body).ok()?;
+    let (before, after) = text.split_once(TITLE)?;
+    let body = format!("{before}{head}{after}");
+    let mut hash = DefaultHasher::new();
+    body.hash(&mut hash);
+    let tag = format!("\"{:016x}\"", hash.finish());
+    Some(Page {
+        body: body.into(),
+        packed: None,
+        content_type: index.content_type.clone(),
+        tag: HeaderValue::from_str(&tag).expect("hexadecimal digits are ASCII"),
+    })
+}
+
 /// The addresses that are pages; the script in them tells which one is shown.
 fn is_page(path: &str) -> bool {
     if path == "/" {
@@ -153,7 +213,7 @@ fn is_page(path: &str) -> bool {
     }
     let mut parts = path.trim_start_matches('/').split('/');
     match (parts.next(), parts.next(), parts.next()) {
-        (Some("join" | "stage" | "watch"), Some(room), None) => {
+        (Some("join" | "stage" | "watch" | "embed"), Some(room), None) => {
             amphi_policy::name::room(room).is_ok()
         }
         (Some("recording"), Some(id), None) => !id.is_empty(),
@@ -199,6 +259,7 @@ mod tests {
             "/join/hall",
             "/stage/Ålesund 2",
             "/watch/a",
+            "/embed/a",
             "/recording/20260101-x",
         ] {
             assert!(is_page(page), "{page}");

@@ -47,7 +47,7 @@ pub struct RoomSummary {
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct RoomState {
     room: String,
-    title: String,
+    pub title: String,
     members: Vec<Member>,
     pub broadcast: Broadcast,
     recording: Recording,

@@ -249,6 +249,72 @@ async fn pages_and_assets_come_with_a_strict_policy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_the_embedded_player_may_be_in_a_frame_and_only_its_script_is_for_other_pages() {
+    let house = House::open().await;
+    for path in ["/", "/join/hall", "/watch/hall", "/stage/hall", "/embed"] {
+        let answer = house.get(path).await;
+        let policy = answer.header("content-security-policy");
+        assert!(policy.ends_with("frame-ancestors 'none'"), "{path}");
+        assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
+    }
+    let player = house.get("/embed/hall").await;
+    let policy = player.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; script-src 'self';"));
+    assert!(policy.ends_with("frame-ancestors *"), "{policy}");
+    assert_eq!(player.header("x-frame-options"), "");
+    let devices = player.header("permissions-policy");
+    assert!(devices.contains("camera=()"), "{devices}");
+    let script = house.get("/embed.js").await;
+    assert_eq!(script.header("access-control-allow-origin"), "*");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_page_says_in_its_head_what_it_is() {
+    let house = House::open().await;
+    let admin = token("hall", "ada").grant("roomAdmin", true).sign();
+    let settings = json!({ "title": "Town <hall> & more" }).to_string();
+    let put = house.send("PUT", "/api/rooms/hall/settings", &admin, &settings);
+    assert_eq!(put.await.status, 200);
+    let page = house.get("/watch/hall").await;
+    if page.status == 503 {
+        assert_eq!(page.text(), "pages were not built: run ./run\n");
+        return;
+    }
+    let address = house.address;
+    let text = page.text();
+    for line in [
+        "<title>Town &lt;hall&gt; &amp; more · amphi</title>".to_owned(),
+        "<meta property=\"og:title\" content=\"Town &lt;hall&gt; &amp; more\">".to_owned(),
+        format!("<meta property=\"og:url\" content=\"http://{address}/watch/hall\">"),
+        format!("<meta property=\"og:image\" content=\"http://{address}/card.png\">"),
+        "<meta name=\"twitter:card\" content=\"summary_large_image\">".to_owned(),
+    ] {
+        assert!(text.contains(&line), "{line} in {text}");
+    }
+    let picture = house.get("/card.png").await;
+    assert_eq!(picture.header("content-type"), "image/png");
+    // The tag is of this head: another title is another page.
+    let tag = page.header("etag").to_owned();
+    let again = [("if-none-match", tag.as_str())];
+    let same = crate::house::ask(house.address, "GET", "/watch/hall", &again, b"").await;
+    assert_eq!(same.status, 304);
+    let put = house.send(
+        "PUT",
+        "/api/rooms/hall/settings",
+        &admin,
+        "{\"title\":\"x\"}",
+    );
+    assert_eq!(put.await.status, 200);
+    let other = crate::house::ask(house.address, "GET", "/watch/hall", &again, b"").await;
+    assert_eq!(other.status, 200);
+    // Home is nobody's, and a room's own pages are for those inside.
+    for path in ["/", "/stage/hall", "/recording/not-there"] {
+        assert!(!house.get(path).await.text().contains("og:title"), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn numbers_name_what_the_house_does_and_no_name_of_a_room() {
     let house = House::open().await;
     house.get("/api/rooms/a-secret-room").await;

@@ -1,15 +1,18 @@
 /** The watch page: a room's broadcast, or what to do while there is none. */
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import * as api from '../api'
 import { useNow, usePolled } from '../polling'
 import { recordings as listed } from '../recordings'
 import { followLink, pathTo } from '../router'
 import { count, inWords, secondsSince } from '../times'
 import { RecordingList } from '../ui/RecordingList'
-import { CopyLink } from '../ui/CopyLink'
 import { Header } from '../ui/Header'
+import { Icon } from '../ui/Icon'
+import { useBroadcast } from '../watch/broadcast'
+import type { LivePlayer } from '../watch/live'
 import { LiveView } from '../watch/LiveView'
 import { Offline } from '../watch/Offline'
+import { momentOf, Share } from '../watch/Share'
 import { namesOf } from '../ui/names'
 import './watch.css'
 
@@ -17,8 +20,6 @@ const LOOK_EVERY_MS = 2000
 const LOOK_WHILE_STARTING_MS = 1000
 const RECORDINGS_EVERY_MS = 10_000
 const RECORDINGS_SHOWN = 6
-/** How long the player may play out what it holds after the broadcast is over. */
-const PLAY_OUT_MS = 8000
 
 export function Watch({ room }: { room: string }) {
   const state = usePolled(
@@ -28,6 +29,8 @@ export function Watch({ room }: { room: string }) {
   )
   const server = usePolled('server', api.server, () => 60000)
   const [theatre, setTheatre] = useState(false)
+  const [sharing, setSharing] = useState(false)
+  const player = useRef<LivePlayer | null>(null)
   const { source, started, ended, playedOut } = useBroadcast(state.value)
   const recordings = usePolled('recordings', listed, () => RECORDINGS_EVERY_MS)
   const mine = (recordings.value?.recordings ?? []).filter((recording) => recording.room === room)
@@ -42,7 +45,16 @@ export function Watch({ room }: { room: string }) {
       <Header />
       <main>
         {source !== null ? (
-          <LiveView key={`${source} ${started}`} source={source} title={`Broadcast of ${title}`} theatre={theatre} onTheatre={() => setTheatre(!theatre)} onEnded={playedOut} />
+          <LiveView
+            key={`${source} ${started}`}
+            source={source}
+            title={`Broadcast of ${title}`}
+            theatre={theatre}
+            onTheatre={() => setTheatre(!theatre)}
+            onEnded={playedOut}
+            at={momentOf(location.search)}
+            onPlayer={(made) => (player.current = made)}
+          />
         ) : (
           <Offline state={state.value} error={state.error} recordings={mine} ended={ended} />
         )}
@@ -52,7 +64,10 @@ export function Watch({ room }: { room: string }) {
             {state.value && source !== null && <Facts state={state.value} />}
           </div>
           <div class="watch-actions">
-            <CopyLink path={pathTo('watch', room)} />
+            <button type="button" class="button" data-testid="share-button" onClick={() => setSharing(true)}>
+              <Icon name="share" />
+              Share
+            </button>
             {server.value?.access === 'open' && (
               <a class="button primary" href={pathTo('join', room)} onClick={followLink}>
                 Join the stage
@@ -72,6 +87,7 @@ export function Watch({ room }: { room: string }) {
             {state.error.message}
           </p>
         )}
+        {sharing && <Share room={room} title={title} now={source === null ? null : (player.current?.dateAt(player.current.position.value) ?? null)} onClose={() => setSharing(false)} />}
       </main>
     </div>
   )
@@ -84,44 +100,4 @@ function Facts({ state }: { state: api.RoomState }) {
   if (since !== null && since >= 60) parts.push(`live for ${inWords(since)}`)
   if (state.members.length > 0) parts.push(`with ${namesOf(state.members)}`)
   return <p class="dim">{parts.join(', ')}</p>
-}
-
-interface Watched {
-  /** The playlist to play. */
-  source: string | null
-  started: string | null
-  /** When the broadcast that ended here had started (`''` when unknown); `null` when none ended. */
-  ended: string | null
-  /** To be called when the player has no more. */
-  playedOut: () => void
-}
-
-/** When the room says "off", the player still holds the last seconds: they are played before the end shows. */
-function useBroadcast(state: api.RoomState | null): Watched {
-  const [source, setSource] = useState<string | null>(null)
-  const [started, setStarted] = useState<string | null>(null)
-  const [ended, setEnded] = useState<string | null>(null)
-  const broadcast = state?.broadcast
-  const live = broadcast?.state === 'on_air' ? broadcast.hls : null
-  const off = broadcast?.state === 'off'
-
-  useEffect(() => {
-    if (live === null || live === undefined) return
-    setSource(live)
-    setStarted(broadcast?.started ?? null)
-    setEnded(null)
-  }, [live, broadcast?.started])
-
-  function finish() {
-    setSource(null)
-    setEnded(started ?? '')
-  }
-  useEffect(() => {
-    if (!off || source === null) return
-    const timer = setTimeout(finish, PLAY_OUT_MS)
-    return () => clearTimeout(timer)
-  }, [off, source])
-
-  // A playlist that ends while the room is on air is a broadcast that was ended and started again.
-  return { source, started, ended, playedOut: () => off && finish() }
 }

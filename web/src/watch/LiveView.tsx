@@ -6,6 +6,8 @@ import { KeyList, type KeyHelp } from '../ui/KeyList'
 import { Icon } from '../ui/Icon'
 import { LivePlayer } from './live'
 import { PlayerBar } from './PlayerBar'
+import { STEP_S } from './SeekBar'
+import { Statistics } from './Statistics'
 import './player.css'
 
 /** The controls leave the picture alone after this long without a movement. */
@@ -15,6 +17,7 @@ const KEYS: KeyHelp[] = [
   { keys: ['K', 'Space'], does: 'Play or pause' },
   { keys: ['M'], does: 'Mute or unmute' },
   { keys: ['↑', '↓'], does: 'Louder, quieter' },
+  { keys: ['←', '→'], does: 'Ten seconds back, forward' },
   { keys: ['L'], does: 'To the live edge' },
   { keys: ['F'], does: 'Full screen' },
   { keys: ['T'], does: 'Theatre mode' },
@@ -25,9 +28,13 @@ const KEYS: KeyHelp[] = [
 interface Props {
   source: string
   title: string
-  theatre: boolean
-  onTheatre: () => void
+  theatre?: boolean
+  /** None where the player is all there is. */
+  onTheatre?: () => void
   onEnded: () => void
+  /** The moment to begin with, in ms since 1970. */
+  at?: number | null
+  onPlayer?: (player: LivePlayer | null) => void
 }
 
 export function LiveView(props: Props) {
@@ -36,18 +43,23 @@ export function LiveView(props: Props) {
 
   useEffect(() => {
     if (!video.current) return
-    const made = new LivePlayer(video.current, props.source)
+    const made = new LivePlayer(video.current, props.source, props.at ?? null)
     setPlayer(made)
-    return () => made.close()
+    props.onPlayer?.(made)
+    return () => {
+      props.onPlayer?.(null)
+      made.close()
+    }
   }, [props.source])
 
   return <Frame {...props} video={video} player={player} />
 }
 
-function Frame({ title, theatre, onTheatre, onEnded, video, player }: Props & { video: { current: HTMLVideoElement | null }; player: LivePlayer | null }) {
+function Frame({ title, theatre = false, onTheatre, onEnded, video, player }: Props & { video: { current: HTMLVideoElement | null }; player: LivePlayer | null }) {
   const frame = useRef<HTMLDivElement>(null)
   const [fullscreen, setFullscreen] = useState(false)
   const [help, setHelp] = useState(false)
+  const [statistics, setStatistics] = useState(false)
   const [idle, wake] = useIdle()
 
   useEffect(() => {
@@ -85,8 +97,8 @@ function Frame({ title, theatre, onTheatre, onEnded, video, player }: Props & { 
         toggleFullscreen()
         return true
       case 't':
-        onTheatre()
-        return true
+        onTheatre?.()
+        return onTheatre !== undefined
       case 'i':
         pictureInPicture()
         return true
@@ -96,6 +108,10 @@ function Frame({ title, theatre, onTheatre, onEnded, video, player }: Props & { 
       case 'arrowup':
       case 'arrowdown':
         player.setVolume(player.volume.value + (key === 'arrowup' ? 0.1 : -0.1))
+        return true
+      case 'arrowleft':
+      case 'arrowright':
+        player.seek(player.position.value + (key === 'arrowright' ? STEP_S : -STEP_S))
         return true
       default:
         return false
@@ -115,18 +131,22 @@ function Frame({ title, theatre, onTheatre, onEnded, video, player }: Props & { 
 
   return (
     <div ref={frame} class={idle && player?.playing.value && !player.paused.value ? 'player idle' : 'player'} onPointerMove={wake} onFocusIn={wake}>
-      <video ref={video} data-testid="player" aria-label={title} playsInline muted onDblClick={toggleFullscreen} />
+      <video ref={video} data-testid="player" aria-label={title} playsInline onDblClick={toggleFullscreen} />
       {player && (
         <>
           <Overlay player={player} onEnded={onEnded} />
           <PlayerBar
             player={player}
             theatre={theatre}
-            onTheatre={onTheatre}
+            onTheatre={onTheatre ?? null}
             fullscreen={fullscreen}
             onFullscreen={toggleFullscreen}
             onPictureInPicture={document.pictureInPictureEnabled ? pictureInPicture : null}
+            statistics={statistics}
+            onStatistics={() => setStatistics(!statistics)}
+            onHelp={() => setHelp(true)}
           />
+          {statistics && <Statistics player={player} onClose={() => setStatistics(false)} />}
         </>
       )}
       {help && <KeyList keys={KEYS} onClose={() => setHelp(false)} />}
@@ -150,6 +170,11 @@ function Overlay({ player, onEnded }: { player: LivePlayer; onEnded: () => void 
       {player.trouble.value && (
         <p class="player-trouble" role="status">
           {player.trouble.value}
+        </p>
+      )}
+      {player.missed.value && !player.trouble.value && (
+        <p class="player-trouble" role="status">
+          That moment is no longer in the broadcast. This is live.
         </p>
       )}
       {player.muted.value && (

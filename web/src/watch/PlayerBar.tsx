@@ -1,23 +1,32 @@
 /** The controls over a live picture. */
+import { useState } from 'preact/hooks'
 import { secondsBehind } from '../times'
 import { Icon } from '../ui/Icon'
 import type { LivePlayer } from './live'
+import { PlayerMenu } from './PlayerMenu'
+import { SeekBar } from './SeekBar'
 
 interface Props {
   player: LivePlayer
   theatre: boolean
-  onTheatre: () => void
+  /** None where the player is all there is. */
+  onTheatre: (() => void) | null
   fullscreen: boolean
   onFullscreen: () => void
   onPictureInPicture: (() => void) | null
+  statistics: boolean
+  onStatistics: () => void
+  onHelp: () => void
 }
 
-export function PlayerBar({ player, theatre, onTheatre, fullscreen, onFullscreen, onPictureInPicture }: Props) {
+export function PlayerBar({ player, theatre, onTheatre, fullscreen, onFullscreen, onPictureInPicture, statistics, onStatistics, onHelp }: Props) {
+  const [menu, setMenu] = useState(false)
   const paused = player.paused.value
   const muted = player.muted.value
   return (
     <div class="player-bar">
-      <button type="button" class="bar-button" aria-label={paused ? 'Play' : 'Pause'} title={paused ? 'Play (K)' : 'Pause (K)'} onClick={() => player.togglePlay()}>
+      <SeekBar player={player} />
+      <button type="button" class="bar-button" data-testid="play-button" aria-label={paused ? 'Play' : 'Pause'} title={paused ? 'Play (K)' : 'Pause (K)'} onClick={() => player.togglePlay()}>
         <Icon name={paused ? 'play' : 'pause'} />
       </button>
       <button type="button" class="bar-button" aria-label="Mute" aria-pressed={muted} title="Mute (M)" onClick={() => player.setMuted(!muted)}>
@@ -37,14 +46,31 @@ export function PlayerBar({ player, theatre, onTheatre, fullscreen, onFullscreen
       <Behind player={player} />
       <span class="bar-space" />
       <QualitySelect player={player} />
+      <button type="button" class="bar-button" data-testid="settings-button" data-opens-menu aria-label="Settings" aria-expanded={menu} title="Settings" onClick={() => setMenu(!menu)}>
+        <Icon name="settings" />
+      </button>
+      {menu && (
+        <PlayerMenu
+          player={player}
+          statistics={statistics}
+          onStatistics={onStatistics}
+          onHelp={() => {
+            setMenu(false)
+            onHelp()
+          }}
+          onClose={() => setMenu(false)}
+        />
+      )}
       {onPictureInPicture && (
         <button type="button" class="bar-button wide-only" aria-label="Picture in picture" title="Picture in picture (I)" onClick={onPictureInPicture}>
           <Icon name="pip" />
         </button>
       )}
-      <button type="button" class="bar-button wide-only" data-testid="theatre-button" aria-label="Theatre mode" aria-pressed={theatre} title="Theatre mode (T)" onClick={onTheatre}>
-        <Icon name="theatre" />
-      </button>
+      {onTheatre && (
+        <button type="button" class="bar-button wide-only" data-testid="theatre-button" aria-label="Theatre mode" aria-pressed={theatre} title="Theatre mode (T)" onClick={onTheatre}>
+          <Icon name="theatre" />
+        </button>
+      )}
       <button type="button" class="bar-button" data-testid="fullscreen-button" aria-label="Full screen" aria-pressed={fullscreen} title="Full screen (F)" onClick={onFullscreen}>
         <Icon name="fullscreen" />
       </button>
@@ -55,7 +81,7 @@ export function PlayerBar({ player, theatre, onTheatre, fullscreen, onFullscreen
 function LiveBadge({ player }: { player: LivePlayer }) {
   const live = player.atEdge.value
   return (
-    <button type="button" class={live ? 'live-badge' : 'live-badge late'} data-testid="live-badge" data-live={live} title="To the live edge (L)" onClick={() => void player.toLive()}>
+    <button type="button" class={live ? 'live-badge' : 'live-badge late'} data-testid="live-badge" data-live={live} aria-label={live ? 'Live' : 'Go to live'} title="To the live edge (L)" onClick={() => void player.toLive()}>
       {live ? 'Live' : 'Go to live'}
     </button>
   )

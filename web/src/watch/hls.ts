@@ -6,6 +6,9 @@
  */
 import Hls, { type HlsConfig } from 'hls.js'
 
+/** Falling behind is caught up by playing a little faster, which nobody hears, instead of by jumping. */
+export const CATCH_UP_RATE = 1.1
+
 export { Hls }
 
 const SETTINGS: Partial<HlsConfig> = {
@@ -21,8 +24,7 @@ export function liveHls(): Hls {
   return new Hls({
     ...SETTINGS,
     lowLatencyMode: true,
-    // Falling behind is caught up by playing a little faster, which nobody hears, instead of by jumping.
-    maxLiveSyncPlaybackRate: 1.1,
+    maxLiveSyncPlaybackRate: CATCH_UP_RATE,
     backBufferLength: 20,
   })
 }

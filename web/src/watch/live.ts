@@ -1,8 +1,9 @@
-/** Playing a broadcast at its live edge: what the watch page shows of it, and what it can be told. */
+/** Playing a broadcast, at its live edge or earlier: what the watch page shows of it, and what it can be told. */
 import { signal } from '@preact/signals'
 import { newestDateHeader } from '../api'
+import { remembered } from '../remember'
 import { clockAhead } from '../times'
-import { Hls, liveHls } from './hls'
+import { CATCH_UP_RATE, Hls, liveHls } from './hls'
 
 const LOOK_EVERY_MS = 250
 /** A picture that stands this long gets a spinner; shorter stalls pass unseen. */
@@ -13,6 +14,37 @@ const EDGE_SLACK_S = 3
 const JUMP_BEYOND_S = 12
 const JUMP_AGAIN_AFTER_MS = 6000
 const RETRY_AFTER_MS = 1500
+/** How far behind a viewer is who would rather have no stalls: some six segments of sound and picture in hand. */
+const STEADY_LATENCY_S = 8
+/** A place this near to the live edge is the live edge. */
+const LIVE_WITHIN_S = 1.5
+
+export type Latency = 'low' | 'steady'
+
+/** What can be played now: from the oldest moment that the server still has to the live edge, in the player's own
+ * seconds. */
+export interface Range {
+  from: number
+  to: number
+}
+
+/** Numbers about how it plays, for those who look for a fault. */
+export interface Facts {
+  size: string
+  codecs: string
+  bitrate_kbps: number
+  bandwidth_kbps: number
+  buffer_s: number
+  latency_s: number
+  target_s: number
+  dropped: number
+  shown: number
+  /** Media sequence number, and the part of it where it came in parts. */
+  piece: string
+}
+
+const latencyChosen = remembered<string>('latency', 'low')
+const silenced = remembered<boolean>('watch-muted', false)
 
 export interface Quality {
   /** hls.js's level number; -1 chooses by bandwidth. */
@@ -33,7 +65,13 @@ export class LivePlayer {
   readonly height = signal(0)
   readonly qualities = signal<Quality[]>([])
   readonly quality = signal(-1)
+  readonly latency = signal<Latency>(latencyChosen.peek() === 'steady' ? 'steady' : 'low')
+  readonly range = signal<Range | null>(null)
+  /** Where it plays, in the seconds of `range`. */
+  readonly position = signal(0)
   readonly ended = signal(false)
+  /** The moment that was asked for is no longer here. */
+  readonly missed = signal(false)
   /** What is wrong with the broadcast as it arrives here, in words. */
   readonly trouble = signal<string | null>(null)
 
@@ -44,11 +82,20 @@ export class LivePlayer {
   private waitingSince: number | null = performance.now()
   private retry = 0
   private jumpedAt = 0
+  /** Keeps to the live edge; not after somebody has gone back or paused. */
+  private following = true
+  /** The latency that hls.js was told to keep. */
+  private aimed: number | null = null
+  private goTo: number | null = null
+  private piece = ''
   private clockAheadMs = clockAhead(newestDateHeader(), Date.now())
 
-  constructor(video: HTMLVideoElement, source: string) {
+  /** `at` is the moment to begin with, in ms since 1970; the live edge if none is given or it is no longer there. */
+  constructor(video: HTMLVideoElement, source: string, at: number | null = null) {
     this.video = video
-    video.muted = true
+    this.goTo = at
+    video.muted = silenced.peek()
+    this.muted.value = video.muted
     this.listen()
     if (Hls.isSupported()) this.play(source)
     else this.playNatively(source)
@@ -65,18 +112,73 @@ export class LivePlayer {
     this.video.load()
   }
 
+  /** Goes on where it was paused, if that is still there. */
   togglePlay(): void {
-    if (this.video.paused) void this.toLive()
-    else this.video.pause()
+    if (!this.video.paused) {
+      this.video.pause()
+      return
+    }
+    if (this.atEdge.value) this.follow(true)
+    const from = this.range.value?.from
+    if (from !== undefined && this.video.currentTime < from) this.video.currentTime = from
+    void this.start()
   }
 
   async toLive(): Promise<void> {
-    const edge = this.hls?.liveSyncPosition
-    if (edge !== null && edge !== undefined && Math.abs(edge - this.video.currentTime) > 0.3) this.video.currentTime = edge
+    this.follow(true)
+    const edge = this.edge()
+    if (edge !== null && Math.abs(edge - this.video.currentTime) > 0.3) this.video.currentTime = edge
     await this.start()
   }
 
+  /** To a place of `range`; what is at its end is the live edge. */
+  seek(to: number): void {
+    const range = this.range.value
+    if (!range) return
+    if (to >= range.to - LIVE_WITHIN_S) {
+      void this.toLive()
+      return
+    }
+    this.follow(false)
+    this.video.currentTime = Math.max(range.from, to)
+    this.position.value = this.video.currentTime
+  }
+
+  /** When in the programme a place is, in ms since 1970; `null` when the playlist does not say. */
+  dateAt(position: number): number | null {
+    const now = this.playingDate()
+    return now === null ? null : now + (position - this.video.currentTime) * 1000
+  }
+
+  setLatency(latency: Latency): void {
+    this.latency.value = latency
+    latencyChosen.value = latency
+    this.aim()
+    // Who is far back looks at something there.
+    if (this.following || this.late() < JUMP_BEYOND_S) void this.toLive()
+  }
+
+  facts(): Facts {
+    const { hls, video } = this
+    const level = hls?.levels[hls.currentLevel]
+    const quality = video.getVideoPlaybackQuality?.()
+    const ahead = video.buffered.length > 0 ? video.buffered.end(video.buffered.length - 1) - video.currentTime : 0
+    return {
+      size: video.videoWidth > 0 ? `${video.videoWidth} × ${video.videoHeight}` : 'sound only',
+      codecs: [level?.videoCodec, level?.audioCodec].filter(Boolean).join(', '),
+      bitrate_kbps: Math.round((level?.bitrate ?? 0) / 1000),
+      bandwidth_kbps: Math.round((hls?.bandwidthEstimate ?? 0) / 1000),
+      buffer_s: Math.max(0, ahead),
+      latency_s: hls?.latency ?? 0,
+      target_s: hls?.targetLatency ?? 0,
+      dropped: quality?.droppedVideoFrames ?? 0,
+      shown: quality?.totalVideoFrames ?? 0,
+      piece: this.piece,
+    }
+  }
+
   setMuted(muted: boolean): void {
+    silenced.value = muted
     this.video.muted = muted
     if (!muted && this.video.volume === 0) this.video.volume = 1
     if (!muted && this.video.paused && !this.ended.value) void this.start()
@@ -84,7 +186,7 @@ export class LivePlayer {
 
   setVolume(volume: number): void {
     this.video.volume = Math.min(1, Math.max(0, volume))
-    this.video.muted = this.video.volume === 0
+    this.setMuted(this.video.volume === 0)
   }
 
   setQuality(level: number): void {
@@ -104,9 +206,11 @@ export class LivePlayer {
       }))
       void this.start()
     })
-    hls.on(Hls.Events.FRAG_BUFFERED, () => {
+    hls.on(Hls.Events.FRAG_BUFFERED, (_, { frag, part }) => {
       this.trouble.value = null
+      if (frag.type === 'main') this.piece = part ? `${frag.sn}, part ${part.index}` : `${frag.sn}`
     })
+    hls.on(Hls.Events.LEVEL_UPDATED, () => this.aim())
     hls.on(Hls.Events.ERROR, (_, error) => {
       if (!error.fatal) return
       if (error.type === Hls.ErrorTypes.MEDIA_ERROR) {
@@ -130,14 +234,61 @@ export class LivePlayer {
     void this.start()
   }
 
+  /** Plays; without sound where the browser wants to be asked for that first, and not at all where it wants to be asked
+   * for the picture too. */
   private async start(): Promise<void> {
     try {
       await this.video.play()
       this.blocked.value = false
     } catch (thrown) {
       // A newer load interrupts an older play(); only a refusal needs the viewer.
-      this.blocked.value = thrown instanceof DOMException && thrown.name === 'NotAllowedError'
+      const refused = thrown instanceof DOMException && thrown.name === 'NotAllowedError'
+      if (refused && !this.video.muted) {
+        this.video.muted = true
+        return this.start()
+      }
+      this.blocked.value = refused
     }
+  }
+
+  private follow(following: boolean): void {
+    this.following = following
+    if (this.hls) this.hls.config.maxLiveSyncPlaybackRate = following ? CATCH_UP_RATE : 1
+    if (!following) this.video.playbackRate = 1
+  }
+
+  /** Tells hls.js how far behind to play. */
+  private aim(): void {
+    const { hls } = this
+    const details = hls?.latestLevelDetails
+    if (!hls || !details) return
+    const low = details.partHoldBack || details.holdBack || 3 * details.targetduration
+    const wanted = this.latency.value === 'steady' ? Math.max(STEADY_LATENCY_S, low) : low
+    // hls.js chooses the low one by itself, and adds to it when the picture stalls; to be told anew makes it forget that.
+    if (wanted === this.aimed || (this.aimed === null && wanted === low)) return
+    this.aimed = wanted
+    hls.targetLatency = wanted
+  }
+
+  /** The place to play at by who wants to be live. */
+  private edge(): number | null {
+    if (this.hls) return this.hls.liveSyncPosition
+    const { seekable } = this.video
+    return seekable.length > 0 ? seekable.end(seekable.length - 1) : null
+  }
+
+  /** How far that place is ahead, in seconds. */
+  private late(): number {
+    const edge = this.edge()
+    return edge === null ? 0 : edge - this.video.currentTime
+  }
+
+  private playingDate(): number | null {
+    if (this.hls) return this.hls.playingDate?.getTime() ?? null
+    // Safari, which plays HLS itself, knows the date of its zero.
+    const video: HTMLVideoElement & { getStartDate?: () => Date } = this.video
+    const zero = video.getStartDate?.().getTime() ?? NaN
+    return Number.isNaN(zero) ? null : zero + video.currentTime * 1000
   }
 
   private listen(): void {
@@ -156,6 +307,7 @@ export class LivePlayer {
     })
     on('pause', () => {
       this.paused.value = !video.ended
+      this.follow(false)
     })
     on('play', () => {
       this.paused.value = false
@@ -173,16 +325,38 @@ export class LivePlayer {
   }
 
   private look(): void {
-    const { hls, video } = this
+    const { video } = this
     this.waiting.value =
       !video.paused && this.waitingSince !== null && performance.now() - this.waitingSince > STALL_SHOWN_AFTER_MS
-    const at = hls?.playingDate?.getTime()
-    this.behind.value = at === undefined ? null : Math.max(0, (Date.now() - this.clockAheadMs - at) / 1000)
-    const late = hls ? hls.latency - (hls.targetLatency ?? 0) : 0
-    this.atEdge.value = !this.playing.value || (!video.paused && late < EDGE_SLACK_S)
-    if (!video.paused && late > JUMP_BEYOND_S && performance.now() - this.jumpedAt > JUMP_AGAIN_AFTER_MS) {
+    const at = this.playingDate()
+    this.behind.value = at === null ? null : Math.max(0, (Date.now() - this.clockAheadMs - at) / 1000)
+    this.position.value = video.currentTime
+    this.range.value = this.playable()
+    const late = this.late()
+    this.atEdge.value = !this.playing.value || (late < EDGE_SLACK_S && (this.following || late < LIVE_WITHIN_S))
+    // Before it plays, hls.js may still move to where it wants to begin.
+    if (this.goTo !== null && at !== null && this.playing.value && this.range.value) this.begin(this.goTo, at)
+    if (!video.paused && this.following && late > JUMP_BEYOND_S && performance.now() - this.jumpedAt > JUMP_AGAIN_AFTER_MS) {
       this.jumpedAt = performance.now()
       void this.toLive()
     }
+  }
+
+  private playable(): Range | null {
+    const { seekable } = this.video
+    const to = this.edge()
+    if (seekable.length === 0 || to === null) return null
+    // hls.js knows where the playlist begins before the browser does.
+    const from = Math.max(0, this.hls?.latestLevelDetails?.fragmentStart ?? seekable.start(0))
+    return to > from ? { from, to } : null
+  }
+
+  /** Goes to the moment that was asked for in the page's address. */
+  private begin(wanted: number, now: number): void {
+    this.goTo = null
+    const to = this.video.currentTime + (wanted - now) / 1000
+    const range = this.range.value
+    if (range && to >= range.from - 1) this.seek(to)
+    else this.missed.value = true
   }
 }

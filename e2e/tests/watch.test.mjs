@@ -1,0 +1,158 @@
+// The audience's side: sound as far as the browser lets it, back and to the live edge again, keys, sharing, and the player in
+// somebody else's page.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { barriers, sideways } from '../harness/axe.mjs';
+import { servePages } from '../harness/files.mjs';
+import { becomes, eventually } from '../harness/poll.mjs';
+import { colourOf, framesOf, tonesOf } from '../harness/probe.mjs';
+import { scenario } from '../harness/scenario.mjs';
+
+const EMBED = readFileSync(path.resolve(import.meta.dirname, '../../docs/embed.md'), 'utf8');
+
+/** A room on air, with a red camera and a tone of 440 Hz. */
+async function onAir(stage, room) {
+  const server = await stage.server();
+  const red = await stage.person({ name: 'Rosa Red', colour: 'red', hz: 440 });
+  await red.join(server.url, room);
+  await red.goLive();
+  await red.see('on-air').waitFor();
+  return { server, red };
+}
+
+const behind = async (viewer) => Number((await viewer.see('seconds-behind').getAttribute('data-seconds')) || NaN);
+const isLive = async (viewer) => (await viewer.see('live-badge').getAttribute('data-live')) === 'true';
+const place = (viewer) => viewer.see('player').evaluate((video) => video.currentTime);
+
+scenario(
+  'a viewer goes back, sees how far, and comes to the live edge again: by the bar, the keys and the badge',
+  async (stage) => {
+    const { server } = await onAir(stage, 'evening');
+    const viewer = await stage.person({ name: 'Viewer' });
+    await viewer.watch(server.url, 'evening');
+    await becomes('it plays', () => colourOf(viewer.see('player')), (colour) => colour === 'red');
+    await becomes('at the live edge', () => isLive(viewer), Boolean);
+    await becomes('the title, the viewers and the people are named', () => viewer.page.locator('.watch-info').textContent(), (text) => /evening.*1 watching.*Rosa Red/s.test(text));
+    // It has to have gone on for a while before there is something to go back to.
+    const seek = viewer.see('seek-bar');
+    await eventually('the bar is 20 seconds long', async () => (await seek.count()) > 0 && Number(await seek.getAttribute('max')) > 20, { within: 60_000 });
+
+    const { keyboard } = viewer.page;
+    const before = await behind(viewer);
+    await keyboard.press('ArrowLeft');
+    await becomes('it is ten seconds further behind', () => behind(viewer), (seconds) => seconds > before + 7 && seconds < before + 14);
+    await becomes('and says so', () => viewer.see('live-badge').textContent(), (text) => text === 'Go to live');
+    const shown = (await framesOf(viewer.see('player'))).shown;
+    await eventually('it plays there', async () => (await framesOf(viewer.see('player'))).shown > shown + 30);
+    assert.ok((await behind(viewer)) > before + 6, 'it is not pulled to the live edge');
+    assert.match(await seek.getAttribute('aria-valuetext'), /seconds before live/);
+
+    await keyboard.press('l');
+    await becomes('L goes to the live edge', () => isLive(viewer), Boolean);
+    await becomes('the delay is the old one', () => behind(viewer), (seconds) => seconds < before + 3);
+
+    // With the bar itself: a press near its beginning, then the badge.
+    const box = await seek.boundingBox();
+    await viewer.page.mouse.click(box.x + box.width * 0.3, box.y + box.height / 2);
+    await becomes('the bar leads back', () => behind(viewer), (seconds) => seconds > before + 8);
+    await viewer.press('live-badge');
+    await becomes('the badge leads to the edge', () => isLive(viewer), Boolean);
+
+    await keyboard.press('k');
+    await becomes('K pauses', () => viewer.see('player').evaluate((video) => video.paused), Boolean);
+    const paused = await place(viewer);
+    await viewer.page.waitForTimeout(4_000);
+    await viewer.press('play-button');
+    await becomes('it goes on', () => viewer.see('player').evaluate((video) => !video.paused), Boolean);
+    const resumed = await place(viewer);
+    assert.ok(resumed - paused < 3, `where it was paused, not ${resumed - paused} s later`);
+    assert.equal(await isLive(viewer), false);
+
+    // Steady: some seconds later, and remembered.
+    await viewer.press('settings-button');
+    await viewer.see('latency-select').selectOption('steady');
+    await becomes('steady is some eight seconds behind', () => behind(viewer), (seconds) => seconds > 6 && seconds < 14);
+    await becomes('which is live, as it was chosen', () => isLive(viewer), Boolean);
+    await viewer.press('statistics-button');
+    await becomes('the statistics say how it plays', () => viewer.see('statistics').textContent(), (text) => /\d+ × \d+.*avc1.*mp4a.*kbit\/s.*wanted 8\.0 s.*\d+ of \d+.*\d/s.test(text));
+    assert.deepEqual(await barriers(viewer), []);
+    await viewer.page.reload();
+    await becomes('it is steady after a reload', () => behind(viewer), (seconds) => seconds > 6);
+    await viewer.press('settings-button');
+    await viewer.see('latency-select').selectOption('low');
+    await becomes('low is nearer', () => behind(viewer), (seconds) => seconds < 5);
+  },
+  { deadline: 240_000 },
+);
+
+scenario(
+  'a link to a moment begins there, and a player in a page of another site plays, talks to it, and is on no other terms with it',
+  async (stage) => {
+    const { server } = await onAir(stage, 'town-hall');
+    const viewer = await stage.person({ name: 'Viewer' });
+    await viewer.watch(server.url, 'town-hall');
+    await becomes('it plays', () => colourOf(viewer.see('player')), (colour) => colour === 'red');
+    await eventually('there is something to go back to', async () => Number((await viewer.see('seek-bar').getAttribute('max').catch(() => 0)) ?? 0) > 15, { within: 60_000 });
+    await viewer.page.keyboard.press('ArrowLeft');
+    await becomes('it is behind', () => behind(viewer), (seconds) => seconds > 8);
+    await viewer.press('share-button');
+    const texts = await viewer.see('share').locator('textarea').evaluateAll((areas) => areas.map((area) => area.value));
+    const [link, moment, code] = texts;
+    assert.equal(link, `${server.url}/watch/town-hall`);
+    assert.deepEqual(await barriers(viewer), []);
+    const late = await behind(viewer);
+    await viewer.open(moment);
+    await becomes('the link leads to that moment', () => behind(viewer), (seconds) => seconds > late - 3);
+    await becomes('and is not live', () => isLive(viewer), (live) => !live);
+    await viewer.open('about:blank');
+    await viewer.open(`${link}?at=2001-01-01T00:00:00Z`);
+    await viewer.page.getByText('no longer in the broadcast').waitFor();
+    await becomes('what is long gone is live', () => isLive(viewer), Boolean);
+
+    // Of the documentation, with this server's address.
+    const example = /```html\n(.*?)```/s.exec(EMBED)[1].replaceAll('https://amphi.example', server.url);
+    const shared = `<!doctype html><title>Shared</title><body>${code}</body>`;
+    const site = await servePages({ '/': { text: example }, '/shared': { text: shared } });
+    stage.closing.push(() => site.close());
+    const viewers = async () => (await server.api('GET', '/api/rooms/town-hall')).body.broadcast.viewers;
+    await viewer.open('about:blank');
+    await becomes('nobody watches any more', viewers, (count) => count === 0);
+    const guest = await stage.person({ name: 'Guest', autoplay: false });
+    await guest.open(site.url);
+    // Not by looking at the page: to the browser a test that looks is a person who presses, who may have sound.
+    await becomes('the server counts it', viewers, (count) => count === 1);
+    assert.notEqual(new URL(site.url).origin, new URL(server.url).origin);
+    const frame = guest.page.frameLocator('amphi-player iframe');
+    const player = frame.locator('[data-testid="player"]');
+    await becomes('it plays in the other site', () => colourOf(player), (colour) => colour === 'red');
+    await becomes('silently at first, as the browser wants it', () => player.evaluate((video) => video.muted), Boolean);
+    await becomes('the page around knows', () => guest.page.locator('#state').textContent(), (text) => /^Live, 1 watching$/.test(text));
+    await frame.locator('[data-testid="unmute-button"]').click();
+    await becomes('it sounds', () => tonesOf(player, [440, 880]), (tones) => tones.join() === '440');
+    const element = guest.page.locator('amphi-player');
+    await becomes('the element says so', () => element.evaluate((it) => !it.muted && it.playing && it.behind < 8), Boolean);
+    await element.evaluate((it) => it.pause());
+    await becomes('it pauses when told', () => player.evaluate((video) => video.paused), Boolean);
+    await element.evaluate((it) => it.toLive());
+    await becomes('and goes on at the live edge', () => element.evaluate((it) => it.playing && it.behind < 6), Boolean);
+    assert.equal(await sideways(guest), 0, 'nothing is too wide');
+    // Only the player may be in a frame.
+    const refused = await guest.page.evaluate(async (address) => {
+      const other = Object.assign(document.createElement('iframe'), { src: address });
+      document.body.append(other);
+      await new Promise((done) => other.addEventListener('load', done));
+      try {
+        return other.contentWindow.location.href;
+      } catch {
+        return 'another origin';
+      }
+    }, `${server.url}/watch/town-hall`);
+    assert.match(refused, /another origin|chrome-error/);
+    assert.equal(guest.page.frames().filter((one) => one.url().includes('/watch/')).length, 0);
+    guest.trouble = guest.trouble.filter((line) => !line.includes('frame-ancestors'));
+    await guest.open(`${site.url}/shared`);
+    await becomes('the code of the share dialog works too', () => colourOf(guest.page.frameLocator('amphi-player iframe').locator('[data-testid="player"]')), (colour) => colour === 'red');
+  },
+  { deadline: 240_000 },
+);
