@@ -45,7 +45,7 @@ export function PlayerBar({ player, theatre, onTheatre, fullscreen, onFullscreen
       <LiveBadge player={player} />
       <Behind player={player} />
       <span class="bar-space" />
-      <QualitySelect player={player} />
+      <QualitySelect player={player} place="bar" />
       <button type="button" class="bar-button" data-testid="settings-button" data-opens-menu aria-label="Settings" aria-expanded={menu} title="Settings" onClick={() => setMenu(!menu)}>
         <Icon name="settings" />
       </button>
@@ -91,18 +91,24 @@ function Behind({ player }: { player: LivePlayer }) {
   const behind = player.behind.value
   return (
     <span class="bar-text" data-testid="seconds-behind" data-seconds={behind?.toFixed(2) ?? ''}>
-      {behind === null ? '' : `${secondsBehind(behind)} behind`}
+      {behind !== null && (
+        <>
+          {secondsBehind(behind)}
+          <span class="word"> behind</span>
+        </>
+      )}
     </span>
   )
 }
 
-function QualitySelect({ player }: { player: LivePlayer }) {
+/** In the bar, or in the menu where the bar has no room for it. */
+export function QualitySelect({ player, place }: { player: LivePlayer; place: 'bar' | 'menu' }) {
   const height = player.height.value
   const automatic = player.quality.value === -1 && height > 0 ? `Auto (${height}p)` : 'Auto'
   return (
     <select
-      class="quality"
-      data-testid="quality-select"
+      class={place === 'bar' ? 'quality in-bar' : 'quality'}
+      data-testid={place === 'bar' ? 'quality-select' : undefined}
       aria-label="Quality"
       value={String(player.quality.value)}
       onChange={(event) => player.setQuality(Number(event.currentTarget.value))}

@@ -1,6 +1,7 @@
 /** What is chosen once and then left alone: latency, statistics, the list of keys. */
 import { useEffect, useRef } from 'preact/hooks'
 import type { LivePlayer } from './live'
+import { QualitySelect } from './PlayerBar'
 
 interface Props {
   player: LivePlayer
@@ -13,7 +14,9 @@ interface Props {
 export function PlayerMenu({ player, statistics, onStatistics, onHelp, onClose }: Props) {
   const menu = useRef<HTMLDivElement>(null)
   useEffect(() => {
-    menu.current?.querySelector('select')?.focus()
+    // The first that is shown: which one that is depends on the room that there is.
+    const first = [...(menu.current?.querySelectorAll('select') ?? [])].find((select) => select.offsetParent !== null)
+    first?.focus()
     const away = (event: PointerEvent) => {
       // A press on the button that opened it closes it by itself.
       const at = event.target
@@ -33,6 +36,10 @@ export function PlayerMenu({ player, statistics, onStatistics, onHelp, onClose }
         if (event.key === 'Escape') onClose()
       }}
     >
+      <label class="narrow-only">
+        Quality
+        <QualitySelect player={player} place="menu" />
+      </label>
       <label>
         Latency
         <select

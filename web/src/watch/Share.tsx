@@ -41,7 +41,7 @@ function ToCopy({ name, text }: { name: string; text: string }) {
     <div class="share-row">
       <label>
         {name}
-        <textarea readOnly rows={text.length > 90 ? 3 : 1} value={text} onFocus={(event) => event.currentTarget.select()} />
+        <textarea readOnly rows={text.length > 90 ? 5 : text.length > 48 ? 2 : 1} value={text} onFocus={(event) => event.currentTarget.select()} />
       </label>
       <button type="button" class="button" aria-label={`Copy: ${name}`} onClick={() => void copy()}>
         <span role="status">{said}</span>

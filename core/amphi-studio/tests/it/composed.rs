@@ -7,7 +7,7 @@ use amphi_studio::layout::{Area, Guest, Layout, cells};
 use amphi_studio::{Input, Kind};
 
 use crate::codecs::{Done, FILM, luma_of};
-use crate::world::{World, level, look};
+use crate::world::{VOICE, World, level, look};
 
 const CANVAS: VideoSize = VideoSize {
     width: 320,
@@ -333,7 +333,7 @@ fn between_cut_and_composed_the_sound_goes_on_and_the_picture_is_cut() {
     assert!(world.pictures[composed].1.cut && world.pictures[composed].1.key);
     let sound = world.sound_ms(1_000, 6_700);
     assert!(
-        (level(&sound, 450.0) - 0.25).abs() < 0.01,
+        (level(&sound, 450.0) - f64::from(VOICE)).abs() < 0.01,
         "it never stopped"
     );
 }
