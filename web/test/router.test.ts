@@ -6,6 +6,7 @@ test('each page has its path', () => {
   expect(placeOf('/join/town%20hall')).toEqual({ page: 'join', room: 'town hall' })
   expect(placeOf('/stage/a/')).toEqual({ page: 'stage', room: 'a' })
   expect(placeOf('/watch/%E6%9D%B1')).toEqual({ page: 'watch', room: '東' })
+  expect(placeOf('/embed/town%20hall')).toEqual({ page: 'embed', room: 'town hall' })
   expect(placeOf('/recording/01J')).toEqual({ page: 'recording', id: '01J' })
 })
 

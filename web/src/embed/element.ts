@@ -17,12 +17,16 @@ class AmphiPlayer extends HTMLElement {
 
   constructor() {
     super()
-    const style = document.createElement('style')
-    style.textContent =
-      ':host{display:block;aspect-ratio:16/9;background:#000}:host([hidden]){display:none}iframe{display:block;width:100%;height:100%;border:0}'
+    // Not a <style>: the page around may forbid those.
+    const style = new CSSStyleSheet()
+    style.replaceSync(
+      ':host{display:block;aspect-ratio:16/9;background:#000}:host([hidden]){display:none}iframe{display:block;width:100%;height:100%;border:0}',
+    )
     this.frame.allow = 'autoplay; fullscreen; picture-in-picture'
     this.frame.allowFullscreen = true
-    this.attachShadow({ mode: 'open' }).append(style, this.frame)
+    const shadow = this.attachShadow({ mode: 'open' })
+    shadow.adoptedStyleSheets = [style]
+    shadow.append(this.frame)
   }
 
   connectedCallback(): void {

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks'
 import { pathTo } from '../router'
 import { timeOfDay } from '../times'
 import { Dialog } from '../ui/Dialog'
+import { embedCode } from './moments'
 
 interface Props {
   room: string
@@ -48,19 +49,4 @@ function ToCopy({ name, text }: { name: string; text: string }) {
       </button>
     </div>
   )
-}
-
-/** What another page needs to show a room's broadcast (docs/embed.md). */
-export function embedCode(origin: string, room: string, title: string): string {
-  return `<script type="module" src="${origin}/embed.js"></script>\n<amphi-player room="${attribute(room)}" label="Broadcast of ${attribute(title)}"></amphi-player>`
-}
-
-function attribute(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;')
-}
-
-/** The moment that a page's address asks for (`?at=` and an RFC 3339 time), in ms since 1970. */
-export function momentOf(search: string): number | null {
-  const at = Date.parse(new URLSearchParams(search).get('at') ?? '')
-  return Number.isNaN(at) ? null : at
 }

@@ -133,6 +133,10 @@ pub fn luma_of(track: TrackId) -> u8 {
     100 + track.0 as u8
 }
 
+/// The camera of member 6 sees a flash at each full second, this bright.
+pub const BLINKS: TrackId = TrackId(61);
+pub const BLINK: u8 = 250;
+
 /// What was done with pictures.
 #[derive(Debug, Default)]
 pub struct Done {
@@ -171,7 +175,13 @@ impl VideoDecoder for FilmDecoder {
             self.begun = false;
             return Err(CodecError("made to fail".into()));
         }
-        let luma = luma_of(TrackId(u32::from(slice[1] & 0x7f)));
+        let track = TrackId(u32::from(slice[1] & 0x7f));
+        let captured = std::str::from_utf8(&slice[2..]).expect("digits");
+        let captured_us: i64 = captured.parse().expect("a time");
+        let luma = match track == BLINKS && captured_us % 1_000_000 == 0 {
+            true => BLINK,
+            false => luma_of(track),
+        };
         let pixels = (FILM.width * FILM.height) as usize;
         let planes = [
             vec![luma; pixels],

@@ -1,5 +1,8 @@
-use amphi_media::Codec;
+use std::sync::Arc;
 
+use amphi_media::{Codec, Layout};
+
+use crate::codecs::{BLINK, BLINKS, Done};
 use crate::world::{VOICE, World, from_and_when, level, steepest, tone};
 
 /// Once a second of its own clock the microphone hears a click.
@@ -98,6 +101,33 @@ fn without_sender_reports_arrival_decides() {
     // 60 ms of the camera against 40 ms of the microphone (a packet of 20 ms and 20 ms of network).
     let worst = worst_skew_us(&world, 2, 0.0);
     assert!((15_000..=45_000).contains(&worst), "{worst}");
+}
+
+#[test]
+fn in_a_composed_picture_lips_and_voice_are_45_ms_apart_at_most() {
+    for delay_us in [30_000, 60_000, 100_000] {
+        let done = Arc::new(Done::default());
+        let mut world = World::composed(Layout::Grid, &done);
+        world.hears(6, Box::new(clicks));
+        let camera = world.shows(6, Codec::Vp8);
+        assert_eq!(camera, BLINKS);
+        world.camera(camera).delay_us = delay_us;
+        world.run_for(20_000);
+        let heard = heard_us(&world);
+        let flashes: Vec<i64> = world
+            .pictures
+            .iter()
+            .filter(|(_, sample)| sample.data.contains(&BLINK))
+            .map(|(_, sample)| sample.time.micros())
+            .filter(|at| (3_000_000..19_000_000).contains(at))
+            .collect();
+        assert!(flashes.len() >= 15, "{} flashes", flashes.len());
+        for flash in flashes {
+            let apart = heard.iter().map(|heard| (heard - flash).abs()).min();
+            let apart = apart.expect("clicks");
+            assert!(apart <= 45_000, "{apart} µs with a camera of {delay_us} µs");
+        }
+    }
 }
 
 #[test]
