@@ -20,7 +20,7 @@ pub const PIXELS_MAX: u32 = 4096 * 2304;
 pub fn video_codecs() -> VideoCodecs {
     VideoCodecs {
         encoders: Box::new(|config| Ok(Box::new(H264Encoder::new(config)?))),
-        decoders: Box::new(|codec| decoder(codec)),
+        decoders: Box::new(decoder),
     }
 }
 

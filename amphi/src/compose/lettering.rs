@@ -86,50 +86,111 @@ impl Lettering for Letters {
         if height < 4 || width_max < 4 || text.trim().is_empty() {
             return Image::default();
         }
+        let usual = height as f32 * SIZE_OF_LINE;
+        let (drawn, above, below) = self.draw(&text, usual, height, width_max);
+        // Some scripts reach further up and down than Latin does.
+        let (drawn, above) = if above + below > height as i32 {
+            let smaller = usual * height as f32 / (above + below) as f32;
+            let (drawn, above, _) = self.draw(&text, smaller, height, width_max);
+            (drawn, above)
+        } else {
+            (drawn, above)
+        };
+        fitted(&drawn, height, above)
+    }
+}
+
+/// A line as it was drawn.
+struct Drawn {
+    /// Three lines high, the middle one of which is the line's own place.
+    image: Image,
+    left: u32,
+    width: u32,
+}
+
+impl Letters {
+    /// Also how far the ink reaches up and down from the middle of the line.
+    fn draw(&mut self, text: &str, size: f32, height: u32, width_max: u32) -> (Drawn, i32, i32) {
         let line = height as f32;
-        let mut buffer = Buffer::new(&mut self.fonts, Metrics::new(line * SIZE_OF_LINE, line));
+        let mut buffer = Buffer::new(&mut self.fonts, Metrics::new(size, line));
         buffer.set_wrap(Wrap::None);
         buffer.set_ellipsize(Ellipsize::End(EllipsizeHeightLimit::Lines(1)));
         buffer.set_size(Some(width_max as f32), Some(line));
         let attributes = Attrs::new()
             .family(Family::Name("Inter Variable"))
             .weight(Weight::SEMIBOLD);
-        buffer.set_text(&text, &attributes, Shaping::Advanced, None);
-        buffer.shape_until_scroll(&mut self.fonts, false);
-        // A line that is read from the right stands at the right end of the buffer.
-        let (mut left, mut right) = (f32::MAX, 0f32);
-        for run in buffer.layout_runs() {
-            for glyph in run.glyphs {
-                left = left.min(glyph.x);
-                right = right.max(glyph.x + glyph.w);
-            }
-        }
-        if right <= left {
-            return Image::default();
-        }
-        let left = left.floor() as i32;
-        let width = (right.ceil() as i32 - left).clamp(1, width_max as i32) as u32;
-        let mut image = Image::new(VideoSize::new(width, height));
+        buffer.set_text(text, &attributes, Shaping::Advanced, None);
         let white = Color::rgb(0xff, 0xff, 0xff);
+        let mut image = Image::new(VideoSize::new(width_max, height * 3));
+        let (mut left, mut right) = (width_max, 0);
+        let (mut top, mut bottom) = (height * 3 / 2, height * 3 / 2);
         buffer.draw(
             &mut self.fonts,
             &mut self.glyphs,
             white,
             |x, y, across, down, colour| {
                 let [red, green, blue, cover] = colour.as_rgba();
-                for line in y..y + down as i32 {
-                    for column in x - left..x - left + across as i32 {
-                        if let (Ok(column), Ok(line)) = (u32::try_from(column), u32::try_from(line))
-                        {
-                            let cover = f32::from(cover) / 255.0;
-                            image.cover(column, line, [red, green, blue], cover);
-                        }
+                if cover == 0 {
+                    return;
+                }
+                for y in y..y + down as i32 {
+                    for x in x..x + across as i32 {
+                        let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y + height as i32))
+                        else {
+                            continue;
+                        };
+                        image.cover(x, y, [red, green, blue], f32::from(cover) / 255.0);
+                        (left, right) = (left.min(x), right.max(x + 1));
+                        (top, bottom) = (top.min(y), bottom.max(y + 1));
                     }
                 }
             },
         );
-        image
+        let middle = height as i32 * 3 / 2;
+        let drawn = Drawn {
+            image,
+            left,
+            width: right.min(width_max).saturating_sub(left),
+        };
+        (drawn, middle - top as i32, bottom as i32 - middle)
     }
+}
+
+/// The line alone, moved up or down as far as it must be to be whole. `above`: how far it reaches up from its middle.
+fn fitted(drawn: &Drawn, height: u32, above: i32) -> Image {
+    if drawn.width == 0 {
+        return Image::default();
+    }
+    let middle = height as i32 * 3 / 2;
+    let half = height as i32 / 2;
+    // By its own middle if it fits so, else by its top.
+    let reaches_down = (0..drawn.image.size.height).rev().find(|y| {
+        let width = drawn.image.size.width as usize;
+        let start = *y as usize * width * 4;
+        let line = &drawn.image.rgba[start..start + width * 4];
+        line.chunks_exact(4).any(|pixel| pixel[3] > 0)
+    });
+    let below = reaches_down.map_or(0, |y| y as i32 + 1 - middle);
+    let shift = if below > half {
+        below - half
+    } else if above > half {
+        half - above
+    } else {
+        0
+    };
+    let mut image = Image::new(VideoSize::new(drawn.width, height));
+    for y in 0..height {
+        let from = y as i32 + height as i32 + shift;
+        if !(0..drawn.image.size.height as i32).contains(&from) {
+            continue;
+        }
+        let width = drawn.image.size.width as usize;
+        let start = (from as usize * width + drawn.left as usize) * 4;
+        let into = y as usize * drawn.width as usize * 4;
+        let bytes = drawn.width as usize * 4;
+        image.rgba[into..into + bytes].copy_from_slice(&drawn.image.rgba[start..start + bytes]);
+    }
+    image
 }
 
 #[cfg(test)]
@@ -169,6 +230,21 @@ mod tests {
         let joined = letters.line("بببب", 40, 400).size.width;
         let apart = letters.line("ب ب ب ب", 40, 400).size.width;
         assert!(joined * 10 < apart * 8, "{joined} {apart}");
+    }
+
+    #[test]
+    fn letters_that_reach_far_down_or_up_are_whole() {
+        let mut letters = Letters::load();
+        for name in ["مع", "Ắ", "ؤ", "gjpqy", "É"] {
+            let image = letters.line(name, 48, 400);
+            let line = |y: usize| {
+                let width = image.size.width as usize * 4;
+                let line = &image.rgba[y * width..(y + 1) * width];
+                line.chunks_exact(4).any(|pixel| pixel[3] > 200)
+            };
+            assert!(!line(0) && !line(47), "{name} is cut off");
+            assert!((10..38).any(line), "{name} is there");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::lettering::Lettering;
 use crate::{Counters, VideoCodecs};
 use faces::Face;
 pub use io::{Described, Input, Look, Output, RUNGS_MAX, Rung};
-use ladder::Ladder;
+use ladder::{Ladder, Moment};
 use people::{People, Shown};
 use source::{Arrived, Seat};
 
@@ -423,9 +423,14 @@ impl Show {
             counters.ticks_unchanged += 1;
             return;
         }
-        let came_out =
-            self.ladder
-                .encode(&self.canvas, at_us, key, self.cut, scaler, counters, out);
+        let moment = Moment {
+            at_us,
+            key,
+            cut: self.cut,
+        };
+        let came_out = self
+            .ladder
+            .encode(&self.canvas, moment, scaler, counters, out);
         if came_out {
             self.changed = false;
             self.cut = false;

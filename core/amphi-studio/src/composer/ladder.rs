@@ -17,6 +17,15 @@ pub struct Ladder {
     rungs: Vec<Encoding>,
 }
 
+/// Which picture it is that is encoded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moment {
+    pub at_us: i64,
+    pub key: bool,
+    /// The first of these encoders after others.
+    pub cut: bool,
+}
+
 struct Encoding {
     encoder: Box<dyn VideoEncoder>,
     /// None for the top rung, which is encoded from the canvas itself.
@@ -58,13 +67,12 @@ impl Ladder {
     pub fn encode(
         &mut self,
         canvas: &Canvas,
-        at_us: i64,
-        key: bool,
-        cut: bool,
+        moment: Moment,
         scaler: &mut Scaler,
         counters: &mut Counters,
         out: &mut impl Extend<Output>,
     ) -> bool {
+        let Moment { at_us, key, cut } = moment;
         let time = MediaTime::new(at_us, 1_000_000).rescale(TICKS);
         let mut top_came_out = false;
         let mut above = canvas;
