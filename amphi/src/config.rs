@@ -400,6 +400,7 @@ fn ladder<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Size>, D::Err
 pub struct Recording {
     pub publish: Publish,
     pub keep_for: KeepFor,
+    pub tracks: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

@@ -201,6 +201,7 @@ fn shards(page: &mut Page, app: &App) {
         ("program_inputs", programs.inputs_dropped),
         ("composer_frames", programs.easel.frames_dropped),
         ("recorder_queue", programs.recording_outputs_missed),
+        ("recorder_beside_queue", programs.recording_beside_missed),
         ("hls_blocked_requests", origin.blocked_refused),
         ("hls_broadcasts", origin.broadcasts_refused),
         ("hls_memory", origin.segments_evicted),
@@ -255,6 +256,12 @@ fn programs(page: &mut Page, app: &App) {
         "Places where a recording misses something.",
         &[],
         stats.recording_gaps,
+    );
+    page.counter(
+        "amphi_recording_tracks_total",
+        "Files of members' tracks begun.",
+        &[],
+        stats.recording_tracks,
     );
     page.counter(
         "amphi_recording_io_errors_total",

@@ -6,6 +6,7 @@
 
 mod easel;
 mod post;
+mod stage;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -36,6 +37,9 @@ use worker::Worker;
 /// Frames that wait for a program: some two seconds of a full stage. Beyond it, frames are dropped up to the next key
 /// frame of their track.
 const FRAMES_MAX: usize = 1_024;
+
+/// Rooms that have said whether their next recording has tracks, and have not begun it.
+const TRACKS_WANTED_MAX: usize = 1_024;
 
 /// What a room is told for which there is no place.
 pub const NO_PLACE: &str = "This server makes as many programs as it may (limits.broadcasts); try again when another room has ended its own.";
@@ -113,6 +117,8 @@ pub struct Stats {
     pub recording_gaps: u64,
     pub recording_io_errors: u64,
     pub recording_outputs_missed: u64,
+    pub recording_tracks: u64,
+    pub recording_beside_missed: u64,
     pub studio: amphi_studio::Counters,
     pub easel: EaselStats,
 }
@@ -138,6 +144,9 @@ struct Rooms {
     running: BTreeMap<String, Running>,
     /// Threads of programs that were stopped and may not have ended yet; the next program of the room waits for them.
     ending: BTreeMap<String, JoinHandle<()>>,
+    /// Rooms whose next recording is to have every member's tracks, or not, whatever the configuration says. What goes into
+    /// files is no concern of the room, which only knows that it is recorded.
+    tracks_wanted: BTreeMap<String, bool>,
     /// How many [`Place`]s are kept for a room.
     kept: BTreeMap<String, usize>,
     /// None after `close`.
@@ -246,6 +255,16 @@ impl Programs {
             programs: self.clone(),
             room: room.to_owned(),
         })
+    }
+
+    /// Whether the recording of `room` that is about to begin has every member's tracks. Said again for each.
+    pub fn want_tracks(&self, room: &str, wanted: bool) {
+        let mut rooms = self.rooms();
+        // Whoever asks and is then refused leaves a word behind; it is not worth more than a few.
+        if rooms.tracks_wanted.len() >= TRACKS_WANTED_MAX {
+            rooms.tracks_wanted.clear();
+        }
+        rooms.tracks_wanted.insert(room.to_owned(), wanted);
     }
 
     /// None when the room has no program.
@@ -430,7 +449,9 @@ impl Programs {
     }
 
     fn record(&self, room: &str, on: bool) {
-        let rooms = self.rooms();
+        let mut rooms = self.rooms();
+        let tracks = rooms.tracks_wanted.remove(room);
+        let tracks = tracks.unwrap_or(self.0.config.recordings.tracks);
         let Some(running) = rooms.running.get(room) else {
             return;
         };
@@ -450,6 +471,7 @@ impl Programs {
                 data_dir: self.0.config.data_dir.clone(),
                 started,
                 release: self.0.config.recordings.release(started),
+                tracks,
                 zero_unix_ms: unix_ms(state.program.started),
                 gauge: Arc::default(),
             }
@@ -532,7 +554,9 @@ fn add_up(stats: &mut Stats, state: &State) {
 
 fn add_recording(stats: &mut Stats, gauge: &Gauge) {
     stats.recording_gaps += gauge.gaps();
-    stats.recording_io_errors += gauge.io_errors();
+    stats.recording_io_errors += gauge.io_errors() + gauge.beside_io_errors();
+    stats.recording_tracks += gauge.tracks();
+    stats.recording_beside_missed += gauge.beside_missed();
     stats.recording_outputs_missed += gauge.outputs_missed();
 }
 

@@ -139,6 +139,7 @@ impl Server {
                 recordings: record::Plan {
                     published: config.publishes(),
                     keep_for: config.recording.keep_for.0,
+                    tracks: config.recording.tracks,
                 },
             },
             origin.clone(),

@@ -4,9 +4,11 @@
 //! what to do when the disk does not, and another one waits for the disk's syncs, so that what is written never waits
 //! behind them; [`recover`] finishes at start-up what a crash has left open.
 
+mod beside;
 mod disk;
 mod keep;
 mod tape;
+pub mod timeline;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,9 +16,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use amphi_media::Codec;
+use amphi_mux::recording::Writer;
 use amphi_mux::{Init, Output, recording};
 use anyhow::Context;
-use crossbeam_channel::{Receiver, Sender, TrySendError, select_biased};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, select_biased};
 use tracing::{info, warn};
 
 use super::Kind;
@@ -24,6 +27,7 @@ use crate::store::{Recording, RecordingState, Release, Store};
 use disk::FileDisk;
 use tape::{Open, Tape};
 
+pub use beside::{Beside, TrackFile, TrackOf, track_file, tracks};
 pub use disk::RecordingFile;
 pub use keep::{Deletion, Keeper};
 
@@ -38,6 +42,12 @@ pub const KIND: Kind = Kind {
 /// Beyond it there is a gap in the recording.
 const QUEUE_MAX: usize = 256;
 const QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How long something written may wait for its sync to begin.
+const SYNC_AFTER: Duration = Duration::from_millis(200);
+
+/// How long closing a recording waits for what stands beside the program.
+const BESIDE_MAX: Duration = Duration::from_secs(4);
 
 /// How often, and how far apart, the store is asked to take what a closed recording comes to: a full disk may be cleared.
 const LAST_TRIES: u32 = 60;
@@ -58,6 +68,8 @@ pub struct Order {
     pub data_dir: PathBuf,
     pub started: SystemTime,
     pub release: Release,
+    /// Every member's tracks are recorded as they are sent, too.
+    pub tracks: bool,
     /// Unix time of the programme clock's zero, in milliseconds.
     pub zero_unix_ms: i64,
     pub gauge: Arc<Gauge>,
@@ -70,6 +82,8 @@ pub struct Plan {
     pub published: bool,
     /// None: for ever.
     pub keep_for: Option<Duration>,
+    /// Every member's tracks are recorded too, unless somebody says otherwise.
+    pub tracks: bool,
 }
 
 impl Plan {
@@ -91,6 +105,10 @@ pub struct Gauge {
     io_errors: AtomicU64,
     outputs_missed: AtomicU64,
     queued_bytes: AtomicUsize,
+    tracks: AtomicU64,
+    beside_bytes: AtomicUsize,
+    beside_missed: AtomicU64,
+    beside_io_errors: AtomicU64,
     failing: AtomicBool,
 }
 
@@ -119,6 +137,22 @@ impl Gauge {
         self.outputs_missed.load(Ordering::Relaxed)
     }
 
+    /// Files of members' tracks.
+    pub fn tracks(&self) -> u64 {
+        self.tracks.load(Ordering::Relaxed)
+    }
+
+    /// Frames of members' tracks and lines of the timeline that were not recorded: the disk was too slow, there were too
+    /// many tracks, or they are coded in a way that is not written.
+    pub fn beside_missed(&self) -> u64 {
+        self.beside_missed.load(Ordering::Relaxed)
+    }
+
+    /// Writes that failed, beside the program.
+    pub fn beside_io_errors(&self) -> u64 {
+        self.beside_io_errors.load(Ordering::Relaxed)
+    }
+
     /// Nothing can be written at present.
     pub fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)
@@ -134,6 +168,7 @@ enum Message {
 /// The program's end of a recording. Dropping it closes the recording.
 pub struct Recorder {
     queue: Sender<Message>,
+    beside: Beside,
     gauge: Arc<Gauge>,
     /// The queue was full; nothing goes in until half of it is free.
     full: bool,
@@ -142,39 +177,48 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts the recorder's thread, which holds `alive` until the recording is closed.
+    /// Starts the recorder's threads, which hold `alive` until the recording is closed. `zero` is the programme clock's zero.
     pub fn start<A: Send + 'static>(
         order: Order,
+        zero: Instant,
         store: Arc<dyn Store>,
         alive: A,
     ) -> std::io::Result<Self> {
         let path = file_path(&order.data_dir, &order.id);
         let open =
             move || FileDisk::create(&path).map(|disk| Box::new(disk) as Box<dyn disk::Disk>);
-        Self::start_on(Box::new(open), order, store, alive)
+        Self::start_on(Box::new(open), order, zero, store, alive)
     }
 
     fn start_on<A: Send + 'static>(
         open: Open,
         order: Order,
+        zero: Instant,
         store: Arc<dyn Store>,
         alive: A,
     ) -> std::io::Result<Self> {
         let (queue, messages) = crossbeam_channel::bounded(QUEUE_MAX);
         let gauge = order.gauge.clone();
         let syncer = Syncer::start()?;
+        let (beside, beside_closed) = Beside::start(&order, zero)?;
         std::thread::Builder::new()
             .name("recorder".to_owned())
             .spawn(move || {
-                record(open, order, &messages, &*store, &syncer);
+                record(open, order, &messages, &beside_closed, &*store, &syncer);
                 drop(alive);
             })?;
         Ok(Self {
             queue,
+            beside,
             gauge,
             full: false,
             owed_inits: Vec::new(),
         })
+    }
+
+    /// What is recorded beside the program.
+    pub fn beside(&mut self) -> &mut Beside {
+        &mut self.beside
     }
 
     /// Takes what the packager put out. Never blocks.
@@ -265,12 +309,13 @@ fn record(
     open: Open,
     order: Order,
     messages: &Receiver<Message>,
+    beside_closed: &Receiver<()>,
     store: &dyn Store,
     syncer: &Syncer,
 ) {
     let gauge = order.gauge.clone();
     let id = order.id.clone();
-    let tape = Tape::new(order.zero_unix_ms, open);
+    let tape = Tape::new(Writer::new(order.zero_unix_ms), open, SYNC_AFTER);
     let mut row = Row {
         started: order.started,
         order,
@@ -278,7 +323,7 @@ fn record(
         written: None,
     };
     let recorded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        run(tape, &mut row, messages, &gauge, syncer)
+        run(tape, &mut row, messages, beside_closed, &gauge, syncer)
     }));
     if recorded.is_err() {
         tracing::error!(
@@ -299,6 +344,7 @@ fn run(
     mut tape: Tape,
     row: &mut Row<'_>,
     messages: &Receiver<Message>,
+    beside_closed: &Receiver<()>,
     gauge: &Gauge,
     syncer: &Syncer,
 ) {
@@ -338,6 +384,13 @@ fn run(
     }
     tape.finish(Instant::now());
     read_off(&tape, gauge);
+    // What is ready may be deleted or taken elsewhere: nobody writes into its folder any more.
+    if beside_closed.recv_timeout(BESIDE_MAX) == Err(RecvTimeoutError::Timeout) {
+        warn!(
+            recording = tag(&row.order.id),
+            "what stands beside the program takes long to be closed"
+        );
+    }
     if tape.bytes() == 0 {
         info!(
             recording = tag(&row.order.id),
@@ -540,8 +593,6 @@ fn finish_left_open(data_dir: &Path, left: &Recording) -> anyhow::Result<Recordi
 mod tests {
     use std::sync::Mutex;
 
-    use crossbeam_channel::RecvTimeoutError;
-
     use super::*;
     use crate::codec::film;
     use crate::store::{ReleaseChange, RoomSettings, SqliteStore, StoreError, Unpublished, Which};
@@ -558,6 +609,7 @@ mod tests {
             data_dir: data_dir.to_owned(),
             started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_343_400),
             release: Release::default(),
+            tracks: false,
             zero_unix_ms: 1_795_343_400_000,
             gauge: Arc::default(),
         }
@@ -639,7 +691,8 @@ mod tests {
         let store = store(folder.path());
         let (alive, closed) = Closed::new();
         let order = order(folder.path(), "20261122-hall");
-        let mut recorder = Recorder::start(order.clone(), store.clone(), alive).expect("a thread");
+        let mut recorder =
+            Recorder::start(order.clone(), Instant::now(), store.clone(), alive).expect("a thread");
         // As slowly as the disk takes it: what a queue of ten seconds does is another test.
         for output in film::packaged(5) {
             recorder.push(&output);
@@ -683,8 +736,13 @@ mod tests {
         let store = store(folder.path());
         let (alive, closed) = Closed::new();
         drop(
-            Recorder::start(order(folder.path(), "20261122-empty"), store.clone(), alive)
-                .expect("a thread"),
+            Recorder::start(
+                order(folder.path(), "20261122-empty"),
+                Instant::now(),
+                store.clone(),
+                alive,
+            )
+            .expect("a thread"),
         );
         closed.wait();
         assert_eq!(store.recordings(&ALL).expect("a store"), []);
@@ -701,7 +759,7 @@ mod tests {
         let open_path = path.clone();
         let open =
             move || FileDisk::create(&open_path).map(|disk| Box::new(disk) as Box<dyn disk::Disk>);
-        let mut tape = Tape::new(order.zero_unix_ms, Box::new(open));
+        let mut tape = Tape::new(Writer::new(order.zero_unix_ms), Box::new(open), SYNC_AFTER);
         for output in film::packaged(5) {
             tape.push(Instant::now(), &output);
         }
@@ -836,7 +894,7 @@ mod tests {
         let full = Arc::new(FullStore(sqlite.clone(), 2.into()));
         let (alive, closed) = Closed::new();
         let order = order(folder.path(), "20261122-full");
-        let mut recorder = Recorder::start(order, full, alive).expect("a thread");
+        let mut recorder = Recorder::start(order, Instant::now(), full, alive).expect("a thread");
         for output in film::packaged(2) {
             recorder.push(&output);
         }
@@ -885,7 +943,8 @@ mod tests {
         };
         let gauge = order.gauge.clone();
         let mut recorder =
-            Recorder::start_on(Box::new(open), order, store.clone(), alive).expect("a thread");
+            Recorder::start_on(Box::new(open), order, Instant::now(), store.clone(), alive)
+                .expect("a thread");
         let outputs = film::recorded(40);
         let (before, rest) = outputs.split_at(outputs.len() / 4);
         let (during, after) = rest.split_at(rest.len() / 2);

@@ -88,6 +88,7 @@ pub async fn make(
     };
     let started = UNIX_EPOCH + Duration::from_millis(u64::try_from(from_ms).unwrap_or(0));
     let plan = Plan {
+        tracks: false,
         published: app.config.publishes(),
         keep_for: app.config.recording.keep_for.0,
     };

@@ -158,12 +158,15 @@ fn documented() -> OpenApiRouter<App> {
             recordings::change,
             recordings::delete
         ))
+        .routes(routes!(recordings::tracks))
+        .routes(routes!(recordings::timeline))
         .routes(routes!(numbers::healthz))
         .routes(routes!(numbers::readyz))
         .routes(routes!(numbers::metrics));
     let elsewhere = OpenApiRouter::new()
         .routes(routes!(recordings::playlist))
         .routes(routes!(recordings::file))
+        .routes(routes!(recordings::track))
         .routes(routes!(hls::file))
         .routes(routes!(rtc::socket))
         .routes(routes!(rtc::socket_v1))

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use amphi_mux::recording::{ByteSource, Reader};
 use bytes::Bytes;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::recordings::FILE;
@@ -95,6 +95,12 @@ impl Playlists {
             looked.map(|_| one.listed.clone())
         });
         done.await.map_err(io::Error::other)?
+    }
+
+    /// Kept by who reads a file of a recording, so that not too many do at once.
+    pub async fn turn(&self) -> OwnedSemaphorePermit {
+        let reads = self.reads.clone();
+        reads.acquire_owned().await.expect("it is never closed")
     }
 
     /// How often a file was read. Only grows.

@@ -3,7 +3,7 @@
 //! Who may watch one is `amphi_policy`'s to say: whoever asks, if it is published, else by the token. Players and download
 //! links send no token, so the addresses of what is not published carry a pass (`amphi_policy::pass`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use amphi_policy::{Action, Audience, Grants, name, pass};
@@ -18,11 +18,12 @@ use tower_http::services::ServeFile;
 
 use super::App;
 use super::error::{ApiError, ErrorBody};
-use super::request::{Bearer, JsonBody, RecordingId, Visitor, now_s, query};
+use super::request::{Bearer, FileName, JsonBody, RecordingId, Visitor, now_s, query};
 use super::rooms::rfc3339;
 use super::sentence;
 use crate::config::KeepFor;
-use crate::egress::record::{Deletion, file_of};
+use crate::egress::record::timeline::{self, Event, Timeline};
+use crate::egress::record::{self, Deletion, TrackFile, file_of};
 use crate::gzip;
 use crate::store::{Recording, RecordingState, ReleaseChange, Unpublished, Which};
 
@@ -30,6 +31,8 @@ use crate::store::{Recording, RecordingState, ReleaseChange, Unpublished, Which}
 pub(super) const FILE: &str = "program.mp4";
 /// The part of an address that lets its reader watch what is not published.
 const PASS: &str = "pass";
+/// Events of a timeline that are sent at once.
+const EVENTS_MAX: usize = 10_000;
 
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct RecordingList {
@@ -255,6 +258,221 @@ async fn may_release(app: &App, id: &str, bearer: &Bearer) -> Result<Grants, Api
     Ok(grants)
 }
 
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct TrackList {
+    tracks: Vec<TrackBody>,
+}
+
+/// One member's track as it was sent.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct TrackBody {
+    /// Who it was, as in the timeline.
+    member: u64,
+    name: String,
+    /// "camera", "microphone", "screen", "screen_audio" or "unknown".
+    source: String,
+    /// "H264", "VP8", "VP9" or "opus".
+    codec: String,
+    /// Where its beginning is in the recording, in seconds. Less than zero: the track was there before the picture.
+    offset_s: f64,
+    /// Path of the file, an MP4 that plays alone.
+    file: String,
+    size_bytes: u64,
+}
+
+/// The members' tracks of a recording, in the order in which they began; none where only the program was recorded.
+#[utoipa::path(
+    get,
+    path = "/api/recordings/{id}/tracks",
+    params(("id" = String, Path), ("pass" = Option<String>, Query, description = "As in `hls` of the recording")),
+    security((), ("token" = [])),
+    responses(
+        (status = 200, body = TrackList),
+        (status = 400, body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody, description = "It is not published"),
+        (status = 404, body = ErrorBody),
+    )
+)]
+pub async fn tracks(
+    State(app): State<App>,
+    RecordingId(id): RecordingId,
+    visitor: Visitor,
+    uri: Uri,
+) -> Result<Json<TrackList>, ApiError> {
+    let (recording, _) = find_watched(&app, id, &visitor, &uri).await?;
+    let (data_dir, id) = (app.config.server.data_dir.clone(), recording.id.clone());
+    let turn = app.playlists.turn().await;
+    let listed = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        let tracks = record::tracks(&data_dir, &id)?;
+        let zero = timeline::read(&timeline_path(&data_dir, &id), i64::MIN, 1);
+        Ok((tracks, zero.ok().and_then(|read| read.zero_unix_ms)))
+    });
+    let (tracks, zero_unix_ms): (Vec<TrackFile>, Option<i64>) = listed
+        .await
+        .map_err(std::io::Error::other)
+        .and_then(|read| read)
+        .map_err(|error| ApiError::failed("reading a recording's tracks", &error))?;
+    let asked = asked(&app, &recording);
+    let tracks = tracks.into_iter().map(|track| TrackBody {
+        offset_s: seconds_in(&recording, zero_unix_ms, track.begin_us),
+        file: format!("/recordings/{}/tracks/{}{asked}", recording.id, track.name),
+        member: track.of.member,
+        name: track.of.name,
+        source: track.of.source,
+        codec: track.of.codec,
+        size_bytes: track.size_bytes,
+    });
+    Ok(Json(TrackList {
+        tracks: tracks.collect(),
+    }))
+}
+
+/// One member's track as one fragmented MP4, whole or in part.
+#[utoipa::path(
+    get,
+    path = "/recordings/{id}/tracks/{file}",
+    params(
+        ("id" = String, Path),
+        ("file" = String, Path),
+        ("pass" = Option<String>, Query, description = "As in `file` of the track"),
+        ("range" = Option<String>, Header),
+    ),
+    security((), ("token" = [])),
+    responses(
+        (status = 200, body = Vec<u8>, content_type = "video/mp4"),
+        (status = 206, body = Vec<u8>, content_type = "video/mp4"),
+        (status = 400, body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody, description = "It is not published"),
+        (status = 404, body = ErrorBody),
+        (status = 416, description = "Beyond the end"),
+    )
+)]
+pub async fn track(
+    State(app): State<App>,
+    RecordingId(id): RecordingId,
+    FileName(name): FileName,
+    visitor: Visitor,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (recording, _) = find_watched(&app, id, &visitor, request.uri()).await?;
+    let path = record::track_file(&app.config.server.data_dir, &recording.id, &name)
+        .ok_or_else(|| ApiError::not_found("This recording has no such track."))?;
+    let name = format!("{}-{name}", plain_name(&recording));
+    let named = format!("inline; filename=\"{name}\"");
+    let named = HeaderValue::from_str(&named).expect("letters, digits and hyphens");
+    send_file(path, &recording, named, request).await
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct TimelineBody {
+    events: Vec<TimelineEvent>,
+    /// There are more: ask again with `from` of the last one.
+    more: bool,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct TimelineEvent {
+    /// Where in the recording, in seconds; what was so before it began is at 0.
+    at_s: f64,
+    #[serde(flatten)]
+    event: Event,
+}
+
+/// What happened while it was recorded: who came and left, tracks, who spoke, whom the picture showed.
+#[utoipa::path(
+    get,
+    path = "/api/recordings/{id}/timeline",
+    params(
+        ("id" = String, Path),
+        ("from" = Option<f64>, Query, description = "From this second of the recording on"),
+        ("pass" = Option<String>, Query, description = "As in `hls` of the recording"),
+    ),
+    security((), ("token" = [])),
+    responses(
+        (status = 200, body = TimelineBody),
+        (status = 400, body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody, description = "It is not published"),
+        (status = 404, body = ErrorBody),
+    )
+)]
+pub async fn timeline(
+    State(app): State<App>,
+    RecordingId(id): RecordingId,
+    visitor: Visitor,
+    uri: Uri,
+) -> Result<Json<TimelineBody>, ApiError> {
+    let from_s = match query(&uri, "from") {
+        None => None,
+        Some(text) => Some(
+            text.parse::<f64>()
+                .ok()
+                .filter(|seconds| (0.0..1e9).contains(seconds))
+                .ok_or_else(|| {
+                    ApiError::bad_request("`from` is a number of seconds, from 0 on.")
+                })?,
+        ),
+    };
+    let (recording, _) = find_watched(&app, id, &visitor, &uri).await?;
+    let path = timeline_path(&app.config.server.data_dir, &recording.id);
+    let started_ms = unix_ms(recording.started);
+    let from_unix_ms = from_s.map_or(i64::MIN, |seconds| {
+        started_ms.saturating_add((seconds * 1_000.0) as i64)
+    });
+    let turn = app.playlists.turn().await;
+    let read = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        timeline::read(&path, from_unix_ms, EVENTS_MAX)
+    });
+    let read = match read
+        .await
+        .map_err(std::io::Error::other)
+        .and_then(|read| read)
+    {
+        Ok(read) => read,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Timeline::default(),
+        Err(error) => return Err(ApiError::failed("reading a timeline", &error)),
+    };
+    let (zero_unix_ms, more) = (read.zero_unix_ms, read.more);
+    let events = read
+        .lines
+        .into_iter()
+        .filter(|line| !matches!(line.event, Event::Begin { .. }))
+        .map(|line| TimelineEvent {
+            at_s: seconds_in(&recording, zero_unix_ms, line.ms.saturating_mul(1_000)).max(0.0),
+            event: line.event,
+        })
+        .collect();
+    Ok(Json(TimelineBody { events, more }))
+}
+
+fn timeline_path(data_dir: &Path, id: &str) -> PathBuf {
+    let program = file_of(data_dir, id).expect("RecordingId and the store hold ids only");
+    program.with_file_name(timeline::FILE)
+}
+
+/// Where a point of the programme clock is in the recording, in seconds.
+fn seconds_in(recording: &Recording, zero_unix_ms: Option<i64>, programme_us: i64) -> f64 {
+    let Some(zero_unix_ms) = zero_unix_ms else {
+        return 0.0;
+    };
+    let since_us = zero_unix_ms
+        .saturating_sub(unix_ms(recording.started))
+        .saturating_mul(1_000)
+        .saturating_add(programme_us);
+    (since_us as f64 / 1_000.0).round() / 1_000.0
+}
+
+fn unix_ms(time: SystemTime) -> i64 {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 fn audience(recording: &Recording) -> Audience {
     match recording.release.published {
         true => Audience::Everybody,
@@ -275,12 +493,7 @@ fn body(app: &App, grants: &Grants, recording: Recording) -> RecordingBody {
         .as_ref()
         .map_or(recording.duration, |live| live.gauge.duration());
     let release = recording.release;
-    // Players and download links send no token.
-    let pass = match audience(&recording) {
-        Audience::Everybody => None,
-        Audience::Keepers => pass::issue(&app.keys, &recording.id, now_s()),
-    };
-    let asked = pass.map_or(String::new(), |pass| format!("?{PASS}={pass}"));
+    let asked = asked(app, &recording);
     RecordingBody {
         hls: format!("/recordings/{}/index.m3u8{asked}", recording.id),
         file: format!("/recordings/{}/{FILE}{asked}", recording.id),
@@ -298,6 +511,15 @@ fn body(app: &App, grants: &Grants, recording: Recording) -> RecordingBody {
         room: recording.room,
         title: recording.title,
     }
+}
+
+/// What stands behind the addresses of a recording that is not published: players and download links send no token.
+fn asked(app: &App, recording: &Recording) -> String {
+    let pass = match audience(recording) {
+        Audience::Everybody => None,
+        Audience::Keepers => pass::issue(&app.keys, &recording.id, now_s()),
+    };
+    pass.map_or(String::new(), |pass| format!("?{PASS}={pass}"))
 }
 
 /// A playlist over the recording's bytes. While it is being recorded the playlist has what is there so far.
@@ -376,9 +598,20 @@ pub async fn file(
     State(app): State<App>,
     RecordingId(id): RecordingId,
     visitor: Visitor,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (recording, _) = find_watched(&app, id, &visitor, request.uri()).await?;
+    let (path, named) = (path(&app, &recording.id), disposition(&recording));
+    send_file(path, &recording, named, request).await
+}
+
+/// A file of a recording, or what of it was asked for.
+async fn send_file(
+    path: PathBuf,
+    recording: &Recording,
+    named: HeaderValue,
     mut request: Request,
 ) -> Result<Response, ApiError> {
-    let (recording, _) = find_watched(&app, id.clone(), &visitor, request.uri()).await?;
     // What is not understood is ignored, and several ranges may be (RFC 9110 §14.2): the answer is the whole.
     if !request
         .headers()
@@ -387,7 +620,7 @@ pub async fn file(
     {
         request.headers_mut().remove(header::RANGE);
     }
-    let served = ServeFile::new(path(&app, &id)).oneshot(request).await;
+    let served = ServeFile::new(path).oneshot(request).await;
     let mut response = served
         .map(|response| response.map(Body::new))
         .expect("serving a file cannot fail");
@@ -395,8 +628,8 @@ pub async fn file(
         return Err(no_file());
     }
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, caching(&recording));
-    headers.insert(header::CONTENT_DISPOSITION, disposition(&recording));
+    headers.insert(header::CACHE_CONTROL, caching(recording));
+    headers.insert(header::CONTENT_DISPOSITION, named);
     Ok(response)
 }
 
@@ -433,17 +666,7 @@ fn caching(recording: &Recording) -> HeaderValue {
 /// What the file is called by who saves it (RFC 6266 §4): `20261122-1030-town-hall.mp4`, and the title for those who take
 /// all letters.
 fn disposition(recording: &Recording) -> HeaderValue {
-    // The id without the seconds and its random end.
-    let mut words = recording.id.split('-');
-    let (date, time) = (words.next(), words.next());
-    let room = recording.id.splitn(3, '-').nth(2);
-    let room = room.and_then(|rest| rest.rsplit_once('-'));
-    let plain = match (date, time, room) {
-        (Some(date), Some(time), Some((room, _))) => {
-            format!("{date}-{}-{room}", time.get(..4).unwrap_or(time))
-        }
-        _ => recording.id.clone(),
-    };
+    let plain = plain_name(recording);
     let value = match recording.title.as_str() {
         "" => format!("inline; filename=\"{plain}.mp4\""),
         title => {
@@ -453,6 +676,20 @@ fn disposition(recording: &Recording) -> HeaderValue {
         }
     };
     HeaderValue::from_str(&value).expect("an id and what is percent-encoded are ASCII")
+}
+
+fn plain_name(recording: &Recording) -> String {
+    // The id without the seconds and its random end.
+    let mut words = recording.id.split('-');
+    let (date, time) = (words.next(), words.next());
+    let room = recording.id.splitn(3, '-').nth(2);
+    let room = room.and_then(|rest| rest.rsplit_once('-'));
+    match (date, time, room) {
+        (Some(date), Some(time), Some((room, _))) => {
+            format!("{date}-{}-{room}", time.get(..4).unwrap_or(time))
+        }
+        _ => recording.id.clone(),
+    }
 }
 
 async fn find(app: &App, id: String) -> Result<Recording, ApiError> {

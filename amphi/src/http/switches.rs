@@ -41,6 +41,14 @@ pub struct ChangeBody {
     layout: Option<LayoutWord>,
 }
 
+#[derive(Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordBody {
+    /// Record every member's tracks too, as they are sent, each in a file of its own. Left out: as the configuration says.
+    #[serde(default)]
+    tracks: Option<bool>,
+}
+
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct BroadcastAnswer {
     state: BroadcastState,
@@ -174,14 +182,16 @@ async fn broadcast_answer(app: &App, room: &str) -> Result<Json<BroadcastAnswer>
     }))
 }
 
-/// Record the program. Needs roomRecord, or roomAdmin. The room need not be on air.
+/// Record the program. Needs roomRecord, or roomAdmin. The room need not be on air. What is recorded already goes on as it is.
 #[utoipa::path(
     post,
     path = "/api/rooms/{room}/recording",
     params(("room" = String, Path)),
+    request_body(content = RecordBody, description = "May be empty"),
     security(("token" = [])),
     responses(
         (status = 200, body = RecordingAnswer),
+        (status = 400, body = ErrorBody),
         (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody),
         (status = 409, body = ErrorBody, description = "Nobody is in this room"),
@@ -192,10 +202,14 @@ pub async fn start_recording(
     State(app): State<App>,
     Room(room): Room,
     bearer: Bearer,
+    JsonBody(body): JsonBody<RecordBody>,
 ) -> Result<Json<RecordingAnswer>, ApiError> {
     let by = bearer.grants(&room);
     by.allows(Action::Record)?;
     let _place = place(&app, &room)?;
+    if let Some(tracks) = body.tracks {
+        app.programs.want_tracks(&room, tracks);
+    }
     match app.ask(&room, Command::StartRecording { by }).await? {
         Outcome::Done | Outcome::Snapshot(_) => {}
         Outcome::NotFound => return Err(nobody_here()),

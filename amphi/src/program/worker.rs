@@ -1,11 +1,12 @@
 //! The thread of one program.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use amphi_media::{Frame, Sample};
+use amphi_media::{Frame, Sample, TrackId, VideoSize};
 use amphi_mux::{Output as Packaged, Packager, PackagerConfig, Rendition, WindowConfig};
 use amphi_room::Wish;
 use amphi_studio::{Input, Output, Program};
@@ -14,6 +15,7 @@ use tracing::{error, warn};
 
 use super::easel::{Easel, Means};
 use super::post::{Control, Letters, Switch};
+use super::stage::Stage;
 use super::{Programs, State, held, unix_ms};
 use crate::codec;
 use crate::compose;
@@ -22,6 +24,9 @@ use crate::egress::record::{Order, Recorder};
 
 /// How much lower the priority of programs is than that of the call.
 const NICE: i32 = 5;
+
+/// How often a key frame is asked for because a track's own file cannot go on without one.
+const KEY_FRAME_AFTER: Duration = Duration::from_secs(2);
 
 /// One program, before it has its codecs.
 pub struct Worker {
@@ -43,12 +48,19 @@ struct Takers<'a> {
     live: &'a dyn Live,
     gate: Option<Gate>,
     tape: Option<Taping>,
+    stage: Stage,
+    /// When this program asked for a key frame for a track's own file.
+    asked_for_key: BTreeMap<TrackId, Instant>,
+    /// The sizes at which the program draws tracks.
+    wanted: BTreeMap<TrackId, Option<VideoSize>>,
 }
 
 /// A recording: the same samples, cut finer than for players, so that a kill costs less.
 struct Taping {
     packager: Packager,
     recorder: Recorder,
+    /// Every member's tracks are recorded too.
+    tracks: bool,
 }
 
 /// Lets a broadcast that begins in mid-program begin with a segment.
@@ -79,6 +91,9 @@ impl Worker {
             live: &*live,
             gate: None,
             tape: None,
+            stage: Stage::new(Instant::now()),
+            asked_for_key: BTreeMap::new(),
+            wanted: BTreeMap::new(),
         };
         let ended = catch_unwind(AssertUnwindSafe(|| self.work(&mut takers)));
         // Also after a panic: whoever watches or records gets an end.
@@ -103,6 +118,8 @@ impl Worker {
         let zero = Instant::now();
         let mut program = Program::new(zero, amphi_studio::Config::default(), codecs);
         let mut easel = Easel::new(self.means.clone(), self.wish, zero);
+        takers.stage = Stage::new(zero);
+        takers.stage.wished(zero, self.wish, None);
         held(&self.state).program.started = std::time::SystemTime::now();
         let mut packager = Packager::new(PackagerConfig::new(sound.clone()));
         let begun = easel.begin();
@@ -114,19 +131,28 @@ impl Worker {
                 Event::Letters => {
                     for control in self.letters.take() {
                         match control {
-                            Control::Input(input) => program.handle_input(now, input),
+                            Control::Input(input) => {
+                                takers.told(now, &input);
+                                program.handle_input(now, input);
+                            }
                             Control::Switch(Switch::Broadcast(on)) => {
                                 self.switch_broadcast(on, takers, &packager);
                                 program.handle_input(now, Input::NeedKeyFrame);
                             }
                             Control::Switch(Switch::Wish(wish)) => {
+                                let beside =
+                                    takers.tape.as_mut().map(|tape| tape.recorder.beside());
+                                takers.stage.wished(now, wish, beside);
                                 let told = easel.set_wish(wish);
                                 self.tell(told, &mut program, &easel);
                             }
-                            Control::Switch(Switch::Record(None)) => takers.end_recording(),
+                            Control::Switch(Switch::Record(None)) => {
+                                takers.end_recording();
+                                self.want_sizes(takers);
+                            }
                             Control::Switch(Switch::Record(Some(order))) => {
                                 let config = PackagerConfig::recording(sound.clone());
-                                self.begin_recording(*order, takers, config);
+                                self.begin_recording(*order, zero, takers, config);
                                 program.handle_input(now, Input::NeedKeyFrame);
                             }
                         }
@@ -137,7 +163,10 @@ impl Worker {
                     let told = easel.heard(event);
                     self.tell(told, &mut program, &easel);
                 }
-                Event::Frame(frame) => program.handle_input(now, Input::Frame(frame)),
+                Event::Frame(frame) => {
+                    self.record_frame(now, &frame, takers);
+                    program.handle_input(now, Input::Frame(frame));
+                }
                 Event::Timeout => {
                     program.handle_input(now, Input::Timeout);
                     let told = easel.pass_time();
@@ -149,6 +178,7 @@ impl Worker {
         }
         // What was accepted before the end belongs to the recording.
         for frame in self.frames.try_iter() {
+            self.record_frame(Instant::now(), &frame, takers);
             program.handle_input(Instant::now(), Input::Frame(frame));
             self.perform(&mut program, &mut easel, &mut packager, takers)?;
         }
@@ -206,8 +236,9 @@ impl Worker {
                     self.tell(told, program, easel);
                 }
                 Output::Wanted { track, size } => {
+                    takers.wanted.insert(track, size);
                     if let Some(calls) = self.programs.0.calls.get() {
-                        calls.want_size(&self.room, track, size);
+                        calls.want_size(&self.room, track, takers.size_for(size));
                     }
                 }
                 Output::Sample(sample) => {
@@ -222,7 +253,11 @@ impl Worker {
                         calls.request_key_frame(&self.room, track);
                     }
                 }
-                Output::OnAir { member, .. } => held(&self.state).program.on_air_member = member,
+                Output::OnAir { member, .. } => {
+                    held(&self.state).program.on_air_member = member;
+                    let beside = takers.tape.as_mut().map(|tape| tape.recorder.beside());
+                    takers.stage.shown(Instant::now(), member, beside);
+                }
                 Output::Note(note) => held(&self.state).program.note = note,
                 Output::Failed { reason } => return Err(reason),
             }
@@ -249,22 +284,62 @@ impl Worker {
         }
     }
 
-    fn begin_recording(&self, order: Order, takers: &mut Takers<'_>, config: PackagerConfig) {
+    /// Asks for all tracks anew, since what is recorded has changed.
+    fn want_sizes(&self, takers: &Takers<'_>) {
+        let Some(calls) = self.programs.0.calls.get() else {
+            return;
+        };
+        for (track, size) in &takers.wanted {
+            calls.want_size(&self.room, *track, takers.size_for(*size));
+        }
+    }
+
+    /// Hands a frame to its track's own file, where tracks are recorded, and asks for the key frame that this needs.
+    fn record_frame(&self, now: Instant, frame: &Frame, takers: &mut Takers<'_>) {
+        let Some(tape) = &mut takers.tape else { return };
+        if takers.stage.frame(frame, tape.recorder.beside()) {
+            return;
+        }
+        let asked = takers.asked_for_key.entry(frame.track).or_insert(now);
+        if *asked == now || now - *asked >= KEY_FRAME_AFTER {
+            *asked = now;
+            if let Some(calls) = self.programs.0.calls.get() {
+                calls.request_key_frame(&self.room, frame.track);
+            }
+        }
+    }
+
+    fn begin_recording(
+        &self,
+        order: Order,
+        zero: Instant,
+        takers: &mut Takers<'_>,
+        config: PackagerConfig,
+    ) {
         takers.end_recording();
+        let zero_unix_ms = unix_ms(held(&self.state).program.started);
+        let tracks = order.tracks;
+        let order = Order {
+            zero_unix_ms,
+            ..order
+        };
         let started = Recorder::start(
-            Order {
-                zero_unix_ms: unix_ms(held(&self.state).program.started),
-                ..order
-            },
+            order,
+            zero,
             self.programs.0.store.clone(),
             self.alive.clone(),
         );
         match started {
-            Ok(recorder) => {
+            Ok(mut recorder) => {
+                takers
+                    .stage
+                    .begin(Instant::now(), zero_unix_ms, recorder.beside());
                 takers.tape = Some(Taping {
                     packager: Packager::new(config),
                     recorder,
+                    tracks,
                 });
+                self.want_sizes(takers);
             }
             Err(error) => {
                 error!("no thread for a recording: {error}");
@@ -295,6 +370,22 @@ impl Takers<'_> {
             self.live.push(self.room, &Packaged::End);
             self.live.end(self.room);
         }
+    }
+
+    /// The program is told something about the stage.
+    fn told(&mut self, now: Instant, input: &Input) {
+        let beside = self.tape.as_mut().map(|tape| tape.recorder.beside());
+        self.stage.told(now, input, beside);
+        if let Input::TrackGone { track } = input {
+            self.asked_for_key.remove(track);
+            self.wanted.remove(track);
+        }
+    }
+
+    /// The size to ask a track for that is drawn at `drawn`: as large as it comes, where its own file is written too.
+    fn size_for(&self, drawn: Option<VideoSize>) -> Option<VideoSize> {
+        let has_tracks = self.tape.as_ref().is_some_and(|tape| tape.tracks);
+        drawn.filter(|_| !has_tracks)
     }
 
     fn end_recording(&mut self) {

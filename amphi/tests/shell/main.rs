@@ -2,6 +2,7 @@
 
 mod air;
 mod api;
+mod beside;
 mod composed;
 mod conform;
 mod connections;

@@ -37,7 +37,7 @@ fn file() -> Vec<u8> {
 }
 
 /// A recording of the room "hall" that is there already, released as the house does it.
-fn put(house: &House, id: &str, state: RecordingState) {
+pub fn put(house: &House, id: &str, state: RecordingState) {
     let app = house.server.app();
     let bytes = file();
     let path = file_of(&app.config.server.data_dir, id).expect("an id");
@@ -46,6 +46,7 @@ fn put(house: &House, id: &str, state: RecordingState) {
     let plan = Plan {
         published: app.config.publishes(),
         keep_for: app.config.recording.keep_for.0,
+        tracks: false,
     };
     let started = SystemTime::now();
     let recording = Recording {
@@ -82,7 +83,7 @@ fn ids(answer: &Answer) -> Vec<String> {
         .collect()
 }
 
-const ID: &str = "20261122-103000-hall-x7k2";
+pub const ID: &str = "20261122-103000-hall-x7k2";
 
 #[tokio::test]
 async fn a_house_of_tokens_shows_a_recording_to_strangers_when_it_is_published_and_not_before() {

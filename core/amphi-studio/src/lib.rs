@@ -9,7 +9,7 @@
 //! Start reading at [`Program`].
 
 pub mod canvas;
-mod clock;
+pub mod clock;
 mod codec;
 pub mod composer;
 pub mod cost;

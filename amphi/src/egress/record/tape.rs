@@ -8,26 +8,71 @@ use bytes::Bytes;
 
 use super::disk::{Disk, Sync};
 
-/// How long something written may wait for its sync to begin.
-const SYNC_AFTER: Duration = Duration::from_millis(200);
-
 /// How long a disk that failed is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Opens the disk, anew after every failure to do so.
 pub type Open = Box<dyn FnMut() -> io::Result<Box<dyn Disk>> + Send>;
 
-/// One recording on one disk that may fail at any time.
+/// What a tape's file looks like.
+pub trait Form: Send {
+    type Piece;
+
+    fn push(&mut self, piece: &Self::Piece);
+
+    /// Nothing comes any more: what is held back is to be written.
+    fn flush(&mut self);
+
+    fn poll(&mut self) -> Option<Chunk>;
+
+    /// `chunk` could not be written, nor will be those that are still to be polled.
+    fn lost(&mut self, chunk: &Chunk);
+
+    /// From when to when on the programme clock the piece lasts. None for what has no time, which is pushed also while the disk
+    /// is left alone.
+    fn span(piece: &Self::Piece) -> Option<(MediaTime, MediaTime)>;
+}
+
+/// The program itself.
+impl Form for Writer {
+    type Piece = Output;
+
+    fn push(&mut self, output: &Output) {
+        Writer::push(self, output);
+    }
+
+    fn flush(&mut self) {}
+
+    fn poll(&mut self) -> Option<Chunk> {
+        Writer::poll(self)
+    }
+
+    fn lost(&mut self, chunk: &Chunk) {
+        Writer::lost(self, chunk);
+    }
+
+    fn span(output: &Output) -> Option<(MediaTime, MediaTime)> {
+        let Output::Part(part) = output else {
+            return None;
+        };
+        let end = MediaTime::new(part.time.ticks + part.duration.ticks, part.time.rate);
+        Some((part.time, end))
+    }
+}
+
+/// One file on one disk that may fail at any time.
 ///
-/// Whatever fails, the file is cut back to the last whole part (if that fails too, before the next write), and the
-/// recording goes on at a key frame, no sooner than [`RETRY_AFTER`]. Only the disk takes time here; nothing is kept
+/// Whatever fails, the file is cut back to the last whole piece (if that fails too, before the next write), and the
+/// recording goes on where its form can, no sooner than [`RETRY_AFTER`]. Only the disk takes time here; nothing is kept
 /// that could not be written.
 ///
 /// Syncs are run by whoever holds the tape, on another thread, since a busy disk takes a second over one and a kill must not
 /// cost what waits behind it: **run what [`Tape::begin_sync`] gives, and say [`Tape::end_sync`] what came of it.**
-pub struct Tape {
-    writer: Writer,
+pub struct Tape<F: Form = Writer> {
+    writer: F,
     open: Open,
+    /// How long something written may wait for its sync to begin.
+    sync_after: Duration,
     disk: Option<Box<dyn Disk>>,
     /// All whole; beyond it there may be torn bytes.
     length: u64,
@@ -54,11 +99,13 @@ struct Syncing {
     header: bool,
 }
 
-impl Tape {
-    pub fn new(zero_unix_ms: i64, open: Open) -> Self {
+impl<F: Form> Tape<F> {
+    /// `sync_after`: how long something written may wait for its sync to begin.
+    pub fn new(writer: F, open: Open, sync_after: Duration) -> Self {
         Self {
-            writer: Writer::new(zero_unix_ms),
+            writer,
             open,
+            sync_after,
             disk: None,
             length: 0,
             torn: false,
@@ -75,26 +122,32 @@ impl Tape {
         }
     }
 
-    pub fn push(&mut self, now: Instant, output: &Output) {
-        if let Output::Part(_) = output
-            && self.retry_at.is_some_and(|at| now < at)
-        {
+    pub fn push(&mut self, now: Instant, piece: &F::Piece) {
+        let span = F::span(piece);
+        if span.is_some() && self.retry_at.is_some_and(|at| now < at) {
             return;
         }
-        self.writer.push(output);
+        self.writer.push(piece);
+        self.write_what_is_due(now, span);
+    }
+
+    fn write_what_is_due(&mut self, now: Instant, span: Option<(MediaTime, MediaTime)>) {
         while let Some(chunk) = self.writer.poll() {
             if let Err(error) = self.write(&chunk) {
                 return self.fail(now, &error, &chunk);
             }
             self.unsynced_since.get_or_insert(now);
-            if let (Place::Append, Output::Part(part)) = (chunk.place, output) {
+            if let (Place::Append, Some((time, end))) = (chunk.place, span) {
                 self.retry_at = None;
-                let begin = *self.begin.get_or_insert(part.time);
-                let end = MediaTime::new(part.time.ticks + part.duration.ticks, part.time.rate);
+                let begin = *self.begin.get_or_insert(time);
                 let lasted = end.to_duration().saturating_sub(begin.to_duration());
                 self.duration = self.duration.max(lasted);
             }
         }
+    }
+
+    pub fn form(&mut self) -> &mut F {
+        &mut self.writer
     }
 
     /// Something of the program did not come.
@@ -107,7 +160,7 @@ impl Tape {
     pub fn sync_due(&self) -> Option<Instant> {
         self.unsynced_since
             .filter(|_| self.syncing.is_none())
-            .map(|since| since + SYNC_AFTER)
+            .map(|since| since + self.sync_after)
     }
 
     pub fn is_syncing(&self) -> bool {
@@ -145,6 +198,8 @@ impl Tape {
 
     /// Nothing comes any more, and no sync is under way: the last one is made here.
     pub fn finish(&mut self, now: Instant) {
+        self.writer.flush();
+        self.write_what_is_due(now, None);
         if let Some(sync) = self.take_sync() {
             self.end_sync(now, sync());
         }
@@ -256,8 +311,10 @@ fn nothing(place: Place) -> Chunk {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use amphi_mux::recording::{Scan, scan};
+    use amphi_media::Codec;
+    use amphi_mux::recording::{Scan, TrackFrame, TrackWriter, scan};
 
+    use super::super::timeline::{Event, Line, Lines};
     use super::*;
     use crate::codec::film;
 
@@ -354,8 +411,12 @@ mod tests {
         }
     }
 
+    fn tape(disk: &FaultyDisk) -> Tape {
+        Tape::new(Writer::new(0), disk.opener(), Duration::from_millis(200))
+    }
+
     /// A disk whose sync is done as soon as it is begun.
-    fn sync_if_due(tape: &mut Tape, now: Instant) {
+    fn sync_if_due<F: Form>(tape: &mut Tape<F>, now: Instant) {
         if let Some(sync) = tape.begin_sync(now) {
             tape.end_sync(now, sync());
         }
@@ -394,7 +455,7 @@ mod tests {
     fn all_parts_are_in_the_file_and_synced_in_time() {
         let outputs = film::packaged(6);
         let disk = FaultyDisk::default();
-        let mut tape = Tape::new(0, disk.opener());
+        let mut tape = tape(&disk);
         let start = Instant::now();
         let mut worst = Duration::ZERO;
         let mut written = 0;
@@ -441,7 +502,7 @@ mod tests {
             for first in 0..45 {
                 let disk = FaultyDisk::default();
                 disk.platter().failing = first..first + length;
-                let mut tape = Tape::new(0, disk.opener());
+                let mut tape = tape(&disk);
                 let end = feed(&mut tape, start, &outputs, |_| {});
                 tape.finish(end);
                 let scan = disk.scan();
@@ -481,7 +542,7 @@ mod tests {
     fn a_full_disk_is_one_gap_and_is_tried_about_once_a_second() {
         let outputs = film::packaged(12);
         let disk = FaultyDisk::default();
-        let mut tape = Tape::new(0, disk.opener());
+        let mut tape = tape(&disk);
         let start = Instant::now();
         let (full_from, full_to) = (outputs.len() / 4, outputs.len() * 3 / 4);
         let full = disk.clone();
@@ -516,7 +577,7 @@ mod tests {
         let outputs = film::packaged(4);
         let disk = FaultyDisk::default();
         disk.platter().failing = 0..u32::MAX;
-        let mut tape = Tape::new(0, disk.opener());
+        let mut tape = tape(&disk);
         let end = feed(&mut tape, Instant::now(), &outputs, |_| {});
         tape.finish(end);
         assert_eq!(
@@ -535,7 +596,7 @@ mod tests {
     fn what_the_program_did_not_wait_for_is_a_gap() {
         let outputs = film::packaged(6);
         let disk = FaultyDisk::default();
-        let mut tape = Tape::new(0, disk.opener());
+        let mut tape = tape(&disk);
         let start = Instant::now();
         let (before, after) = outputs.split_at(outputs.len() / 2);
         feed(&mut tape, start, before, |_| {});
@@ -550,7 +611,7 @@ mod tests {
     fn what_is_written_while_a_sync_takes_long_is_in_the_file_and_is_lost_with_a_sync_that_fails() {
         let outputs = film::packaged(8);
         let disk = FaultyDisk::default();
-        let mut tape = Tape::new(0, disk.opener());
+        let mut tape = tape(&disk);
         let start = Instant::now();
         let mut under_way: Option<(Instant, Sync)> = None;
         let (mut begun, mut longest_wait) = (0, 0);
@@ -604,5 +665,81 @@ mod tests {
         let platter = disk.platter();
         assert_eq!(platter.synced, platter.bytes);
         assert!(scan.duration() > Duration::from_secs(7));
+    }
+
+    /// As above, of a member's track and of the timeline: every operation fails once, alone and with the two after it.
+    #[test]
+    fn whichever_operation_fails_a_track_and_a_timeline_stay_whole_and_go_on() {
+        let start = Instant::now();
+        for length in [1, 3] {
+            for first in 0..30 {
+                let failing = first..first + length;
+                let disk = FaultyDisk::default();
+                disk.platter().failing = failing.clone();
+                let writer = TrackWriter::new(Codec::Vp8, b"Bo").expect("it is carried");
+                let mut track = Tape::new(writer, disk.opener(), Duration::from_millis(200));
+                let mut now = start;
+                for n in 0..250_i64 {
+                    now += Duration::from_millis(40);
+                    sync_if_due(&mut track, now);
+                    track.push(now, &picture(n));
+                }
+                track.finish(now);
+                let bytes = disk.platter().bytes.clone();
+                assert_eq!(bytes.len() as u64, track.bytes(), "{failing:?}");
+                let whole = boxes(&bytes).expect("only whole boxes");
+                assert!(whole > 30, "{failing:?}: {whole} boxes");
+                let about = amphi_mux::recording::about(&bytes[..]).expect("a head");
+                assert_eq!(about.note, b"Bo", "{failing:?}");
+                assert!(track.io_errors() >= 1, "{failing:?}");
+
+                let disk = FaultyDisk::default();
+                disk.platter().failing = failing.clone();
+                let mut lines =
+                    Tape::new(Lines::default(), disk.opener(), Duration::from_millis(200));
+                let mut now = start;
+                for ms in 0..200 {
+                    now += Duration::from_millis(50);
+                    sync_if_due(&mut lines, now);
+                    let event = Event::Left { member: 1 };
+                    lines.push(now, &Line { ms: ms * 50, event });
+                }
+                lines.finish(now);
+                let text = String::from_utf8(disk.platter().bytes.clone()).expect("text");
+                assert!(text.ends_with('\n'), "{failing:?}");
+                for line in text.lines() {
+                    serde_json::from_str::<Line>(line).expect("a whole line");
+                }
+                let count = text.lines().count();
+                assert!((100..=201).contains(&count), "{failing:?}: {count}");
+            }
+        }
+    }
+
+    /// 640×360 in VP8, a key frame each second (RFC 6386 §9.1).
+    fn picture(n: i64) -> TrackFrame {
+        let key = n % 25 == 0;
+        let data = match key {
+            true => vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01, 9],
+            false => vec![0x11, 1, 2, 3],
+        };
+        TrackFrame {
+            time: MediaTime::new(n * 40, 1_000),
+            key,
+            contiguous: true,
+            size: None,
+            data: data.into(),
+        }
+    }
+
+    /// How many boxes there are; none when the last one is cut.
+    fn boxes(mut bytes: &[u8]) -> Option<usize> {
+        let mut count = 0;
+        while !bytes.is_empty() {
+            let size = u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?);
+            bytes = bytes.get(size as usize..)?;
+            count += 1;
+        }
+        Some(count)
     }
 }

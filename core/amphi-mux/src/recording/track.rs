@@ -28,6 +28,9 @@ const NOTE_BYTES_MAX: usize = 4 * 1024;
 const FRAGMENT_MS: i64 = 200;
 /// A picture lasts until the next one; if that is longer, nothing was sent in between.
 const PAUSE_MS: i64 = 2_000;
+/// How far sound may be off the programme clock. Packets follow each other without a hole as long as they are nearer, since
+/// every hole is heard; beyond it there is a pause, or a packet is left out. Less than what eyes notice at lips.
+const SOUND_OFF_MS: i64 = 40;
 /// How long a picture lasts that nothing follows.
 const PICTURE_MS: i64 = 33;
 /// More fragments than a second of pictures each are written at once.
@@ -55,8 +58,8 @@ pub struct TrackFrame {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TrackWriterCounters {
     pub frames: u64,
-    /// Frames that a decoder could not have used: before the first key frame, after a loss, of no size; and those of
-    /// fragments that could not be written.
+    /// Frames that a decoder could not have used: before the first key frame, after a loss, of no size; sound that came
+    /// faster than it plays; and those of fragments that could not be written.
     pub frames_left_out: u64,
 }
 
@@ -221,6 +224,17 @@ impl TrackWriter {
         let begin = self.begin().expect("there is a header by now");
         let mut time = frame.time.rescale(rate).ticks - begin.ticks;
         if let Some(pending) = &self.pending {
+            if let Some(lasts) = pending.lasts {
+                let follows = pending.time + lasts;
+                let off_max = ticks(SOUND_OFF_MS, rate);
+                if follows - time > off_max {
+                    self.counters.frames_left_out += 1;
+                    return;
+                }
+                if time - follows <= off_max {
+                    time = follows;
+                }
+            }
             time = time.max(pending.time + 1);
         }
         time = time.max(self.open_until());
@@ -263,8 +277,7 @@ impl TrackWriter {
         let until_next = next.map(|next| next - pending.time);
         let lasts = match (until_next, pending.lasts) {
             (None, _) => usual,
-            // A packet of sound says itself how long it is; the next one may come a little early or late on this clock.
-            (Some(span), Some(own)) if (span - own).abs() > own / 2 => own.min(span),
+            (Some(span), Some(own)) => own.min(span),
             (Some(span), None) if span > ticks(PAUSE_MS, rate) => usual,
             (Some(span), _) => span,
         };

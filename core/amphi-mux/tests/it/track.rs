@@ -175,11 +175,36 @@ fn nothing_is_written_that_a_decoder_cannot_begin_with() {
 fn times_that_stand_still_or_go_back_are_passed_on_in_order() {
     let (file, writer) = written(Codec::Opus, &[1_000, 1_020, 1_020, 0, 1_040].map(packet));
     let fragments = file.fragments(48_000);
-    assert_eq!(writer.counters().frames, 5);
+    let counters = writer.counters();
+    assert_eq!((counters.frames, counters.frames_left_out), (4, 1));
     let mut until = 0;
     for (begin, lasts) in fragments {
         assert!(begin >= until, "{begin} is not before {until}");
         until = begin + lasts.iter().sum::<i64>();
+    }
+}
+
+/// Two publishers whose clocks are a hundredth off, fast and slow.
+#[test]
+fn sound_follows_without_holes_and_stays_near_the_programme_clock() {
+    for (step_us, holes) in [(19_800, 0), (20_200, 4)] {
+        let packets: Vec<_> = (0..1_000)
+            .map(|n| TrackFrame {
+                time: MediaTime::new(n * step_us, 1_000_000),
+                ..packet(0)
+            })
+            .collect();
+        let (file, writer) = written(Codec::Opus, &packets);
+        let fragments = file.fragments(48_000);
+        let mut jumps = 0;
+        let mut until = 0;
+        for (begin, lasts) in &fragments {
+            jumps += usize::from(*begin > until + 1);
+            until = begin + lasts.iter().sum::<i64>();
+        }
+        assert_eq!(jumps, holes, "{step_us}");
+        assert!((until - 1_000 * step_us / 1_000).abs() <= 61, "{until}");
+        assert_eq!(writer.counters().frames_left_out > 0, holes == 0);
     }
 }
 
