@@ -754,6 +754,7 @@ impl World {
                 Output::Reply { .. }
                 | Output::Listed { .. }
                 | Output::StartProgram { .. }
+                | Output::ChangeProgram { .. }
                 | Output::Program { .. }
                 | Output::StopProgram { .. }
                 | Output::Broadcast { .. }
