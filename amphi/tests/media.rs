@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use amphi::config::{Config, Overrides};
+use amphi::config::{Config, Overrides, ProgramWord};
 use amphi::serve::Server;
 use peer::net::{Handle, Options, connect};
 use peer::protocol as proto;
@@ -44,7 +44,9 @@ impl House {
             data_dir: Some(folder.path().to_owned()),
             ..Overrides::default()
         };
-        let config = Config::load(None, &overrides).expect("a good configuration");
+        let mut config = Config::load(None, &overrides).expect("a good configuration");
+        // This process is a test, and cannot be started as a composer.
+        config.program.kind = ProgramWord::Cut;
         let server = Server::start(config).await.expect("a house");
         let address = server
             .url()

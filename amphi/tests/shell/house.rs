@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use amphi::config::{Config, Overrides};
+use amphi::config::{Config, Overrides, ProgramWord};
 use amphi::serve::Server;
 use peer::token::Token;
 use serde_json::Value;
@@ -84,6 +84,8 @@ pub fn dev_config(folder: &Path) -> Config {
     let mut config = Config::load(None, &overrides).expect("a good configuration");
     // This process is a test; the composer is the program.
     config.worker = env!("CARGO_BIN_EXE_amphi").into();
+    // Tests of what is composed say so.
+    config.program.kind = ProgramWord::Cut;
     config
 }
 
