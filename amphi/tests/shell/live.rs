@@ -104,7 +104,10 @@ async fn a_player_finds_its_way_from_the_first_playlist_to_a_part() {
         .find(|line| line.starts_with("audio.m3u8?v="))
         .expect("a playlist with a ticket");
     let playlist = house.get(&format!("/hls/hall/{named}")).await;
-    assert_eq!(playlist.header("cache-control"), "no-cache");
+    assert_eq!(
+        playlist.header("cache-control"),
+        "public, max-age=0, s-maxage=1"
+    );
     let playlist = playlist.text();
     let names: Vec<&str> = playlist
         .lines()
