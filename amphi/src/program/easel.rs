@@ -117,7 +117,7 @@ impl Easel {
     /// When [`Easel::pass_time`] wants to be called.
     pub fn timeout(&self) -> Option<Instant> {
         // Where nothing is composed, it is looked at once in a while whether it could be.
-        let look = (self.wish.program == ProgramKind::Auto && self.cost.step().is_none())
+        let look = (self.wish.program != ProgramKind::Cut && self.cost.step().is_none())
             .then(|| Instant::now() + Duration::from_secs(1));
         self.again_at
             .into_iter()
@@ -148,8 +148,8 @@ impl Easel {
             self.again_at = None;
             return self.follow();
         }
-        let is_auto = self.wish.program == ProgramKind::Auto;
-        if is_auto && self.cost.pass_time(self.now_us()) {
+        let is_cut = self.wish.program == ProgramKind::Cut;
+        if !is_cut && self.cost.pass_time(self.now_us()) {
             return self.follow();
         }
         Vec::new()
