@@ -113,8 +113,9 @@ async fn a_kill_at_any_moment_leaves_recordings_that_play_to_half_a_second_befor
                 .await
                 .json();
             let listed = listed["recordings"].as_array().expect("a list");
+            // A member's track begins at a key frame, which comes once a second.
             let long =
-                |one: &serde_json::Value| one["duration_s"].as_f64().is_some_and(|s| s > 1.0);
+                |one: &serde_json::Value| one["duration_s"].as_f64().is_some_and(|s| s > 2.5);
             if listed.len() == ROOMS as usize && listed.iter().all(long) {
                 break;
             }

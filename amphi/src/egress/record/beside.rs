@@ -784,7 +784,10 @@ mod tests {
         assert!(wants_key > 0 && world.order.gauge.beside_missed() > 4_000);
         drop(hanging);
         // It takes a key frame to go on.
-        std::thread::sleep(Duration::from_millis(500));
+        while !world.beside().queue.is_empty() {
+            assert!(start.elapsed() < Duration::from_secs(60), "it goes on");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         assert!(
             !world
                 .beside()
