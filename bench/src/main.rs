@@ -2,6 +2,7 @@
 //! how late things are. `bench/README.md` says what the figures mean and has those of the day.
 
 mod call;
+mod compose;
 mod floor;
 mod hls;
 mod janus;
@@ -42,6 +43,9 @@ struct Arguments {
     /// Seconds of each measurement.
     #[arg(long)]
     seconds: Option<u64>,
+    /// How often what is compared is measured, one after the other, in `compose`.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
     /// About two minutes for everything.
     #[arg(long)]
     quick: bool,
@@ -67,6 +71,8 @@ enum What {
     Hls,
     /// Copy, seal, send, and nothing else.
     Floor,
+    /// Decode, draw and encode a composed program, beside the codecs alone, ffmpeg and GStreamer.
+    Compose,
 }
 
 /// One thread, so that the members' own share of it says how busy the clients are.
@@ -84,6 +90,10 @@ async fn main() -> anyhow::Result<()> {
     let media = Media::make()?;
     report.note_media(&media);
 
+    if all || arguments.what == What::Compose {
+        let rounds = if arguments.quick { 1 } else { arguments.rounds };
+        report.composed(tokio::task::spawn_blocking(move || compose::measure(rounds)).await?);
+    }
     let mut shapes = Vec::new();
     if all || arguments.what == What::Fanout {
         shapes.extend(match arguments.viewers {

@@ -23,39 +23,7 @@ pub struct Media {
 impl Media {
     pub fn make() -> anyhow::Result<Self> {
         let seconds = SECONDS.to_string();
-        let settings = format!(
-            "keyint={KEY_INTERVAL}:min-keyint={KEY_INTERVAL}:scenecut=0:bframes=0:sliced-threads=0:threads=1:\
-             repeat-headers=1:aud=0"
-        );
-        let coded = ffmpeg(&[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=1280x720:rate=30",
-            "-t",
-            &seconds,
-            "-pix_fmt",
-            "yuv420p",
-            "-c:v",
-            "libx264",
-            "-profile:v",
-            "baseline",
-            "-preset",
-            "veryfast",
-            "-tune",
-            "zerolatency",
-            "-b:v",
-            "1500k",
-            "-maxrate",
-            "1500k",
-            "-bufsize",
-            "750k",
-            "-x264-params",
-            &settings,
-            "-f",
-            "h264",
-            "-",
-        ])?;
+        let coded = film(0, 1280, 720, 1_500, SECONDS)?;
         let pictures = pictures(&coded);
         let expected = SECONDS * FRAME_RATE as usize;
         ensure!(
@@ -100,6 +68,34 @@ impl Media {
     }
 }
 
+/// A camera's film as a browser sends it: H.264 constrained baseline, no B-frames, one slice each, Annex B. Members have different
+/// ones.
+pub fn film(
+    member: u64,
+    width: u32,
+    height: u32,
+    kbit_s: u32,
+    seconds: usize,
+) -> anyhow::Result<Vec<u8>> {
+    let settings = format!(
+        "keyint={KEY_INTERVAL}:min-keyint={KEY_INTERVAL}:scenecut=0:bframes=0:sliced-threads=0:threads=1:\
+         repeat-headers=1:aud=0"
+    );
+    let picture = format!(
+        "testsrc2=size={width}x{height}:rate={FRAME_RATE},hue=h={}",
+        member * 40
+    );
+    let (rate, buffer) = (format!("{kbit_s}k"), format!("{}k", kbit_s / 2));
+    let seconds = seconds.to_string();
+    let mut arguments = vec!["-f", "lavfi", "-i", &picture, "-t", &seconds];
+    arguments.extend(["-pix_fmt", "yuv420p", "-c:v", "libx264"]);
+    arguments.extend(["-profile:v", "baseline", "-preset", "veryfast"]);
+    arguments.extend(["-tune", "zerolatency", "-b:v", &rate, "-maxrate", &rate]);
+    arguments.extend(["-bufsize", &buffer, "-x264-params", &settings]);
+    arguments.extend(["-f", "h264", "-"]);
+    ffmpeg(&arguments)
+}
+
 fn ffmpeg(arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin"])
@@ -137,7 +133,7 @@ fn unit_starts(stream: &[u8]) -> Vec<(usize, usize)> {
 }
 
 /// Splits a stream of one slice per picture into pictures; parameter sets go with the picture that follows.
-fn pictures(stream: &[u8]) -> Vec<Bytes> {
+pub fn pictures(stream: &[u8]) -> Vec<Bytes> {
     let starts = unit_starts(stream);
     let mut pictures = Vec::new();
     let mut begin = 0;

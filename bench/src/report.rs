@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::media::Media;
 use crate::process::Machine;
-use crate::{call, floor, hls, janus};
+use crate::{call, compose, floor, hls, janus};
 
 #[derive(Serialize)]
 pub struct Report {
@@ -19,6 +19,7 @@ pub struct Report {
     floor: Vec<floor::Floor>,
     calls: Vec<call::Figures>,
     hls: Option<hls::Figures>,
+    composed: Vec<compose::Figures>,
     failures: Vec<String>,
 }
 
@@ -46,6 +47,7 @@ impl Report {
             floor: Vec::new(),
             calls: Vec::new(),
             hls: None,
+            composed: Vec::new(),
             failures: Vec::new(),
         }
     }
@@ -71,6 +73,13 @@ impl Report {
     pub fn hls(&mut self, figures: anyhow::Result<hls::Figures>) {
         match figures {
             Ok(figures) => self.hls = Some(figures),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    pub fn composed(&mut self, figures: anyhow::Result<Vec<compose::Figures>>) {
+        match figures {
+            Ok(figures) => self.composed = figures,
             Err(error) => self.fail(&error),
         }
     }
@@ -125,6 +134,7 @@ impl Report {
                     .map_or(String::new(), |why| format!(" invalid: {why}")),
             );
         }
+        self.print_composed();
         if let Some(hls) = &self.hls {
             println!();
             println!("| LL-HLS | |");
@@ -155,6 +165,31 @@ impl Report {
         }
     }
 
+    fn print_composed(&self) {
+        if self.composed.is_empty() {
+            return;
+        }
+        println!();
+        println!(
+            "| composed, share of a core: median (least–most) | amphi | decoders alone | encoders alone | amphi ÷ both | ffmpeg xstack, x264 | GStreamer, openh264 | pictures | kbit/s |"
+        );
+        println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|");
+        for row in &self.composed {
+            println!(
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {:.0} |",
+                row.shape,
+                spread(&row.composed),
+                spread(&row.decoders_alone),
+                spread(&row.encoders_alone),
+                spread(&row.ratios()),
+                spread(&row.ffmpeg),
+                spread(&row.gstreamer),
+                row.pictures,
+                row.kbit_s,
+            );
+        }
+    }
+
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)
@@ -179,5 +214,17 @@ impl Report {
             return Ok(());
         }
         bail!("{}", problems.join("; "))
+    }
+}
+
+/// Median, least and most of some rounds.
+fn spread(rounds: &[f64]) -> String {
+    let mut sorted = rounds.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match (sorted.first(), sorted.last()) {
+        (Some(least), Some(most)) => {
+            format!("{:.2} ({least:.2}–{most:.2})", sorted[sorted.len() / 2])
+        }
+        _ => "not installed".to_owned(),
     }
 }

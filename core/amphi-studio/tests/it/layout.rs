@@ -129,6 +129,23 @@ fn a_camera_is_cropped_a_little_and_a_phone_held_upright_is_shown_whole() {
 }
 
 #[test]
+fn a_camera_a_little_larger_than_its_cell_loses_its_edge_and_a_screen_does_not() {
+    let four = cells(Layout::Grid, HD, &[camera(); 4], None);
+    let cell = four[3].area;
+    let (taken, filled) = placed(Source::Camera, VideoSize::new(640, 360), cell);
+    assert_eq!((taken.size(), filled), (cell.size(), cell));
+    let (right, below) = (640 - taken.right(), 360 - taken.bottom());
+    assert!(taken.x.abs_diff(right) <= 2 && taken.y.abs_diff(below) <= 2);
+    let (taken, _) = placed(Source::Screen, VideoSize::new(640, 360), cell);
+    assert_eq!((taken.width, taken.height), (640, 360));
+    // What is clearly larger is scaled, and what is smaller too.
+    for (width, height) in [(768, 432), (600, 338)] {
+        let (taken, _) = placed(Source::Camera, VideoSize::new(width, height), cell);
+        assert!(taken.width > width - 8, "{width}: {taken:?}");
+    }
+}
+
+#[test]
 fn nobody_has_no_cells_and_a_canvas_too_small_for_any_shows_none() {
     for layout in Layout::ALL {
         assert_eq!(cells(layout, HD, &[], None), []);

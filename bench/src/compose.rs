@@ -1,0 +1,444 @@
+//! What a composed program costs, codec by codec: our composer beside the same decoders and encoders with nothing between them,
+//! and beside the same work by ffmpeg and GStreamer where they are installed.
+//!
+//! All of it is CPU time for a fixed length of media, as fast as it goes, on one thread; so 1.0 is one core at 30 pictures a second.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use amphi_media::{Bitrate, Codec, Layout, MediaKind, MediaTime, MemberId, Source, TrackId};
+use amphi_media::{Sample, VideoSize};
+use amphi_studio::canvas::Canvas;
+use amphi_studio::composer::{Composer, Described, Input, Look, Output, Rung};
+use amphi_studio::lettering::{Image, Lettering};
+use amphi_studio::{CodecError, EncoderConfig, VideoCodecs, VideoEncoder};
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
+
+use crate::media::{self, FRAME_RATE};
+use crate::process::{children_cpu_ns, own_thread_cpu_ns};
+
+/// Of each member's film. Every picture that is composed of it is kept in memory for the floor.
+const SECONDS: usize = 4;
+
+const PICTURES: usize = SECONDS * FRAME_RATE as usize;
+
+/// Before the films begin: whoever has no cell yet is not decoded. It is not measured.
+const BEGIN_US: i64 = 1_000_000;
+
+/// Size and kbit/s of what members send.
+const LAYER: (u32, u32, u32) = (640, 360, 500);
+
+#[derive(Clone, Copy)]
+struct Shape {
+    name: &'static str,
+    members: u32,
+    rungs: &'static [(u32, u32, u64)],
+}
+
+const SHAPES: [Shape; 3] = [
+    Shape {
+        name: "4 of 360p to 720p30",
+        members: 4,
+        rungs: &[(1280, 720, 2_500)],
+    },
+    Shape {
+        name: "4 of 360p to 720p30 and 3 rungs",
+        members: 4,
+        rungs: &[
+            (1280, 720, 2_500),
+            (854, 480, 1_200),
+            (426, 240, 400),
+            (256, 144, 150),
+        ],
+    },
+    Shape {
+        name: "9 of 360p to 1080p30",
+        members: 9,
+        rungs: &[(1920, 1080, 4_500)],
+    },
+];
+
+/// Shares of one core, one for each round.
+#[derive(serde::Serialize)]
+pub struct Figures {
+    pub shape: &'static str,
+    pub composed: Vec<f64>,
+    pub decoders_alone: Vec<f64>,
+    pub encoders_alone: Vec<f64>,
+    /// ffmpeg's own decoders, `xstack`, and x264 (veryfast, zerolatency).
+    pub ffmpeg: Vec<f64>,
+    /// GStreamer's `compositor` between openh264's decoders and encoder: the codecs that we have.
+    pub gstreamer: Vec<f64>,
+    pub pictures: u64,
+    pub kbit_s: f64,
+}
+
+impl Figures {
+    /// Composed as a multiple of the same codecs alone, round by round.
+    pub fn ratios(&self) -> Vec<f64> {
+        let floors = self.decoders_alone.iter().zip(&self.encoders_alone);
+        self.composed
+            .iter()
+            .zip(floors)
+            .map(|(composed, (decoders, encoders))| composed / (decoders + encoders))
+            .collect()
+    }
+}
+
+pub fn measure(rounds: usize) -> anyhow::Result<Vec<Figures>> {
+    let folder = tempfile::tempdir().context("making a folder for films")?;
+    let most = SHAPES.iter().map(|shape| shape.members).max().unwrap_or(0);
+    let films = (0..most)
+        .map(|member| {
+            let coded = media::film(u64::from(member), LAYER.0, LAYER.1, LAYER.2, SECONDS)?;
+            std::fs::write(folder.path().join(format!("{member}.h264")), &coded)
+                .context("writing a film")?;
+            let pictures = media::pictures(&coded);
+            ensure!(pictures.len() == PICTURES, "a film of another length");
+            Ok(pictures)
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    SHAPES
+        .into_iter()
+        .map(|shape| measure_shape(shape, &films, folder.path(), rounds))
+        .collect()
+}
+
+fn measure_shape(
+    shape: Shape,
+    films: &[Vec<Bytes>],
+    folder: &Path,
+    rounds: usize,
+) -> anyhow::Result<Figures> {
+    let films = &films[..shape.members as usize];
+    let mut figures = Figures {
+        shape: shape.name,
+        composed: Vec::new(),
+        decoders_alone: Vec::new(),
+        encoders_alone: Vec::new(),
+        ffmpeg: Vec::new(),
+        gstreamer: Vec::new(),
+        pictures: 0,
+        kbit_s: 0.0,
+    };
+    let kept = keep_pictures(shape, films)?;
+    for _ in 0..rounds {
+        let (share, made) = composed(shape, films, video_codec::video_codecs())?;
+        figures.composed.push(share);
+        figures.pictures = made.pictures;
+        figures.kbit_s = made.bytes as f64 * 8.0 / 1_000.0 / SECONDS as f64;
+        figures.decoders_alone.push(decoders_alone(films)?);
+        figures.encoders_alone.push(encoders_alone(shape, &kept)?);
+        if is_installed("ffmpeg", "-version") {
+            figures.ffmpeg.push(ffmpeg(shape, folder)?);
+        }
+        if is_installed("gst-launch-1.0", "--version") {
+            figures.gstreamer.push(gstreamer(shape, folder)?);
+        }
+    }
+    Ok(figures)
+}
+
+fn share_of(cpu_ns: u64) -> f64 {
+    cpu_ns as f64 / 1e9 / SECONDS as f64
+}
+
+struct Made {
+    /// Of the top rung.
+    pictures: u64,
+    /// Of all rungs.
+    bytes: usize,
+}
+
+/// The composer as the worker has it, in virtual time.
+fn composed(
+    shape: Shape,
+    films: &[Vec<Bytes>],
+    codecs: VideoCodecs,
+) -> anyhow::Result<(f64, Made)> {
+    let mut composer = Composer::new(codecs, Box::new(Blocks));
+    let mut made = Made {
+        pictures: 0,
+        bytes: 0,
+    };
+    let look = Look {
+        layout: Layout::Grid,
+        frames_per_second: FRAME_RATE,
+        rungs: shape
+            .rungs
+            .iter()
+            .map(|(width, height, kbit)| Rung {
+                size: VideoSize::new(*width, *height),
+                bitrate: Bitrate(kbit * 1_000),
+            })
+            .collect(),
+    };
+    take(&mut composer, 0, Input::Look(look), &mut made)?;
+    for member in 0..shape.members {
+        let track = Described {
+            track: TrackId(member),
+            member: MemberId(u64::from(member)),
+            name: format!("Member {member}"),
+            kind: MediaKind::Video,
+            source: Source::Camera,
+            muted: false,
+        };
+        take(&mut composer, 0, Input::Track(track), &mut made)?;
+    }
+    let mut before = 0;
+    let begin = std::iter::once((0, 0));
+    let film = (0..PICTURES).map(|picture| {
+        let time_us = picture as i64 * 1_000_000 / i64::from(FRAME_RATE);
+        (BEGIN_US + time_us, picture)
+    });
+    for (number, (time_us, picture)) in begin.chain(film).enumerate() {
+        while let Some(at) = composer.poll_timeout().filter(|at| *at <= time_us) {
+            take(&mut composer, at, Input::Timeout, &mut made)?;
+        }
+        if number == 1 {
+            before = own_thread_cpu_ns()?;
+        }
+        for (member, film) in (0..).zip(films) {
+            let frame = Input::Frame {
+                track: TrackId(member),
+                codec: Codec::H264,
+                time_us,
+                key: picture % media::KEY_INTERVAL == 0,
+                contiguous: true,
+                data: film[picture].clone(),
+            };
+            take(&mut composer, time_us, frame, &mut made)?;
+        }
+    }
+    let end_us = BEGIN_US + SECONDS as i64 * 1_000_000;
+    while let Some(at) = composer.poll_timeout().filter(|at| *at <= end_us + 100_000) {
+        take(&mut composer, at, Input::Timeout, &mut made)?;
+    }
+    let cpu_ns = own_thread_cpu_ns()? - before;
+    let counters = composer.counters();
+    ensure!(
+        counters.decoder_errors == 0 && counters.encoder_errors == 0,
+        "the codecs refused the fixture: {counters:?}"
+    );
+    Ok((share_of(cpu_ns), made))
+}
+
+fn take(composer: &mut Composer, now_us: i64, input: Input, made: &mut Made) -> anyhow::Result<()> {
+    composer.handle_input(now_us, input);
+    while let Some(output) = composer.poll_output() {
+        match output {
+            Output::Sample(Sample { rung, data, .. }) => {
+                made.pictures += u64::from(rung == 0);
+                made.bytes += data.len();
+            }
+            Output::Failed { reason } => anyhow::bail!("{reason}"),
+            Output::NeedKeyFrame { .. } | Output::Wanted { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// One decoder for each film, and nobody looks at what comes out.
+fn decoders_alone(films: &[Vec<Bytes>]) -> anyhow::Result<f64> {
+    let before = own_thread_cpu_ns()?;
+    let mut pictures = 0;
+    for film in films {
+        let mut decoder = video_codec::decoder(Codec::H264)?;
+        for coded in film {
+            decoder.decode(coded, &mut |_| pictures += 1)?;
+        }
+    }
+    let cpu_ns = own_thread_cpu_ns()? - before;
+    ensure!(pictures == films.len() * PICTURES, "a picture is missing");
+    Ok(share_of(cpu_ns))
+}
+
+/// What was composed, for each rung.
+type Kept = Vec<Vec<(Canvas, MediaTime, bool)>>;
+
+fn keep_pictures(shape: Shape, films: &[Vec<Bytes>]) -> anyhow::Result<Kept> {
+    let kept: Arc<Mutex<Kept>> = Arc::default();
+    let encoders = kept.clone();
+    let keeping = VideoCodecs {
+        encoders: Box::new(move |config| {
+            let mut kept = encoders.lock().expect("nobody panics with it");
+            kept.push(Vec::new());
+            Ok(Box::new(Keeping {
+                rung: kept.len() - 1,
+                kept: encoders.clone(),
+                inner: video_codec::H264Encoder::new(config)?,
+            }))
+        }),
+        decoders: Box::new(video_codec::decoder),
+    };
+    composed(shape, films, keeping)?;
+    Ok(std::mem::take(
+        &mut *kept.lock().expect("nobody panics with it"),
+    ))
+}
+
+struct Keeping {
+    rung: usize,
+    kept: Arc<Mutex<Kept>>,
+    inner: video_codec::H264Encoder,
+}
+
+impl VideoEncoder for Keeping {
+    fn encode(
+        &mut self,
+        picture: &Canvas,
+        time: MediaTime,
+        key: bool,
+    ) -> Result<Option<Bytes>, CodecError> {
+        let mut kept = self.kept.lock().expect("nobody panics with it");
+        kept[self.rung].push((picture.clone(), time, key));
+        self.inner.encode(picture, time, key)
+    }
+}
+
+/// The same pictures through the same encoders.
+fn encoders_alone(shape: Shape, kept: &Kept) -> anyhow::Result<f64> {
+    let mut cpu_ns = 0;
+    for ((width, height, kbit), pictures) in shape.rungs.iter().zip(kept) {
+        let mut encoder = video_codec::H264Encoder::new(&EncoderConfig {
+            size: VideoSize::new(*width, *height),
+            frames_per_second: FRAME_RATE,
+            bitrate: Bitrate(kbit * 1_000),
+        })?;
+        let begun = |time: &MediaTime| time.rescale(1_000_000).ticks >= BEGIN_US;
+        let (first, film): (Vec<_>, Vec<_>) =
+            pictures.iter().partition(|(_, time, _)| !begun(time));
+        for (picture, time, key) in first {
+            encoder.encode(picture, *time, *key)?;
+        }
+        let before = own_thread_cpu_ns()?;
+        for (picture, time, key) in film {
+            encoder.encode(picture, *time, *key)?;
+        }
+        cpu_ns += own_thread_cpu_ns()? - before;
+    }
+    Ok(share_of(cpu_ns))
+}
+
+/// Columns of a grid.
+fn columns(members: u32) -> u32 {
+    (1..).find(|side| side * side >= members).unwrap_or(1)
+}
+
+fn cell(shape: Shape) -> (u32, u32) {
+    let (width, height, _) = shape.rungs[0];
+    let columns = columns(shape.members);
+    (width / columns & !1, height / columns & !1)
+}
+
+fn ffmpeg(shape: Shape, folder: &Path) -> anyhow::Result<f64> {
+    let (width, height) = cell(shape);
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-nostdin", "-filter_complex_threads", "1"]);
+    for member in 0..shape.members {
+        command.args(["-threads", "1", "-i"]);
+        command.arg(folder.join(format!("{member}.h264")));
+    }
+    let columns = columns(shape.members);
+    let scaled: String = (0..shape.members)
+        .map(|member| format!("[{member}:v]scale={width}:{height}:flags=bilinear[c{member}];"))
+        .collect();
+    let inputs: String = (0..shape.members)
+        .map(|member| format!("[c{member}]"))
+        .collect();
+    let places: Vec<String> = (0..shape.members)
+        .map(|place| format!("{}_{}", place % columns * width, place / columns * height))
+        .collect();
+    let rungs = shape.rungs.len();
+    let mut filter = format!(
+        "{scaled}{inputs}xstack=inputs={}:layout={}[all];[all]split={rungs}",
+        shape.members,
+        places.join("|")
+    );
+    filter.extend((0..rungs).map(|rung| format!("[s{rung}]")));
+    for (rung, (width, height, _)) in shape.rungs.iter().enumerate() {
+        filter += &format!(";[s{rung}]scale={width}:{height}:flags=bilinear[r{rung}]");
+    }
+    command.args(["-filter_complex", &filter]);
+    for (rung, (_, _, kbit)) in shape.rungs.iter().enumerate() {
+        let (map, rate) = (format!("[r{rung}]"), format!("{kbit}k"));
+        command.args(["-map", &map, "-c:v", "libx264", "-preset", "veryfast"]);
+        command.args(["-tune", "zerolatency", "-threads", "1", "-g", "60"]);
+        command.args(["-b:v", &rate, "-maxrate", &rate, "-bufsize", &rate]);
+        command.args(["-f", "null", "-"]);
+    }
+    cpu_of(command)
+}
+
+fn gstreamer(shape: Shape, folder: &Path) -> anyhow::Result<f64> {
+    let (width, height) = cell(shape);
+    let columns = columns(shape.members);
+    let mut line = vec!["-q".to_owned()];
+    let mut say = |text: String| line.extend(text.split_whitespace().map(str::to_owned));
+    say("compositor name=c background=black".to_owned());
+    for place in 0..shape.members {
+        let (x, y) = (place % columns * width, place / columns * height);
+        say(format!(
+            "sink_{place}::xpos={x} sink_{place}::ypos={y} sink_{place}::width={width} sink_{place}::height={height}"
+        ));
+    }
+    let (top_width, top_height, _) = shape.rungs[0];
+    say(format!(
+        "! video/x-raw,format=I420,width={top_width},height={top_height},framerate={FRAME_RATE}/1 ! tee name=t"
+    ));
+    for (width, height, kbit) in shape.rungs {
+        say(format!(
+            "t. ! queue ! videoscale method=bilinear ! video/x-raw,width={width},height={height} ! \
+             openh264enc bitrate={} complexity=low rate-control=bitrate gop-size=60 multi-thread=1 ! fakesink",
+            kbit * 1_000
+        ));
+    }
+    for member in 0..shape.members {
+        let path = folder.join(format!("{member}.h264"));
+        say(format!(
+            "filesrc location={} ! h264parse ! video/x-h264,framerate={FRAME_RATE}/1 ! openh264dec ! c.sink_{member}",
+            path.display()
+        ));
+    }
+    let mut command = Command::new("gst-launch-1.0");
+    command.args(line);
+    cpu_of(command)
+}
+
+/// CPU time of a program from its start to its end, as a share of the film's length.
+fn cpu_of(mut command: Command) -> anyhow::Result<f64> {
+    let before = children_cpu_ns()?;
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .with_context(|| format!("starting {name}"))?;
+    ensure!(status.success(), "{name} ended with {status}");
+    Ok(share_of(children_cpu_ns()? - before))
+}
+
+fn is_installed(program: &str, asks: &str) -> bool {
+    let asked = Command::new(program)
+        .arg(asks)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    asked.is_ok_and(|status| status.success())
+}
+
+/// Letters as blocks: their drawing happens once for each name and is no part of what is measured.
+struct Blocks;
+
+impl Lettering for Blocks {
+    fn line(&mut self, text: &str, height: u32, width_max: u32) -> Image {
+        let width = (text.len() as u32 * height / 2).min(width_max).max(2);
+        let size = VideoSize::new(width, height);
+        Image {
+            size,
+            rgba: vec![200; size.pixels() as usize * 4],
+        }
+    }
+}
