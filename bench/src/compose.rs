@@ -330,7 +330,7 @@ fn columns(members: u32) -> u32 {
 fn cell(shape: Shape) -> (u32, u32) {
     let (width, height, _) = shape.rungs[0];
     let columns = columns(shape.members);
-    (width / columns & !1, height / columns & !1)
+    ((width / columns) & !1, (height / columns) & !1)
 }
 
 fn ffmpeg(shape: Shape, folder: &Path) -> anyhow::Result<f64> {

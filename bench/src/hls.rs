@@ -73,7 +73,7 @@ async fn run(
     // Somebody who only looks on opens the room, so that going live is not part of the time to the first part.
     let mut load = Load::new(media, false);
     load.join(&door, &options, ROOM, false).await?;
-    go_live(&authority, &door).await?;
+    go_live(&authority, &door, "cut").await?;
     load.join(&door, &options, ROOM, true).await?;
     let publisher = 1;
     let began = load.began_at(publisher).context("a publisher")?;
@@ -160,21 +160,29 @@ async fn use_of(server: &Server, time: Duration) -> anyhow::Result<u64> {
     Ok(server.usage()?.cpu_ns - before)
 }
 
-async fn go_live(authority: &str, door: &Door) -> anyhow::Result<()> {
+pub async fn go_live(authority: &str, door: &Door, program: &str) -> anyhow::Result<()> {
+    let wish = format!(r#"{{"program":"{program}"}}"#);
+    switch(authority, door, "POST", &wish).await
+}
+
+/// Changes the broadcast of the room, as its first member.
+pub async fn switch(authority: &str, door: &Door, method: &str, wish: &str) -> anyhow::Result<()> {
     let mut http = Http::connect(authority).await?;
-    let request = hyper::Request::post(format!("/api/rooms/{ROOM}/broadcast"))
+    let request = hyper::Request::builder()
+        .method(method)
+        .uri(format!("/api/rooms/{ROOM}/broadcast"))
         .header("host", authority)
         .header("content-type", "application/json")
         .header(
             "authorization",
             format!("Bearer {}", (door.token)(ROOM, "member-0")),
         )
-        .body(Full::new(Bytes::from_static(br#"{"program":"cut"}"#)))
+        .body(Full::new(Bytes::copy_from_slice(wish.as_bytes())))
         .context("a request")?;
     let (status, body) = http.send(request).await?;
     ensure!(
         status == 200,
-        "going live: {status} {}",
+        "{method} broadcast: {status} {}",
         String::from_utf8_lossy(&body)
     );
     Ok(())

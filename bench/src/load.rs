@@ -160,9 +160,11 @@ impl<'a> Load<'a> {
             .await?;
         let mut publishing = None;
         if publishes {
+            let (width, height) = self.media.size;
             let (camera, microphone) = handle
-                .call(|peer, now| {
-                    let camera = peer.publish(now, Announcement::camera(Codec::H264, 1280, 720));
+                .call(move |peer, now| {
+                    let camera =
+                        peer.publish(now, Announcement::camera(Codec::H264, width, height));
                     (camera, peer.publish(now, Announcement::microphone()))
                 })
                 .await?;

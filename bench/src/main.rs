@@ -1,6 +1,7 @@
 //! Measures a house that runs, over real sockets and with real media: what a packet, a viewer and a second cost, and
 //! how late things are. `bench/README.md` says what the figures mean and has those of the day.
 
+mod air;
 mod call;
 mod compose;
 mod floor;
@@ -73,6 +74,8 @@ enum What {
     Floor,
     /// Decode, draw and encode a composed program, beside the codecs alone, ffmpeg and GStreamer.
     Compose,
+    /// What a broadcast costs beyond its call: cut, composed, composed at every size.
+    Air,
 }
 
 /// One thread, so that the members' own share of it says how busy the clients are.
@@ -93,6 +96,10 @@ async fn main() -> anyhow::Result<()> {
     if all || arguments.what == What::Compose {
         let rounds = if arguments.quick { 1 } else { arguments.rounds };
         report.composed(tokio::task::spawn_blocking(move || compose::measure(rounds)).await?);
+    }
+    if all || arguments.what == What::Air {
+        let rounds = if arguments.quick { 1 } else { arguments.rounds };
+        report.on_air(air::measure(&arguments.server, rounds, time / 2).await);
     }
     let mut shapes = Vec::new();
     if all || arguments.what == What::Fanout {

@@ -14,7 +14,9 @@ const SECONDS: usize = 10;
 
 /// One loop of a camera and of a microphone.
 pub struct Media {
-    /// H.264 constrained baseline, 1280×720, 1.5 Mbit/s, no B-frames, one slice each; Annex B.
+    /// Pixels across and down.
+    pub size: (u32, u32),
+    /// See [`film`].
     pub pictures: Vec<Bytes>,
     /// Opus, 20 ms each, 32 kbit/s.
     pub sounds: Vec<Bytes>,
@@ -22,8 +24,12 @@ pub struct Media {
 
 impl Media {
     pub fn make() -> anyhow::Result<Self> {
+        Self::of(1280, 720, 1_500)
+    }
+
+    pub fn of(width: u32, height: u32, kbit_s: u32) -> anyhow::Result<Self> {
         let seconds = SECONDS.to_string();
-        let coded = film(0, 1280, 720, 1_500, SECONDS)?;
+        let coded = film(0, width, height, kbit_s, SECONDS)?;
         let pictures = pictures(&coded);
         let expected = SECONDS * FRAME_RATE as usize;
         ensure!(
@@ -58,7 +64,11 @@ impl Media {
             "ffmpeg made {} packets of sound",
             sounds.len()
         );
-        Ok(Self { pictures, sounds })
+        Ok(Self {
+            size: (width, height),
+            pictures,
+            sounds,
+        })
     }
 
     /// Mean, in bits per second.

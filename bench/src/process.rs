@@ -23,7 +23,18 @@ pub struct Server {
 impl Server {
     /// Starts amphi's release binary with an empty data folder.
     pub async fn amphi(binary: &Path) -> anyhow::Result<Self> {
+        Self::amphi_with(binary, "", &[]).await
+    }
+
+    /// The same with a configuration, and with more of the command line.
+    pub async fn amphi_with(
+        binary: &Path,
+        config: &str,
+        arguments: &[&std::ffi::OsStr],
+    ) -> anyhow::Result<Self> {
         let data = tempfile::tempdir().context("making a data folder")?;
+        let config_file = data.path().join("bench.toml");
+        std::fs::write(&config_file, config).context("writing a configuration")?;
         let mut child = Command::new(binary)
             .args([
                 "serve",
@@ -37,6 +48,9 @@ impl Server {
                 "--data-dir",
             ])
             .arg(data.path())
+            .arg("--config")
+            .arg(config_file)
+            .args(arguments)
             .env("RUST_LOG", "warn")
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -55,9 +69,10 @@ impl Server {
             .await
             .context("the server did not say that it is ready")?
             .context("reading what the server says")?;
-        let Some(authority) = line
+        let Some((_, authority)) = line
             .as_deref()
-            .and_then(|line| line.strip_prefix("ready http://"))
+            .and_then(|line| line.strip_prefix("ready http"))
+            .and_then(|line| line.split_once("://"))
         else {
             bail!("the server said {line:?} and not that it is ready");
         };
@@ -106,6 +121,20 @@ impl Server {
 
     pub fn usage(&self) -> anyhow::Result<Usage> {
         Usage::of(self.pid)
+    }
+
+    /// What its own processes (`amphi program-worker`) have used since their start.
+    pub fn workers_cpu_ns(&self) -> anyhow::Result<u64> {
+        let mut cpu_ns = 0;
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid));
+        for task in tasks.context("reading the server's threads")? {
+            let children = task.context("reading the server's threads")?;
+            let children = std::fs::read_to_string(children.path().join("children"));
+            for child in children.unwrap_or_default().split_whitespace() {
+                cpu_ns += Usage::of(child.parse().context("a strange process id")?)?.cpu_ns;
+            }
+        }
+        Ok(cpu_ns)
     }
 
     pub async fn stop(mut self) {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::media::Media;
 use crate::process::Machine;
-use crate::{call, compose, floor, hls, janus};
+use crate::{air, call, compose, floor, hls, janus};
 
 #[derive(Serialize)]
 pub struct Report {
@@ -20,6 +20,7 @@ pub struct Report {
     calls: Vec<call::Figures>,
     hls: Option<hls::Figures>,
     composed: Vec<compose::Figures>,
+    on_air: Option<air::Figures>,
     failures: Vec<String>,
 }
 
@@ -48,6 +49,7 @@ impl Report {
             calls: Vec::new(),
             hls: None,
             composed: Vec::new(),
+            on_air: None,
             failures: Vec::new(),
         }
     }
@@ -80,6 +82,13 @@ impl Report {
     pub fn composed(&mut self, figures: anyhow::Result<Vec<compose::Figures>>) {
         match figures {
             Ok(figures) => self.composed = figures,
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    pub fn on_air(&mut self, figures: anyhow::Result<air::Figures>) {
+        match figures {
+            Ok(figures) => self.on_air = Some(figures),
             Err(error) => self.fail(&error),
         }
     }
@@ -135,6 +144,7 @@ impl Report {
             );
         }
         self.print_composed();
+        self.print_on_air();
         if let Some(hls) = &self.hls {
             println!();
             println!("| LL-HLS | |");
@@ -190,6 +200,26 @@ impl Report {
         }
     }
 
+    fn print_on_air(&self) {
+        let Some(row) = &self.on_air else { return };
+        println!();
+        println!("| 4 members of 360p with sound | share of a core: median (least–most) |");
+        println!("|---|--:|");
+        for (what, shares) in [
+            ("the call, off air", &row.call),
+            ("on air, cut: beyond the call", &row.cut),
+            ("on air, composed to 720p30: beyond the call", &row.one_size),
+            (
+                "on air, composed to 720p30 and 3 rungs: beyond the call",
+                &row.ladder,
+            ),
+            ("of it the worker", &row.ladder_worker),
+        ] {
+            println!("| {what} | {} |", spread(shares));
+        }
+        println!("| clients busy | {:.0} % |", row.client_busy_percent);
+    }
+
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)
@@ -223,7 +253,7 @@ fn spread(rounds: &[f64]) -> String {
     sorted.sort_by(f64::total_cmp);
     match (sorted.first(), sorted.last()) {
         (Some(least), Some(most)) => {
-            format!("{:.2} ({least:.2}–{most:.2})", sorted[sorted.len() / 2])
+            format!("{:.3} ({least:.3}–{most:.3})", sorted[sorted.len() / 2])
         }
         _ => "not installed".to_owned(),
     }
