@@ -3,6 +3,7 @@
 
 mod lettering;
 mod sandbox;
+pub mod trial;
 mod wire;
 pub mod worker;
 

@@ -8,7 +8,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 
+use amphi_room::ProgramKind;
+use amphi_studio::cost::{CPU_MAX, Cost};
+
 use crate::codec::trial;
+use crate::compose;
 use crate::config::Config;
 
 /// Less free space than that is worth a word; an hour of recording at 2 Mbit/s takes 900 MB.
@@ -70,6 +74,7 @@ pub fn examine(config: &Config) -> Vec<Finding> {
             "Opus decoder",
             speed(trial::opus(TRIAL_SECONDS), OPUS_SPEED_MIN),
         ),
+        finding("composed picture", composed(config)),
         finding("wall clock", wall_clock(SystemTime::now())),
         descriptors(config),
     ]);
@@ -238,6 +243,43 @@ fn speed(
     Ok((
         State::Well,
         format!("works, {times:.0} times as fast as sound"),
+    ))
+}
+
+/// Which step of the ladder of costs this machine carries, measured by four cameras.
+fn composed(config: &Config) -> anyhow::Result<(State, String)> {
+    if ProgramKind::from(config.program.kind) == ProgramKind::Cut {
+        let words = "not measured: program.kind is \"cut\"".to_owned();
+        return Ok((State::Well, words));
+    }
+    let means = config.means();
+    let cost = Cost::new(&means.ladder, means.frames_per_second);
+    let film = compose::trial::Film::make()?;
+    let mut dear = Vec::new();
+    for step in cost.steps() {
+        let share = compose::trial::share(&film, step)?;
+        let took = format!("{step} ({:.0} % of one core)", share * 100.0);
+        if share > CPU_MAX {
+            dear.push(took);
+            continue;
+        }
+        let words = format!("4 cameras are carried at {took}");
+        return Ok(match dear.first() {
+            None => (State::Well, words),
+            Some(best) => (
+                State::Note,
+                format!(
+                    "{words}, and not at {best}: rooms go on air with what is carried. A smaller program.ladder asks for less"
+                ),
+            ),
+        });
+    }
+    Ok((
+        State::Note,
+        format!(
+            "too much for this machine, even {}: rooms go on air with who speaks, untouched (program.kind = \"cut\")",
+            dear.pop().unwrap_or_else(|| "one small picture".to_owned())
+        ),
     ))
 }
 

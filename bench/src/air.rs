@@ -6,12 +6,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use peer::net::Options;
 
-use crate::hls::{go_live, switch};
+use crate::hls::{ROOM, go_live, switch};
 use crate::load::Load;
 use crate::media::Media;
 use crate::process::{Server, own_thread_cpu_ns};
 
-const ROOM: &str = "bench";
 const MEMBERS: usize = 4;
 
 /// After a change, until what it began is as it stays: the first key frames, the first segment.

@@ -20,7 +20,7 @@ use crate::load::{Door, Load, percentile};
 use crate::media::{Media, slice_of};
 use crate::process::{Server, own_thread_cpu_ns};
 
-const ROOM: &str = "bench";
+pub const ROOM: &str = "bench";
 /// How long the first part may take before the measurement gives up.
 const FIRST_PART_TIME_MAX: Duration = Duration::from_secs(20);
 
@@ -139,7 +139,7 @@ async fn run(
 }
 
 /// Does something while the members of the call go on.
-async fn together<T>(
+pub async fn together<T>(
     load: &mut Load<'_>,
     what: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
@@ -240,28 +240,31 @@ impl Http {
 
 /// What a player reads in a media playlist.
 #[derive(Debug, PartialEq, Default)]
-struct Playlist {
+pub struct Playlist {
     map: Option<String>,
-    parts: Vec<Part>,
+    pub parts: Vec<Part>,
     part_target_s: f64,
     /// What to ask for next: the segment that is being made, and the part of it that is not there.
-    next: (u64, usize),
+    pub next: (u64, usize),
     ended: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct Part {
-    uri: String,
+pub struct Part {
+    pub uri: String,
     independent: bool,
 }
 
 impl Playlist {
-    fn read(text: &str) -> Self {
+    pub fn read(text: &str) -> Self {
         let mut playlist = Self::default();
-        let (mut first, mut segments, mut trailing) = (0, 0, 0);
+        let (mut first, mut segments, mut trailing) = (0_u64, 0_u64, 0);
         for line in text.lines() {
             if let Some(number) = line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:") {
                 first = number.parse().unwrap_or(0);
+            } else if let Some(rest) = line.strip_prefix("#EXT-X-SKIP:") {
+                let skipped = attribute(rest, "SKIPPED-SEGMENTS");
+                segments += skipped.and_then(|count| count.parse().ok()).unwrap_or(0);
             } else if let Some(rest) = line.strip_prefix("#EXT-X-MAP:") {
                 playlist.map = attribute(rest, "URI");
             } else if let Some(rest) = line.strip_prefix("#EXT-X-PART-INF:") {

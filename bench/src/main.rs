@@ -9,8 +9,10 @@ mod hls;
 mod janus;
 mod load;
 mod media;
+mod origin;
 mod process;
 mod report;
+mod tls;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -35,9 +37,12 @@ struct Arguments {
     /// What to measure.
     #[arg(value_enum, default_value = "all")]
     what: What,
-    /// How many watch, in `fanout` and `hls`.
+    /// How many watch, in `fanout`, `hls` and `origin`.
     #[arg(long)]
     viewers: Option<usize>,
+    /// How many wait for the same part, in `origin`.
+    #[arg(long, default_value_t = 5_000)]
+    waiting: usize,
     /// How many are in the call, in `call`.
     #[arg(long, default_value_t = 8)]
     members: usize,
@@ -76,6 +81,8 @@ enum What {
     Compose,
     /// What a broadcast costs beyond its call: cut, composed, composed at every size.
     Air,
+    /// Viewers per core over TLS, beside nginx, and how soon everybody who waits is answered.
+    Origin,
 }
 
 /// One thread, so that the members' own share of it says how busy the clients are.
@@ -130,6 +137,16 @@ async fn main() -> anyhow::Result<()> {
             .viewers
             .unwrap_or(if arguments.quick { 20 } else { 50 });
         report.hls(hls::measure(&arguments.server, &media, viewers, time).await);
+    }
+    if all || arguments.what == What::Origin {
+        let viewers = arguments.viewers.unwrap_or(200);
+        let (waiting, rounds) = if arguments.quick {
+            (1_000, 1)
+        } else {
+            (arguments.waiting, arguments.rounds)
+        };
+        let server = &arguments.server;
+        report.origin(origin::measure(server, viewers, waiting, rounds, time / 2).await);
     }
     report.print();
     report.write(&arguments.json)?;

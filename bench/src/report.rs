@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::media::Media;
 use crate::process::Machine;
-use crate::{air, call, compose, floor, hls, janus};
+use crate::{air, call, compose, floor, hls, janus, origin};
 
 #[derive(Serialize)]
 pub struct Report {
@@ -21,6 +21,7 @@ pub struct Report {
     hls: Option<hls::Figures>,
     composed: Vec<compose::Figures>,
     on_air: Option<air::Figures>,
+    origin: Option<origin::Figures>,
     failures: Vec<String>,
 }
 
@@ -50,6 +51,7 @@ impl Report {
             hls: None,
             composed: Vec::new(),
             on_air: None,
+            origin: None,
             failures: Vec::new(),
         }
     }
@@ -89,6 +91,13 @@ impl Report {
     pub fn on_air(&mut self, figures: anyhow::Result<air::Figures>) {
         match figures {
             Ok(figures) => self.on_air = Some(figures),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    pub fn origin(&mut self, figures: anyhow::Result<origin::Figures>) {
+        match figures {
+            Ok(figures) => self.origin = Some(figures),
             Err(error) => self.fail(&error),
         }
     }
@@ -145,6 +154,7 @@ impl Report {
         }
         self.print_composed();
         self.print_on_air();
+        self.print_origin();
         if let Some(hls) = &self.hls {
             println!();
             println!("| LL-HLS | |");
@@ -220,6 +230,43 @@ impl Report {
         println!("| clients busy | {:.0} % |", row.client_busy_percent);
     }
 
+    fn print_origin(&self) {
+        let Some(row) = &self.origin else { return };
+        println!();
+        println!(
+            "| LL-HLS over TLS, {} viewers, {:.0} kbit/s and {:.1} requests a second each | |",
+            row.viewers,
+            row.kbit_per_viewer_s,
+            row.requests_per_s / row.viewers as f64
+        );
+        println!("|---|--:|");
+        println!("| amphi, share of a core | {} |", spread(&row.amphi));
+        println!("| viewers per core | {:.0} |", row.viewers_per_core);
+        let nginx = row.nginx_version.as_deref().unwrap_or("nginx");
+        println!(
+            "| {nginx}, files of the same sizes as often | {} |",
+            spread(&row.nginx)
+        );
+        if !row.nginx.is_empty() {
+            println!("| viewers per core | {:.0} |", row.nginx_viewers_per_core);
+        }
+        println!(
+            "| {} wait for a part ({} parts): from the first answer to the others | p50 {:.0} ms, p99 {:.0} ms, most {:.0} ms |",
+            row.waiting,
+            row.parts_waited_for,
+            row.answered_ms_p50,
+            row.answered_ms_p99,
+            row.answered_ms_most
+        );
+        println!(
+            "| the crowd's thread busy | {:.0} % |",
+            row.crowd_busy_percent
+        );
+        if let Some(why) = &row.invalid {
+            println!("| invalid | {why} |");
+        }
+    }
+
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)
@@ -239,6 +286,7 @@ impl Report {
                 .map(|why| format!("{} {}: {why}", row.system, row.shape))
         });
         let invalid = invalid.chain(self.hls.iter().filter_map(|hls| hls.invalid.clone()));
+        let invalid = invalid.chain(self.origin.iter().filter_map(|row| row.invalid.clone()));
         let problems: Vec<String> = self.failures.iter().cloned().chain(invalid).collect();
         if problems.is_empty() {
             return Ok(());

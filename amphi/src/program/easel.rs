@@ -230,7 +230,7 @@ impl Easel {
             ProgramKind::Compose | ProgramKind::Auto => dear.map(|step| {
                 format!(
                     "This machine does not carry a composed picture ({layout}) even at {}; who speaks is shown instead.",
-                    in_words(step)
+                    step
                 )
             }),
         }
@@ -239,10 +239,8 @@ impl Easel {
     fn why_less(&self, step: &Step) -> Option<String> {
         let dear = self.cost.too_dear().filter(|dear| *dear != step)?;
         Some(format!(
-            "This machine carries {} at {}; {} was too much for it.",
+            "This machine carries {} at {step}; {dear} was too much for it.",
             self.wish.layout.name(),
-            in_words(step),
-            in_words(dear)
         ))
     }
 
@@ -362,18 +360,4 @@ impl Easel {
     fn now_us(&self) -> i64 {
         i64::try_from(self.zero.elapsed().as_micros()).unwrap_or(i64::MAX)
     }
-}
-
-fn in_words(step: &Step) -> String {
-    let size = step.rungs.first().map_or_else(String::new, |top| {
-        format!("{}x{}", top.size.width, top.size.height)
-    });
-    let sizes = match step.rungs.len() {
-        0 | 1 => String::new(),
-        count => format!(" in {count} sizes"),
-    };
-    format!(
-        "{size}{sizes}, {} pictures a second",
-        step.frames_per_second
-    )
 }

@@ -2,12 +2,14 @@
 //!
 //! A pure value: it is told about once a second what composing cost, and says when to take another step.
 
+use std::fmt;
+
 use amphi_media::{Bitrate, VideoSize};
 
 use crate::composer::Rung;
 
 /// Processor time per second above which a step is too dear: one thread composes, and it must not wait for itself.
-const CPU_MAX: f32 = 0.85;
+pub const CPU_MAX: f32 = 0.85;
 
 /// A picture that is so late was not made in its time.
 const LATE_MAX_US: i64 = 150_000;
@@ -27,6 +29,19 @@ const CPU_ROOM: f32 = 0.6;
 pub struct Step {
     pub frames_per_second: u32,
     pub rungs: Vec<Rung>,
+}
+
+impl fmt::Display for Step {
+    /// For people: "1280x720 in 4 sizes, 30 pictures a second".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(top) = self.rungs.first() {
+            write!(f, "{}x{}", top.size.width, top.size.height)?;
+        }
+        if self.rungs.len() > 1 {
+            write!(f, " in {} sizes", self.rungs.len())?;
+        }
+        write!(f, ", {} pictures a second", self.frames_per_second)
+    }
 }
 
 impl Step {
@@ -102,6 +117,11 @@ impl Cost {
             too_much: 0,
             gave_up: None,
         }
+    }
+
+    /// All of them, the dearest first.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
     }
 
     /// What to compose; none: nothing, that is too much for this machine.
