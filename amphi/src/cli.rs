@@ -201,9 +201,11 @@ impl CommonArgs {
             (None, None) => None,
             (key, secret) => Some((key.unwrap_or_default(), secret.unwrap_or_default())),
         };
+        let export_key = variable("AMPHI_S3_KEY_ID").zip(variable("AMPHI_S3_SECRET"));
         Overrides {
             dev: self.dev,
             key,
+            export_key,
             ..Overrides::default()
         }
     }

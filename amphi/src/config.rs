@@ -3,6 +3,8 @@
 //! `amphi.toml` at the root of the repository is the manual: it is embedded here, a test reads it and gets the
 //! defaults back, and another holds its keys against [`Config`].
 
+mod recording;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -17,6 +19,8 @@ use amphi_studio::composer::{RUNGS_MAX, Rung};
 use serde::{Deserialize, Serialize};
 
 use crate::program::Means;
+
+pub use recording::{Export, Hidden, KeepFor, Publish, Recording};
 
 /// The commented default configuration.
 pub const REFERENCE: &str = include_str!("../../amphi.toml");
@@ -394,62 +398,6 @@ fn ladder<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Size>, D::Err
     Ok(ladder)
 }
 
-/// What becomes of recordings that nobody has decided about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Recording {
-    pub publish: Publish,
-    pub keep_for: KeepFor,
-    pub tracks: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Publish {
-    /// At once where the door is open.
-    #[default]
-    Auto,
-    Always,
-    Never,
-}
-
-/// How long a recording is kept: `"30days"`, or `"for ever"`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct KeepFor(pub Option<Duration>);
-
-/// Less is not keeping, and more is for ever.
-const KEEP_MIN: Duration = Duration::from_secs(60);
-const KEEP_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
-const FOR_EVER: &str = "for ever";
-
-impl TryFrom<String> for KeepFor {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        if text == FOR_EVER {
-            return Ok(Self(None));
-        }
-        match humantime::parse_duration(&text) {
-            Ok(span) if (KEEP_MIN..=KEEP_MAX).contains(&span) => Ok(Self(Some(span))),
-            Ok(_) => Err(format!(
-                "`{text}` is not between one minute and a hundred years; to keep it always say \"{FOR_EVER}\""
-            )),
-            Err(error) => Err(format!(
-                "`{text}` is neither \"{FOR_EVER}\" nor a time span such as \"12h\" or \"30days\": {error}"
-            )),
-        }
-    }
-}
-
-impl From<KeepFor> for String {
-    fn from(keep: KeepFor) -> String {
-        match keep.0 {
-            Some(span) => humantime::format_duration(span).to_string(),
-            None => FOR_EVER.to_owned(),
-        }
-    }
-}
-
 /// One `[[room]]`; what is left out is as in `[rooms]`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -683,6 +631,8 @@ pub struct Overrides {
     pub log_format: Option<LogFormat>,
     /// AMPHI_KEY and AMPHI_SECRET.
     pub key: Option<(String, String)>,
+    /// AMPHI_S3_KEY_ID and AMPHI_S3_SECRET.
+    pub export_key: Option<(String, String)>,
 }
 
 /// Why amphi does not start with this configuration, and what to do.
@@ -706,6 +656,8 @@ pub enum ConfigError {
          For trying out on this machine: amphi serve --dev"
     )]
     NoSecret,
+    #[error("[recording.export]: {0}")]
+    Export(&'static str),
     #[error("AMPHI_SECRET: {0}")]
     ShortSecret(String),
     #[error("AMPHI_KEY and AMPHI_SECRET are set together or not at all")]
@@ -802,6 +754,14 @@ impl Config {
         if self.tls.cert.as_os_str().is_empty() != self.tls.key.as_os_str().is_empty() {
             return Err(ConfigError::HalfTls);
         }
+        if let Some((key_id, secret)) = &overrides.export_key {
+            let export = &mut self.recording.export;
+            if export.key_id.is_empty() && export.secret.0.is_empty() {
+                export.key_id = key_id.clone();
+                export.secret = Hidden(secret.clone());
+            }
+        }
+        self.recording.export.check()?;
         if let Some((key, secret)) = &overrides.key {
             if key.is_empty() || secret.is_empty() {
                 return Err(ConfigError::HalfKey);
@@ -1070,14 +1030,6 @@ mod tests {
         config.access.mode = AccessMode::Token;
         config.recording.publish = Publish::Always;
         assert!(config.publishes());
-    }
-
-    #[test]
-    fn a_time_to_keep_is_written_as_it_is_read() {
-        for text in ["for ever", "12h", "30days"] {
-            let read = KeepFor::try_from(text.to_owned()).expect(text);
-            assert_eq!(String::from(read), text);
-        }
     }
 
     #[test]

@@ -281,6 +281,26 @@ fn programs(page: &mut Page, app: &App) {
         &[],
         app.keeper.failed(),
     );
+    if let Some(exporter) = &app.exporter {
+        page.counter(
+            "amphi_recordings_exported_total",
+            "Recordings of which all was sent elsewhere and read back.",
+            &[],
+            exporter.done(),
+        );
+        page.counter(
+            "amphi_recording_exports_failed_total",
+            "Times that sending a recording elsewhere failed; it is tried again.",
+            &[],
+            exporter.failed(),
+        );
+        page.counter(
+            "amphi_recording_export_bytes_total",
+            "Bytes of recordings that were sent elsewhere.",
+            &[],
+            exporter.bytes(),
+        );
+    }
     page.counter(
         "amphi_recording_reads_total",
         "Times that a recording was read to list it.",

@@ -29,11 +29,12 @@ use tokio::task::JoinHandle;
 use crate::config::Config;
 use crate::egress::hls::{self, Origin};
 use crate::egress::record;
+use crate::egress::record::export::{self, Exporter, Pace};
 use crate::http::limiter::Limiter;
 use crate::http::{self, App, Parts, listen};
 use crate::net::{self, House, RoomEvents};
 use crate::program::{self, Programs};
-use crate::store::{SqliteStore, Store};
+use crate::store::{Outdated, SqliteStore, Store};
 
 /// How long clients get to read that they should come back, before their sockets are closed.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
@@ -43,6 +44,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(3);
 const STOP_MAX: Duration = Duration::from_secs(2);
 /// How often recordings are looked through for what is to be deleted.
 const KEEP_EVERY: Duration = Duration::from_secs(30);
+/// How often it is looked for recordings to export.
+const EXPORT_EVERY: Duration = Duration::from_secs(5);
 /// How often what is over is let go of.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -68,6 +71,7 @@ pub struct Server {
     close_doors: oneshot::Sender<()>,
     sweeper: JoinHandle<()>,
     keeper: JoinHandle<()>,
+    exporter: Option<JoinHandle<()>>,
     /// Held for as long as the data folder is ours.
     _lock: File,
 }
@@ -170,8 +174,23 @@ impl Server {
             connections: limits.connections,
             head_timeout: limits.head_timeout.0,
         };
+        let may_go = match config.recording.export.is_wanted() {
+            true => Outdated::ExportedTo(export::place(&config.recording.export)),
+            false => Outdated::All,
+        };
+        let data_dir = config.server.data_dir.clone();
+        let keeper = Arc::new(record::Keeper::new(data_dir.clone(), store.clone(), may_go));
+        let exporter = Exporter::new(
+            &config.recording.export,
+            Pace::default(),
+            data_dir,
+            store.clone(),
+            keeper.clone(),
+        )?
+        .map(Arc::new);
         let app = App::new(Parts {
-            keeper: record::Keeper::new(config.server.data_dir.clone(), store.clone()),
+            keeper: keeper.clone(),
+            exporter,
             joins: Limiter::new(limits.joins_at_once, limits.joins_per_minute),
             identities: Default::default(),
             keys,
@@ -211,6 +230,10 @@ impl Server {
             }
         });
         let keeper = tokio::spawn(keep(app.clone()));
+        let exporter = app
+            .exporter
+            .clone()
+            .map(|exporter| tokio::spawn(export(exporter)));
         Ok(Self {
             app,
             address,
@@ -219,6 +242,7 @@ impl Server {
             close_doors,
             sweeper,
             keeper,
+            exporter,
             _lock: lock,
         })
     }
@@ -269,6 +293,10 @@ impl Server {
         }
         self.sweeper.abort();
         self.keeper.abort();
+        if let Some(exporter) = self.exporter {
+            // What was sent is written down; the rest goes on at the next start.
+            exporter.abort();
+        }
         let house = app.house.clone();
         let stopped = tokio::task::spawn_blocking(move || house.stop());
         if tokio::time::timeout(STOP_MAX, stopped).await.is_err() {
@@ -286,6 +314,21 @@ async fn keep(app: App) {
         let kept = tokio::task::spawn_blocking(move || app.keeper.look_through(SystemTime::now()));
         if kept.await.is_err() {
             tracing::error!("looking through the recordings panicked");
+        }
+    }
+}
+
+/// Sends recordings elsewhere as soon as they are ready.
+async fn export(exporter: Arc<Exporter>) {
+    if let Err(error) = exporter.begin().await {
+        tracing::warn!("what was given up is not exported again: {error:#}");
+    }
+    let mut ticks = tokio::time::interval(EXPORT_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = exporter.work(SystemTime::now()).await {
+            tracing::warn!("recordings cannot be exported just now: {error:#}");
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod beside;
 mod disk;
+pub mod export;
 mod keep;
 mod tape;
 pub mod timeline;
@@ -595,7 +596,9 @@ mod tests {
 
     use super::*;
     use crate::codec::film;
-    use crate::store::{ReleaseChange, RoomSettings, SqliteStore, StoreError, Unpublished, Which};
+    use crate::store::{
+        Export, Outdated, ReleaseChange, RoomSettings, SqliteStore, StoreError, Unpublished, Which,
+    };
 
     const ALL: Which = Which {
         room: None,
@@ -878,8 +881,28 @@ mod tests {
             self.0.deletions()
         }
 
-        fn outdated(&self, now: SystemTime) -> Result<Vec<String>, StoreError> {
-            self.0.outdated(now)
+        fn outdated(&self, now: SystemTime, which: &Outdated) -> Result<Vec<String>, StoreError> {
+            self.0.outdated(now, which)
+        }
+
+        fn export(&self, id: &str) -> Result<Option<Export>, StoreError> {
+            self.0.export(id)
+        }
+
+        fn put_export(&self, id: &str, export: &Export) -> Result<(), StoreError> {
+            self.0.put_export(id, export)
+        }
+
+        fn exports_due(&self, now: SystemTime, place: &str) -> Result<Vec<String>, StoreError> {
+            self.0.exports_due(now, place)
+        }
+
+        fn exported(&self, place: &str) -> Result<Vec<String>, StoreError> {
+            self.0.exported(place)
+        }
+
+        fn retry_exports(&self) -> Result<(), StoreError> {
+            self.0.retry_exports()
         }
 
         fn unfinished_recordings(&self) -> Result<Vec<Recording>, StoreError> {

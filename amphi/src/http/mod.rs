@@ -39,6 +39,7 @@ use utoipa_axum::routes;
 use crate::config::Config;
 use crate::egress::hls::Origin;
 use crate::egress::record::Keeper;
+use crate::egress::record::export::Exporter;
 use crate::metrics::{Cpu, Requests};
 use crate::net::House;
 use crate::program::Programs;
@@ -62,7 +63,9 @@ pub struct Parts {
     pub programs: Programs,
     pub origin: Arc<Origin>,
     pub store: Arc<dyn Store>,
-    pub keeper: Keeper,
+    pub keeper: Arc<Keeper>,
+    /// None where nothing is exported.
+    pub exporter: Option<Arc<Exporter>>,
     pub joins: Limiter,
     pub identities: rtc::Joins,
     pub requests: Requests,

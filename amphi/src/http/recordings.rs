@@ -25,7 +25,7 @@ use crate::config::KeepFor;
 use crate::egress::record::timeline::{self, Event, Timeline};
 use crate::egress::record::{self, Deletion, TrackFile, file_of};
 use crate::gzip;
-use crate::store::{Recording, RecordingState, ReleaseChange, Unpublished, Which};
+use crate::store::{ExportState, Recording, RecordingState, ReleaseChange, Unpublished, Which};
 
 /// What a recording's media is called in its address.
 pub(super) const FILE: &str = "program.mp4";
@@ -63,8 +63,26 @@ pub struct RecordingBody {
     /// RFC 3339: it is deleted then. Null: never by itself.
     #[schema(required)]
     keep_until: Option<String>,
+    /// Its copy elsewhere. Null where there is none, in lists, and for who may not release it.
+    #[schema(required)]
+    export: Option<ExportBody>,
     /// Whether who asks may publish, name, keep and delete it.
     may_release: bool,
+}
+
+/// How far the copy of a recording is.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct ExportBody {
+    /// "waiting", "done": all of it is there and was read back; or "given up": until the server's next start.
+    state: &'static str,
+    /// Where to, in words: "the bucket archive".
+    to: String,
+    /// What went wrong the last time, in words. Null: nothing did.
+    #[schema(required)]
+    note: Option<String>,
+    /// RFC 3339: it is tried again then, if something went wrong.
+    #[schema(required)]
+    next: Option<String>,
 }
 
 /// Recordings, newest first: those that are published, and with a token of somebody who may record in a room the
@@ -129,7 +147,8 @@ pub async fn one(
     let recording = find(&app, id).await?;
     let grants = visitor.grants(&recording.room);
     grants.may_watch(audience(&recording))?;
-    Ok(Json(body(&app, &grants, recording)))
+    let body = body(&app, &grants, recording);
+    Ok(Json(with_export(&app, body).await?))
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -191,7 +210,8 @@ pub async fn change(
     })
     .await?;
     let recording = find(&app, id).await?;
-    Ok(Json(body(&app, &grants, recording)))
+    let body = body(&app, &grants, recording);
+    Ok(Json(with_export(&app, body).await?))
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -499,6 +519,7 @@ fn body(app: &App, grants: &Grants, recording: Recording) -> RecordingBody {
         file: format!("/recordings/{}/{FILE}{asked}", recording.id),
         published: release.published,
         keep_until: release.keep_until.map(rfc3339),
+        export: None,
         may_release: grants.allows(Action::Release).is_ok(),
         started: rfc3339(recording.started),
         duration_s: (duration.as_secs_f64() * 1_000.0).round() / 1_000.0,
@@ -511,6 +532,33 @@ fn body(app: &App, grants: &Grants, recording: Recording) -> RecordingBody {
         room: recording.room,
         title: recording.title,
     }
+}
+
+/// Adds how far its copy elsewhere is, for who may know.
+async fn with_export(app: &App, mut body: RecordingBody) -> Result<RecordingBody, ApiError> {
+    let Some(exporter) = app.exporter.as_ref().filter(|_| body.may_release) else {
+        return Ok(body);
+    };
+    let id = body.id.clone();
+    let export = app
+        .stored("reading an export", move |store| store.export(&id))
+        .await?
+        .filter(|export| export.place == exporter.place());
+    let state = export
+        .as_ref()
+        .map_or(ExportState::Waiting, |export| export.state);
+    let failed = export.filter(|export| !export.note.is_empty());
+    let waits = state == ExportState::Waiting;
+    body.export = Some(ExportBody {
+        state: state.word(),
+        to: exporter.target_words(),
+        next: failed
+            .as_ref()
+            .filter(|_| waits)
+            .map(|export| rfc3339(export.next)),
+        note: failed.map(|export| export.note),
+    });
+    Ok(body)
 }
 
 /// What stands behind the addresses of a recording that is not published: players and download links send no token.

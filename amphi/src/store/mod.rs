@@ -40,7 +40,61 @@ pub trait Store: Send + Sync + 'static {
     /// Ids of those whose deletion was begun.
     fn deletions(&self) -> Result<Vec<String>, StoreError>;
     /// Ids of those that are ready and were to be kept until `now` at most; at most [`LIST_MAX`].
-    fn outdated(&self, now: SystemTime) -> Result<Vec<String>, StoreError>;
+    fn outdated(&self, now: SystemTime, which: &Outdated) -> Result<Vec<String>, StoreError>;
+    /// How far the export of a recording is; none before it was begun.
+    fn export(&self, id: &str) -> Result<Option<Export>, StoreError>;
+    fn put_export(&self, id: &str, export: &Export) -> Result<(), StoreError>;
+    /// Ids of ready recordings whose export to `place` was not begun or may be tried again at `now`, oldest first; at most
+    /// [`LIST_MAX`].
+    fn exports_due(&self, now: SystemTime, place: &str) -> Result<Vec<String>, StoreError>;
+    /// Ids of ready recordings that are exported to `place`; at most [`LIST_MAX`].
+    fn exported(&self, place: &str) -> Result<Vec<String>, StoreError>;
+    /// What was given up may be tried again.
+    fn retry_exports(&self) -> Result<(), StoreError>;
+}
+
+/// Which recordings may go when their time has come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outdated {
+    All,
+    /// Those that are safe in this place.
+    ExportedTo(String),
+}
+
+/// How far the export of a recording is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Export {
+    /// Where to. It says nothing about other places.
+    pub place: String,
+    pub state: ExportState,
+    /// Times that it failed.
+    pub tries: u32,
+    /// Not before this.
+    pub next: SystemTime,
+    /// What was sent already, as the exporter writes it.
+    pub progress: String,
+    /// What went wrong the last time, in words; empty when nothing did.
+    pub note: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExportState {
+    Waiting,
+    /// All of it is there, and was read back.
+    Done,
+    /// It failed too often.
+    GivenUp,
+}
+
+impl ExportState {
+    /// The word in the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            ExportState::Waiting => "waiting",
+            ExportState::Done => "done",
+            ExportState::GivenUp => "given up",
+        }
+    }
 }
 
 /// Which recordings a list has.

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::{
-    LIST_MAX, Recording, RecordingState, Release, ReleaseChange, RoomSettings, Store, StoreError,
-    Unpublished, Which,
+    Export, ExportState, LIST_MAX, Outdated, Recording, RecordingState, Release, ReleaseChange,
+    RoomSettings, Store, StoreError, Unpublished, Which,
 };
 use crate::config::Switch;
 
@@ -40,10 +40,25 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE recording ADD COLUMN deleting INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX recording_by_keep ON recording (keep_until_ms) WHERE keep_until_ms IS NOT NULL;
 ",
+    "
+    CREATE TABLE export (
+        recording TEXT PRIMARY KEY NOT NULL,
+        place TEXT NOT NULL,
+        state INTEGER NOT NULL,
+        tries INTEGER NOT NULL,
+        next_ms INTEGER NOT NULL,
+        progress TEXT NOT NULL,
+        note TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 const RECORDING_COLUMNS: &str =
     "id, room, title, started_ms, duration_ms, ready, size_bytes, gaps, published, keep_until_ms";
+/// [`ExportState`] in the database.
+const EXPORT_WAITING: i64 = 0;
+const EXPORT_DONE: i64 = 1;
+const EXPORT_GIVEN_UP: i64 = 2;
 /// How long a statement waits for another process that has the file (a backup, a curious person with `sqlite3`).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -206,6 +221,8 @@ impl Store for SqliteStore {
     }
 
     fn end_deletion(&self, id: &str) -> Result<(), StoreError> {
+        let forget = "DELETE FROM export WHERE recording = ?1";
+        self.execute("deleting a recording", forget, params![id])?;
         self.execute(
             "deleting a recording",
             "DELETE FROM recording WHERE id = ?1 AND deleting",
@@ -221,14 +238,83 @@ impl Store for SqliteStore {
         )
     }
 
-    fn outdated(&self, now: SystemTime) -> Result<Vec<String>, StoreError> {
+    fn outdated(&self, now: SystemTime, which: &Outdated) -> Result<Vec<String>, StoreError> {
+        let place = match which {
+            Outdated::All => None,
+            Outdated::ExportedTo(place) => Some(place),
+        };
         self.ids(
             &format!(
                 "SELECT id FROM recording WHERE ready AND NOT deleting AND keep_until_ms <= ?1
+                 AND (?2 IS NULL OR EXISTS (SELECT 1 FROM export WHERE recording = id AND place = ?2 AND state = {EXPORT_DONE}))
                  ORDER BY keep_until_ms, id LIMIT {LIST_MAX}"
             ),
-            params![unix_millis(now)],
+            params![unix_millis(now), place],
         )
+    }
+
+    fn export(&self, id: &str) -> Result<Option<Export>, StoreError> {
+        self.connection()
+            .prepare_cached(
+                "SELECT place, state, tries, next_ms, progress, note FROM export WHERE recording = ?1",
+            )
+            .and_then(|mut statement| statement.query_row([id], export_of).optional())
+            .map_err(failed("reading an export"))
+    }
+
+    fn put_export(&self, id: &str, export: &Export) -> Result<(), StoreError> {
+        let state = match export.state {
+            ExportState::Waiting => EXPORT_WAITING,
+            ExportState::Done => EXPORT_DONE,
+            ExportState::GivenUp => EXPORT_GIVEN_UP,
+        };
+        let next_ms = unix_millis(export.next);
+        self.execute(
+            "writing an export",
+            "INSERT OR REPLACE INTO export (recording, place, state, tries, next_ms, progress, note)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM recording WHERE id = ?1)",
+            params![
+                id,
+                export.place,
+                state,
+                export.tries,
+                next_ms,
+                export.progress,
+                export.note
+            ],
+        )
+        .map(|_| ())
+    }
+
+    fn exports_due(&self, now: SystemTime, place: &str) -> Result<Vec<String>, StoreError> {
+        self.ids(
+            &format!(
+                "SELECT id FROM recording LEFT JOIN export ON recording = id
+                 WHERE ready AND NOT deleting
+                 AND (place IS NOT ?2 OR (state = {EXPORT_WAITING} AND next_ms <= ?1))
+                 ORDER BY started_ms, id LIMIT {LIST_MAX}"
+            ),
+            params![unix_millis(now), place],
+        )
+    }
+
+    fn exported(&self, place: &str) -> Result<Vec<String>, StoreError> {
+        self.ids(
+            &format!(
+                "SELECT id FROM recording JOIN export ON recording = id
+                 WHERE ready AND NOT deleting AND place = ?1 AND state = {EXPORT_DONE} ORDER BY started_ms, id LIMIT {LIST_MAX}"
+            ),
+            params![place],
+        )
+    }
+
+    fn retry_exports(&self) -> Result<(), StoreError> {
+        self.execute(
+            "trying exports again",
+            "UPDATE export SET state = ?1, tries = 0, next_ms = 0 WHERE state = ?2",
+            params![EXPORT_WAITING, EXPORT_GIVEN_UP],
+        )
+        .map(|_| ())
     }
 }
 
@@ -303,6 +389,21 @@ fn recording_of(row: &Row<'_>) -> rusqlite::Result<Recording> {
             published: row.get::<_, Option<bool>>(8)?.unwrap_or(false),
             keep_until: row.get::<_, Option<i64>>(9)?.map(time_of),
         },
+    })
+}
+
+fn export_of(row: &Row<'_>) -> rusqlite::Result<Export> {
+    Ok(Export {
+        place: row.get(0)?,
+        state: match row.get(1)? {
+            EXPORT_DONE => ExportState::Done,
+            EXPORT_GIVEN_UP => ExportState::GivenUp,
+            _ => ExportState::Waiting,
+        },
+        tries: row.get(2)?,
+        next: time_of(row.get(3)?),
+        progress: row.get(4)?,
+        note: row.get(5)?,
     })
 }
 
@@ -528,14 +629,78 @@ mod tests {
             };
             store.put_recording(&row).expect("written");
         }
-        let outdated = |seconds| {
+        let outdated = |seconds, which| {
             store
-                .outdated(at(seconds).expect("a time"))
+                .outdated(at(seconds).expect("a time"), &which)
                 .expect("listed")
         };
-        assert_eq!(outdated(99), Vec::<String>::new());
-        assert_eq!(outdated(100), ["a"]);
-        assert_eq!(outdated(1_000), ["a", "b"]);
+        assert_eq!(outdated(99, Outdated::All), Vec::<String>::new());
+        assert_eq!(outdated(100, Outdated::All), ["a"]);
+        assert_eq!(outdated(1_000, Outdated::All), ["a", "b"]);
+        assert_eq!(
+            outdated(1_000, Outdated::ExportedTo("there".into())),
+            Vec::<String>::new()
+        );
+        let done = Export {
+            place: "there".into(),
+            state: ExportState::Done,
+            tries: 0,
+            next: UNIX_EPOCH,
+            progress: String::new(),
+            note: String::new(),
+        };
+        store.put_export("b", &done).expect("written");
+        assert_eq!(outdated(1_000, Outdated::ExportedTo("there".into())), ["b"]);
+    }
+
+    #[test]
+    fn an_export_is_due_from_its_recordings_end_until_it_is_done_or_given_up() {
+        let store = store();
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        store.put_recording(&recording("a", 1)).expect("written");
+        let due = |seconds| store.exports_due(at(seconds), "there").expect("listed");
+        assert_eq!(due(1), Vec::<String>::new(), "it is still being recorded");
+        let ready = Recording {
+            state: RecordingState::Ready,
+            ..recording("a", 1)
+        };
+        store.put_recording(&ready).expect("written");
+        assert_eq!(due(1), ["a"]);
+        let waiting = Export {
+            place: "there".into(),
+            state: ExportState::Waiting,
+            tries: 3,
+            next: at(50),
+            progress: "{}".into(),
+            note: "No answer.".into(),
+        };
+        store.put_export("a", &waiting).expect("written");
+        assert_eq!(store.export("a").expect("read"), Some(waiting.clone()));
+        assert_eq!((due(49).len(), due(50).len()), (0, 1));
+        let state = |state| {
+            let export = Export {
+                state,
+                ..waiting.clone()
+            };
+            store.put_export("a", &export).expect("written");
+        };
+        state(ExportState::GivenUp);
+        assert_eq!(due(1_000), Vec::<String>::new());
+        store.retry_exports().expect("written");
+        assert_eq!(due(0), ["a"]);
+        state(ExportState::Done);
+        store.retry_exports().expect("written");
+        assert_eq!(due(1_000), Vec::<String>::new());
+        assert_eq!(store.exported("there").expect("listed"), ["a"]);
+        // Another place knows nothing of it.
+        assert_eq!(
+            store.exports_due(at(0), "elsewhere").expect("listed"),
+            ["a"]
+        );
+        assert!(store.exported("elsewhere").expect("listed").is_empty());
+        assert!(store.begin_deletion("a").expect("begun"));
+        store.end_deletion("a").expect("ended");
+        assert_eq!(store.export("a").expect("read"), None);
     }
 
     #[test]

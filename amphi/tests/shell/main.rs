@@ -7,6 +7,7 @@ mod composed;
 mod conform;
 mod connections;
 mod door;
+mod exported;
 mod house;
 mod killed;
 mod live;

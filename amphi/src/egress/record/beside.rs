@@ -38,7 +38,7 @@ const OPEN_MAX: usize = 256;
 /// Lines that wait for the program's first piece: without one there is no recording, and no folder.
 const HELD_MAX: usize = 1_024;
 /// The folder of the tracks' files.
-const TRACKS: &str = "tracks";
+pub(super) const TRACKS: &str = "tracks";
 
 /// Whose a track is, as it stands in its file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

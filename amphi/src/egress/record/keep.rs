@@ -14,12 +14,13 @@ use std::time::SystemTime;
 use tracing::{info, warn};
 
 use super::{file_of, tag};
-use crate::store::{Store, StoreError};
+use crate::store::{Outdated, Store, StoreError};
 
 /// Looks after what is recorded. Calls block.
 pub struct Keeper {
     data_dir: PathBuf,
     store: Arc<dyn Store>,
+    which: Outdated,
     deleted: AtomicU64,
     failed: AtomicU64,
 }
@@ -35,10 +36,12 @@ pub enum Deletion {
 }
 
 impl Keeper {
-    pub fn new(data_dir: PathBuf, store: Arc<dyn Store>) -> Self {
+    /// `which` may be deleted when their time has come.
+    pub fn new(data_dir: PathBuf, store: Arc<dyn Store>, which: Outdated) -> Self {
         Self {
             data_dir,
             store,
+            which,
             deleted: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
@@ -67,10 +70,13 @@ impl Keeper {
     /// Deletes what was to be kept until `now` at most, and goes on with what was begun. What fails is tried again the
     /// next time.
     pub fn look_through(&self, now: SystemTime) {
-        let outdated = self.store.outdated(now).unwrap_or_else(|error| {
-            warn!("recordings cannot be looked through for what to delete: {error}");
-            Vec::new()
-        });
+        let outdated = self
+            .store
+            .outdated(now, &self.which)
+            .unwrap_or_else(|error| {
+                warn!("recordings cannot be looked through for what to delete: {error}");
+                Vec::new()
+            });
         for id in outdated {
             if let Err(error) = self.store.begin_deletion(&id) {
                 warn!(recording = tag(&id), "cannot be deleted: {error}");
@@ -142,7 +148,7 @@ mod tests {
             let folder = tempfile::tempdir().expect("a folder");
             let path = folder.path().join("amphi.db");
             let store = Arc::new(SqliteStore::open(&path).expect("a database"));
-            let keeper = Keeper::new(folder.path().to_owned(), store.clone());
+            let keeper = Keeper::new(folder.path().to_owned(), store.clone(), Outdated::All);
             Self {
                 folder,
                 store,
@@ -238,7 +244,11 @@ mod tests {
                 std::fs::remove_dir_all(&folder).expect("removed");
             }
             assert_eq!(house.listed(), Vec::<String>::new());
-            let next = Keeper::new(house.folder.path().to_owned(), house.store.clone());
+            let next = Keeper::new(
+                house.folder.path().to_owned(),
+                house.store.clone(),
+                Outdated::All,
+            );
             next.look_through(at(0));
             assert!(!folder.exists(), "after step {step}");
             assert_eq!(
