@@ -30,6 +30,8 @@ pub struct ServerInfo {
     composes: bool,
     /// What is made where nobody says otherwise.
     program: &'static str,
+    /// Whether every member's own tracks are recorded too, where nobody says otherwise.
+    tracks: bool,
 }
 
 /// "open": anybody may get a token from the join call; "token": people come with a token.
@@ -52,6 +54,7 @@ pub async fn server(State(app): State<App>) -> Json<ServerInfo> {
         access,
         composes: !app.config.program.ladder.is_empty(),
         program: program_word(app.config.program.wish().program),
+        tracks: app.config.recording.tracks,
     })
 }
 

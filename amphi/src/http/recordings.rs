@@ -295,12 +295,15 @@ pub struct TrackBody {
     codec: String,
     /// Where its beginning is in the recording, in seconds. Less than zero: the track was there before the picture.
     offset_s: f64,
-    /// Path of the file, an MP4 that plays alone.
+    /// From its first frame to its last.
+    duration_s: f64,
+    /// Path of the file, an MP4 that plays alone. It lets whoever has it watch for some hours.
     file: String,
     size_bytes: u64,
 }
 
-/// The members' tracks of a recording, in the order in which they began; none where only the program was recorded.
+/// The members' tracks of a recording, in the order in which they began; none where only the program was recorded. For those
+/// who may record in its room, also when it is published: not all that somebody sent was on air.
 #[utoipa::path(
     get,
     path = "/api/recordings/{id}/tracks",
@@ -310,7 +313,7 @@ pub struct TrackBody {
         (status = 200, body = TrackList),
         (status = 400, body = ErrorBody),
         (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody, description = "It is not published"),
+        (status = 403, body = ErrorBody, description = "Not for those who may not record here"),
         (status = 404, body = ErrorBody),
     )
 )]
@@ -320,7 +323,8 @@ pub async fn tracks(
     visitor: Visitor,
     uri: Uri,
 ) -> Result<Json<TrackList>, ApiError> {
-    let (recording, _) = find_watched(&app, id, &visitor, &uri).await?;
+    let recording = find(&app, id).await?;
+    admit(&app, &recording, Audience::Keepers, &visitor, &uri)?;
     let (data_dir, id) = (app.config.server.data_dir.clone(), recording.id.clone());
     let turn = app.playlists.turn().await;
     let listed = tokio::task::spawn_blocking(move || {
@@ -334,7 +338,7 @@ pub async fn tracks(
         .map_err(std::io::Error::other)
         .and_then(|read| read)
         .map_err(|error| ApiError::failed("reading a recording's tracks", &error))?;
-    let asked = asked(&app, &recording);
+    let asked = pass_for(&app, &recording);
     let tracks = tracks.into_iter().map(|track| TrackBody {
         offset_s: seconds_in(&recording, zero_unix_ms, track.begin_us),
         file: format!("/recordings/{}/tracks/{}{asked}", recording.id, track.name),
@@ -342,6 +346,7 @@ pub async fn tracks(
         name: track.of.name,
         source: track.of.source,
         codec: track.of.codec,
+        duration_s: track.length.as_millis() as f64 / 1_000.0,
         size_bytes: track.size_bytes,
     });
     Ok(Json(TrackList {
@@ -365,7 +370,7 @@ pub async fn tracks(
         (status = 206, body = Vec<u8>, content_type = "video/mp4"),
         (status = 400, body = ErrorBody),
         (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody, description = "It is not published"),
+        (status = 403, body = ErrorBody, description = "Not for those who may not record here"),
         (status = 404, body = ErrorBody),
         (status = 416, description = "Beyond the end"),
     )
@@ -377,13 +382,14 @@ pub async fn track(
     visitor: Visitor,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (recording, _) = find_watched(&app, id, &visitor, request.uri()).await?;
+    let recording = find(&app, id).await?;
+    admit(&app, &recording, Audience::Keepers, &visitor, request.uri())?;
     let path = record::track_file(&app.config.server.data_dir, &recording.id, &name)
         .ok_or_else(|| ApiError::not_found("This recording has no such track."))?;
     let name = format!("{}-{name}", plain_name(&recording));
     let named = format!("inline; filename=\"{name}\"");
     let named = HeaderValue::from_str(&named).expect("letters, digits and hyphens");
-    send_file(path, &recording, named, request).await
+    send_file(path, Audience::Keepers, named, request).await
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -563,10 +569,15 @@ async fn with_export(app: &App, mut body: RecordingBody) -> Result<RecordingBody
 
 /// What stands behind the addresses of a recording that is not published: players and download links send no token.
 fn asked(app: &App, recording: &Recording) -> String {
-    let pass = match audience(recording) {
-        Audience::Everybody => None,
-        Audience::Keepers => pass::issue(&app.keys, &recording.id, now_s()),
-    };
+    match audience(recording) {
+        Audience::Everybody => String::new(),
+        Audience::Keepers => pass_for(app, recording),
+    }
+}
+
+/// What lets whoever has the address watch for some hours.
+fn pass_for(app: &App, recording: &Recording) -> String {
+    let pass = pass::issue(&app.keys, &recording.id, now_s());
     pass.map_or(String::new(), |pass| format!("?{PASS}={pass}"))
 }
 
@@ -608,7 +619,7 @@ pub async fn playlist(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/vnd.apple.mpegurl"),
         ),
-        (header::CACHE_CONTROL, caching(&recording)),
+        (header::CACHE_CONTROL, caching(audience(&recording))),
         (header::VARY, HeaderValue::from_static("accept-encoding")),
     ];
     if let Some(pass) = pass {
@@ -650,13 +661,13 @@ pub async fn file(
 ) -> Result<Response, ApiError> {
     let (recording, _) = find_watched(&app, id, &visitor, request.uri()).await?;
     let (path, named) = (path(&app, &recording.id), disposition(&recording));
-    send_file(path, &recording, named, request).await
+    send_file(path, audience(&recording), named, request).await
 }
 
 /// A file of a recording, or what of it was asked for.
 async fn send_file(
     path: PathBuf,
-    recording: &Recording,
+    audience: Audience,
     named: HeaderValue,
     mut request: Request,
 ) -> Result<Response, ApiError> {
@@ -676,7 +687,7 @@ async fn send_file(
         return Err(no_file());
     }
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, caching(recording));
+    headers.insert(header::CACHE_CONTROL, caching(audience));
     headers.insert(header::CONTENT_DISPOSITION, named);
     Ok(response)
 }
@@ -689,23 +700,32 @@ async fn find_watched(
     uri: &Uri,
 ) -> Result<(Recording, Option<String>), ApiError> {
     let recording = find(app, id).await?;
-    let refused = visitor
-        .grants(&recording.room)
-        .may_watch(audience(&recording));
-    let pass = match refused {
-        Ok(()) => None,
-        Err(refusal) => Some(
-            query(uri, PASS)
-                .filter(|pass| pass::admits(&app.keys, &recording.id, pass, now_s()))
-                .ok_or(refusal)?,
-        ),
-    };
+    let pass = admit(app, &recording, audience(&recording), visitor, uri)?;
     Ok((recording, pass))
 }
 
+/// Refuses who is not of that audience; the pass, if that is what lets them.
+fn admit(
+    app: &App,
+    recording: &Recording,
+    audience: Audience,
+    visitor: &Visitor,
+    uri: &Uri,
+) -> Result<Option<String>, ApiError> {
+    match visitor.grants(&recording.room).may_watch(audience) {
+        Ok(()) => Ok(None),
+        Err(refusal) => {
+            let pass = query(uri, PASS)
+                .filter(|pass| pass::admits(&app.keys, &recording.id, pass, now_s()))
+                .ok_or(refusal)?;
+            Ok(Some(pass))
+        }
+    }
+}
+
 /// Nobody on the way keeps what is not for everybody.
-fn caching(recording: &Recording) -> HeaderValue {
-    match audience(recording) {
+fn caching(audience: Audience) -> HeaderValue {
+    match audience {
         Audience::Everybody => HeaderValue::from_static("no-cache"),
         Audience::Keepers => HeaderValue::from_static("private, no-store"),
     }

@@ -107,12 +107,27 @@ async fn every_members_tracks_are_files_that_play_alone_on_the_programs_clock() 
     .await;
     ada.abort();
 
-    let listed = house.get(&format!("{one}/tracks")).await.json();
+    // Everybody may watch the program, and only who may record gets what members sent.
+    house.get(&format!("{one}/tracks")).await.refused(
+        403,
+        "not_allowed",
+        Some("watch_unpublished"),
+    );
+    let listed = house
+        .send("GET", &format!("{one}/tracks"), &able, "")
+        .await
+        .json();
     let listed = listed["tracks"].as_array().expect("a list");
     let folder = tempfile::tempdir().expect("a folder");
     let mut found = Vec::new();
     for track in listed {
-        let answer = house.get(track["file"].as_str().expect("a path")).await;
+        let file = track["file"].as_str().expect("a path");
+        let (without, _) = file.split_once('?').expect("a pass");
+        house
+            .get(without)
+            .await
+            .refused(403, "not_allowed", Some("watch_unpublished"));
+        let answer = house.get(file).await;
         assert_eq!(answer.status, 200);
         assert!(answer.header("content-disposition").contains("-hall-000"));
         assert_eq!(Some(answer.body.len() as u64), track["size_bytes"].as_u64());
@@ -120,6 +135,8 @@ async fn every_members_tracks_are_files_that_play_alone_on_the_programs_clock() 
         std::fs::write(&path, &answer.body).expect("written");
         let probed = probe(&path);
         assert_eq!(probed.start_s, 0.0);
+        let told_s = track["duration_s"].as_f64().expect("a length");
+        assert!((told_s - probed.duration_s).abs() < 0.05, "{told_s}");
         let of = [&track["name"], &track["source"], &track["codec"]];
         let of = of
             .map(|word| word.as_str().expect("said").to_owned())
@@ -210,13 +227,20 @@ async fn a_recording_of_before_there_were_timelines_has_an_empty_one_and_no_trac
         amphi::store::RecordingState::Ready,
     );
     let one = format!("/api/recordings/{}", crate::released::ID);
-    let tracks = house.get(&format!("{one}/tracks")).await.json();
+    let hall = crate::released::recorder("hall");
+    let tracks = house
+        .send("GET", &format!("{one}/tracks"), &hall, "")
+        .await
+        .json();
     assert_eq!(tracks, json!({ "tracks": [] }));
     let timeline = house.get(&format!("{one}/timeline")).await.json();
     assert_eq!(timeline, json!({ "events": [], "more": false }));
     for name in ["0001-camera.mp4", "..%2Fprogram.mp4", "x"] {
         let path = format!("/recordings/{}/tracks/{name}", crate::released::ID);
-        house.get(&path).await.refused(404, "not_found", None);
+        house
+            .send("GET", &path, &hall, "")
+            .await
+            .refused(404, "not_found", None);
     }
 }
 

@@ -67,7 +67,8 @@ async fn house_of_tokens() -> House {
     House::with(|config| config.access.mode = AccessMode::Token).await
 }
 
-fn recorder(room: &str) -> String {
+/// A token of somebody who may record there.
+pub fn recorder(room: &str) -> String {
     token(room, "rec").grant("roomRecord", true).sign()
 }
 

@@ -81,7 +81,7 @@ impl Action {
             Action::Configure => "change this room's settings",
             Action::Broadcast => "start or end a broadcast here",
             Action::Record => "start or end a recording here",
-            Action::WatchUnpublished => "watch this recording, which is not published",
+            Action::WatchUnpublished => "watch what is not published of this recording",
             Action::Release => "publish or delete recordings of this room",
         }
     }

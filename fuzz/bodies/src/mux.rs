@@ -9,6 +9,7 @@ use bytes::Bytes;
 pub fn recording(bytes: &[u8]) {
     // A member's track in the same folder has another head.
     let _about = recording::about(bytes);
+    let _length = recording::length(bytes);
     let scan = recording::scan(bytes);
     assert!(
         scan.good_bytes <= bytes.len() as u64,

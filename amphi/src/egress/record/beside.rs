@@ -464,6 +464,8 @@ pub struct TrackFile {
     pub of: TrackOf,
     /// Programme time of its first frame.
     pub begin_us: i64,
+    /// From its first frame to the end of its last one.
+    pub length: Duration,
     pub size_bytes: u64,
 }
 
@@ -497,6 +499,7 @@ pub fn tracks(data_dir: &Path, id: &str) -> io::Result<Vec<TrackFile>> {
             name,
             of,
             begin_us: about.begin_us,
+            length: recording::length(&file).unwrap_or_default(),
             size_bytes: recording::ByteSource::size(&file),
         });
     }
@@ -672,6 +675,8 @@ mod tests {
             ]
         );
         assert!(files.iter().all(|file| file.size_bytes > 16 * 1024));
+        let lengths: Vec<_> = files.iter().map(|file| file.length.as_millis()).collect();
+        assert_eq!(lengths, [2_000, 99 * 40 + 33]);
         assert_eq!(world.lines(), [Event::Left { member: 2 }]);
         assert_eq!(
             (
@@ -730,16 +735,24 @@ mod tests {
         assert_eq!(world.order.gauge.beside_missed(), 1, "AV1 is not written");
     }
 
+    #[derive(Default)]
+    struct Hangs {
+        lock: Mutex<()>,
+        /// A write was begun.
+        reached: AtomicBool,
+    }
+
     /// A disk on which writes wait for a lock, or fail.
     struct SlowDisk {
-        hangs: Arc<Mutex<()>>,
+        hangs: Arc<Hangs>,
         fails: Arc<AtomicBool>,
         file: FileDisk,
     }
 
     impl Disk for SlowDisk {
         fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-            drop(self.hangs.lock());
+            self.hangs.reached.store(true, Ordering::Relaxed);
+            drop(self.hangs.lock.lock());
             if self.fails.load(Ordering::Relaxed) {
                 return Err(io::ErrorKind::StorageFull.into());
             }
@@ -755,7 +768,7 @@ mod tests {
         }
     }
 
-    fn slow(hangs: &Arc<Mutex<()>>, fails: &Arc<AtomicBool>) -> OpenAt {
+    fn slow(hangs: &Arc<Hangs>, fails: &Arc<AtomicBool>) -> OpenAt {
         let (hangs, fails) = (hangs.clone(), fails.clone());
         Arc::new(move |path: &Path| {
             let file = FileDisk::create(path)?;
@@ -769,14 +782,24 @@ mod tests {
 
     #[test]
     fn a_disk_that_hangs_never_holds_up_the_program_and_what_is_left_out_is_counted() {
-        let hangs = Arc::new(Mutex::new(()));
+        let hangs = Arc::<Hangs>::default();
         let mut world = World::on(true, slow(&hangs, &Arc::default()));
         let (zero, camera) = (world.zero, of(20, "Bo", "camera"));
-        let hanging = hangs.lock().expect("nobody panicked");
+        let hanging = hangs.lock.lock().expect("nobody panicked");
+        // Frames until the first write: from then on nothing is taken from the queue.
+        let mut begun = 0;
+        while !hangs.reached.load(Ordering::Relaxed) {
+            assert!(begun < 2_000, "it writes");
+            begun += 1;
+            world
+                .beside()
+                .frame(&picture(zero, 20, begun, true), &camera);
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let start = Instant::now();
         let mut wants_key = 0;
-        for n in 0..3 * u32::try_from(QUEUE_MAX).expect("small") {
-            let taken = world.beside().frame(&picture(zero, 20, n, n == 0), &camera);
+        for n in begun..3 * u32::try_from(QUEUE_MAX).expect("small") {
+            let taken = world.beside().frame(&picture(zero, 20, n, false), &camera);
             wants_key += u32::from(!taken);
         }
         world.beside().event(9, Event::OnAir { member: None });

@@ -24,7 +24,7 @@ mod writer;
 
 pub(crate) use scan::fragments;
 pub use scan::{ByteSource, Fragment, Mark, Scan, Sum, scan, sum};
-pub use track::{About, TrackFrame, TrackWriter, TrackWriterCounters, about};
+pub use track::{About, TrackFrame, TrackWriter, TrackWriterCounters, about, length};
 pub use vod::{Reader, vod_playlist};
 pub use writer::{Chunk, HEADER_BYTES, Place, Writer, WriterCounters};
 

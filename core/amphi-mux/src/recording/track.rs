@@ -10,13 +10,19 @@
 //! plays from its beginning; the box says when that was. What was not sent (a muted camera) is a jump of decoding times.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use amphi_media::{Codec, MediaKind, MediaTime, VideoSize, h264, opus};
 use bytes::Bytes;
 
+use super::scan::{Item, Walk, walk};
 use super::{ByteSource, Chunk, HEADER_BYTES, Place};
 use crate::boxes::{self, AUDIO_RATE, Entry, PartSample, VIDEO_RATE};
 
+/// How far from a file's end its last fragment is looked for: nearly always the first of these has it.
+const TAILS: [u64; 2] = [256 * 1024, 8 * 1024 * 1024];
+/// Places that read like a fragment's beginning and are none.
+const GUESSES_MAX: usize = 64;
 /// What our `uuid` box about a track is called.
 const ABOUT_ID: [u8; 16] = *b"amphi track 001\n";
 /// Of the box, before what the caller said of the track: box header and id, and when it began.
@@ -374,6 +380,34 @@ pub fn about<S: ByteSource + ?Sized>(source: &S) -> Option<About> {
         at += u64::from(size);
     }
     None
+}
+
+/// How long a track's file plays, from its zero: to the end of its last whole fragment, which is looked for from behind, since
+/// a long file has very many. None when there is none in its last 8 MiB.
+pub fn length<S: ByteSource + ?Sized>(source: &S) -> Option<Duration> {
+    let size = source.size();
+    TAILS.iter().find_map(|tail| {
+        let from = size.saturating_sub(*tail);
+        let mut bytes = vec![0; usize::try_from(size - from).ok()?];
+        source.read_at(from, &mut bytes)?;
+        let mut end_us = None;
+        bytes
+            .windows(8)
+            .enumerate()
+            .filter(|(_, head)| &head[4..] == b"moof")
+            .take(GUESSES_MAX)
+            .find_map(|(at, _)| {
+                // Where the media happens to read like a box, no whole fragment follows.
+                walk(source, from + at as u64, 1, |item| {
+                    if let Item::Fragment(fragment) = item {
+                        end_us = Some(fragment.end_us());
+                    }
+                    Walk::On
+                });
+                end_us
+            })
+            .map(Duration::from_micros)
+    })
 }
 
 /// From start codes to 4-byte lengths. Delimiters and filler go; parameter sets stay in front of their key frame, since the

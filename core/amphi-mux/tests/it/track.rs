@@ -1,7 +1,9 @@
 //! Members' tracks as they were sent.
 
+use std::time::Duration;
+
 use amphi_media::{Codec, MediaTime, VideoSize};
-use amphi_mux::recording::{About, HEADER_BYTES, Place, TrackFrame, TrackWriter, about};
+use amphi_mux::recording::{About, HEADER_BYTES, Place, TrackFrame, TrackWriter, about, length};
 use bytes::Bytes;
 use mp4_atom::{Decode, Moof};
 use proptest::prelude::*;
@@ -97,6 +99,27 @@ fn written(codec: Codec, frames: &[TrackFrame]) -> (File, TrackWriter) {
 }
 
 #[test]
+fn a_length_is_to_the_last_whole_fragment_however_long_the_file_and_whatever_its_media_reads_like()
+{
+    let mut packets: Vec<_> = (0..3_000).map(|n| packet(70_000 + n * 20)).collect();
+    for packet in &mut packets {
+        // Media that reads like the beginning of a fragment, and is none.
+        let mut data = packet.data.to_vec();
+        data.extend(b"\0\0\0\x10moof\0\0\0\x08mdat");
+        data.resize(900, 0);
+        packet.data = data.into();
+    }
+    let (file, _) = written(Codec::Opus, &packets);
+    let bytes = &file.bytes;
+    assert!(bytes.len() > 2_000_000);
+    assert_eq!(length(&bytes[..]), Some(Duration::from_secs(60)));
+    let torn = bytes.len() - 10;
+    assert_eq!(length(&bytes[..torn]), Some(Duration::from_millis(59_800)));
+    assert_eq!(length(&bytes[..HEADER_BYTES]), None);
+    assert_eq!(length(&[][..]), None);
+}
+
+#[test]
 fn a_file_begins_at_zero_and_tells_when_that_was_and_whose_it_is() {
     let packets: Vec<_> = (0..30).map(|n| packet(70_000 + n * 20)).collect();
     let (file, writer) = written(Codec::Opus, &packets);
@@ -110,6 +133,7 @@ fn a_file_begins_at_zero_and_tells_when_that_was_and_whose_it_is() {
         note: b"whose".to_vec(),
     };
     assert_eq!(told, expected);
+    assert_eq!(length(&file.bytes[..]), Some(Duration::from_millis(600)));
     assert_eq!(about(&file.bytes[..100]), None);
     assert_eq!(about(&[0; 64][..]), None);
 }
