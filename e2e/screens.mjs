@@ -60,7 +60,6 @@ try {
   await jonas.press('mute-button');
   await amara.goLive();
   await amara.see('on-air').waitFor();
-  await amara.press('record-button');
   const viewer = await Person.open({ name: 'viewer', viewport: { width: 1440, height: 900 } });
   people.push(viewer);
   await viewer.watch(server.url, 'town-hall');

@@ -6,6 +6,8 @@ export interface ServerInfo {
   composes: boolean
   /** What is made where nobody says otherwise. */
   program: Program
+  /** Whether members' own tracks are recorded too, where nobody says otherwise. */
+  tracks: boolean
 }
 
 /** What a token allows: the `video` claim of LiveKit's tokens and our two. */
@@ -95,8 +97,44 @@ export interface Recording {
   gaps: number
   published: boolean
   keep_until: string | null
+  export: RecordingExport | null
   may_release: boolean
 }
+
+/** How far the copy elsewhere is. */
+export interface RecordingExport {
+  state: 'waiting' | 'done' | 'given up'
+  /** "the bucket archive". */
+  to: string
+  /** What went wrong the last time, in words without a full stop. */
+  note: string | null
+  next: string | null
+}
+
+/** One member's track as it was sent. */
+export interface Track {
+  member: number
+  name: string
+  source: 'camera' | 'microphone' | 'screen' | 'screen_audio' | 'unknown'
+  codec: string
+  /** Where it begins in the recording. */
+  offset_s: number
+  duration_s: number
+  file: string
+  size_bytes: number
+}
+
+/** What happened while it was recorded. */
+export type TimelineEvent = { at_s: number } & (
+  | { event: 'joined'; member: number; name: string }
+  | { event: 'left'; member: number }
+  | { event: 'track'; track: number; member: number; source: Track['source']; muted: boolean }
+  | { event: 'track_gone' | 'muted' | 'unmuted'; track: number }
+  | { event: 'speaking'; members: number[] }
+  | { event: 'on_air'; member: number | null }
+  | { event: 'layout'; layout: string }
+  | { event: 'gap' | 'full' }
+)
 
 /** What may be changed about a recording; what is left out stays. */
 export interface Release {
@@ -197,6 +235,11 @@ export const recordings = (signal?: AbortSignal, token?: string) =>
   ask<{ recordings: Recording[] }>('/api/recordings', { signal, ...(token === undefined ? {} : { token }) })
 export const recording = (id: string, signal?: AbortSignal, token?: string) =>
   ask<Recording>(recordingAt(id), { signal, ...(token === undefined ? {} : { token }) })
+export const recordingTracks = (id: string, token: string, signal?: AbortSignal) =>
+  ask<{ tracks: Track[] }>(`${recordingAt(id)}/tracks`, { signal, token })
+/** `query` holds the recording's pass, if it has one, and where to go on. */
+export const recordingTimeline = (id: string, query: URLSearchParams, signal?: AbortSignal) =>
+  ask<{ events: TimelineEvent[]; more: boolean }>(`${recordingAt(id)}/timeline?${query}`, { signal })
 export const releaseRecording = (id: string, token: string, change: Release) =>
   ask<Recording>(recordingAt(id), { method: 'PATCH', body: change, token })
 export const deleteRecording = (id: string, token: string) =>
@@ -209,8 +252,8 @@ export const changeBroadcast = (name: string, token: string, change: { program?:
   ask<Pick<Broadcast, 'state' | 'program' | 'layout'>>(`${room(name)}/broadcast`, { method: 'PATCH', body: change, token })
 export const endBroadcast = (name: string, token: string) =>
   ask<Pick<Broadcast, 'state'>>(`${room(name)}/broadcast`, { method: 'DELETE', token })
-export const startRecording = (name: string, token: string) =>
-  ask<Pick<RecordingState, 'state' | 'id'>>(`${room(name)}/recording`, { method: 'POST', token })
+export const startRecording = (name: string, token: string, tracks: boolean) =>
+  ask<Pick<RecordingState, 'state' | 'id'>>(`${room(name)}/recording`, { method: 'POST', body: { tracks }, token })
 export const stopRecording = (name: string, token: string) =>
   ask<Pick<RecordingState, 'state' | 'id'>>(`${room(name)}/recording`, { method: 'DELETE', token })
 

@@ -1,5 +1,6 @@
 /** Recordings as this tab may see them: the published ones, and with the tokens it holds the others of those rooms. */
 import * as api from './api'
+import { timeOfDay } from './times'
 import { keepersTokens } from './tokens'
 
 /** More rooms than that nobody keeps in one tab. */
@@ -30,6 +31,20 @@ export async function recording(id: string, signal?: AbortSignal): Promise<api.R
 /** The token for changing a recording. */
 export function tokenToRelease(recording: api.Recording): string | null {
   return keepersTokens().find(({ room }) => room === recording.room)?.token ?? null
+}
+
+/** What stands behind the recording's own addresses, and lets whoever has it watch. */
+export function passOf(recording: api.Recording): URLSearchParams {
+  return new URLSearchParams(recording.hls.split('?')[1] ?? '')
+}
+
+/** How far its copy elsewhere is, as a sentence. */
+export function copyInWords({ state, to, note, next }: api.RecordingExport, recording: api.Recording['state']): string {
+  if (state === 'done') return `Copied to ${to}: all of it was read back.`
+  if (state === 'given up') return `Not copied to ${to}: ${note ?? 'it failed too often'}. It is tried again when the server starts anew.`
+  if (recording === 'recording') return `It will be copied to ${to} when it has ended.`
+  if (note === null) return `On its way to ${to}.`
+  return `Not yet copied to ${to}: ${note}.${next === null ? '' : ` Tries again at ${timeOfDay(Date.parse(next))}.`}`
 }
 
 function likelyFirst(id: string) {

@@ -6,7 +6,7 @@ import type { House } from './house'
 import './controls.css'
 
 export type Panel = 'people' | null
-export type Question = 'go-live' | 'on-air' | 'end' | 'devices' | 'keys' | null
+export type Question = 'record' | 'go-live' | 'on-air' | 'end' | 'devices' | 'keys' | null
 
 interface Props {
   call: Call
@@ -51,7 +51,7 @@ export function Controls({ call, house, state, panel, onPanel, onAsk, onLeave }:
           aria-pressed={recording}
           aria-disabled={!house.mayRecord || busy === 'recording'}
           title={recording ? 'Stop recording' : 'Start recording'}
-          onClick={() => void house.record(!recording)}
+          onClick={() => (!house.mayRecord ? house.refuseRecording() : recording ? void house.endRecording() : onAsk('record'))}
         >
           <Icon name="record" />
           Record

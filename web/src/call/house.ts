@@ -7,6 +7,12 @@ import { changeOf, type Source } from './permissions'
 
 export type Busy = 'broadcast' | 'recording' | null
 
+/** What is recorded beside the program. */
+export interface RecordWish {
+  /** Every member's own tracks. */
+  tracks: boolean
+}
+
 /** The HTTP side of a call: asks the server with the member's own token and says refusals in words. */
 export class House {
   /** What is being asked for right now, so that it is not asked for twice. */
@@ -43,9 +49,9 @@ export class House {
   }
 
   /** `record`: and keeps it, if it went on air. */
-  async goLive(program: api.Program, layout: api.Layout, record: boolean): Promise<void> {
+  async goLive(program: api.Program, layout: api.Layout, record: RecordWish | null): Promise<void> {
     const live = await this.ask('broadcast', () => api.startBroadcast(this.room, this.token, program, layout))
-    if (live && record) await this.record(true)
+    if (live && record) await this.record(record)
   }
 
   async changeBroadcast(change: { program?: api.Program; layout?: api.Layout }): Promise<void> {
@@ -54,15 +60,19 @@ export class House {
 
   async endBroadcast(endRecording: boolean): Promise<void> {
     const ended = await this.ask('broadcast', () => api.endBroadcast(this.room, this.token))
-    if (ended && endRecording) await this.record(false)
+    if (ended && endRecording) await this.endRecording()
   }
 
-  async record(on: boolean): Promise<void> {
-    if (!this.mayRecord) {
-      this.call.say('You may not record here (needs: roomRecord).')
-      return
-    }
-    await this.ask('recording', () => (on ? api.startRecording : api.stopRecording)(this.room, this.token))
+  refuseRecording(): void {
+    this.call.say('You may not record here (needs: roomRecord).')
+  }
+
+  async record({ tracks }: RecordWish): Promise<void> {
+    await this.ask('recording', () => api.startRecording(this.room, this.token, tracks))
+  }
+
+  async endRecording(): Promise<void> {
+    await this.ask('recording', () => api.stopRecording(this.room, this.token))
   }
 
   async allow(member: MemberView, source: Source, give: boolean): Promise<void> {

@@ -71,6 +71,7 @@ export function GoLive({ house, server, recording, onClose }: GoLiveProps) {
   const [layout, setLayout] = useState<Layout>('grid')
   const mayChoose = house.mayRecord && !recording
   const [record, setRecord] = useState(true)
+  const [tracks, setTracks] = useState(server?.tracks === true)
   return (
     <Dialog title="Go live?" onClose={onClose}>
       <p>Everyone with the link can watch. Everybody on stage is heard, and the broadcast shows them.</p>
@@ -78,6 +79,7 @@ export function GoLive({ house, server, recording, onClose }: GoLiveProps) {
       {mayChoose && (
         <Also testid="record-too" name="Record it too" says="Who missed it can watch it afterwards." checked={record} onChange={setRecord} />
       )}
+      {mayChoose && record && <TracksToo checked={tracks} onChange={setTracks} />}
       <div class="dialog-end">
         <button type="button" class="button" onClick={onClose}>
           Not yet
@@ -88,7 +90,7 @@ export function GoLive({ house, server, recording, onClose }: GoLiveProps) {
           data-testid="confirm-go-live"
           onClick={() => {
             onClose()
-            void house.goLive(program, layout, mayChoose && record)
+            void house.goLive(program, layout, mayChoose && record ? { tracks } : null)
           }}
         >
           Go live
@@ -96,6 +98,36 @@ export function GoLive({ house, server, recording, onClose }: GoLiveProps) {
       </div>
     </Dialog>
   )
+}
+
+export function StartRecording({ house, server, onClose }: Omit<GoLiveProps, 'recording'>) {
+  const [tracks, setTracks] = useState(server?.tracks === true)
+  return (
+    <Dialog title="Record?" onClose={onClose}>
+      <p>The program is recorded: what an audience sees and hears. It need not be on air.</p>
+      <TracksToo checked={tracks} onChange={setTracks} />
+      <div class="dialog-end">
+        <button type="button" class="button" onClick={onClose}>
+          Not yet
+        </button>
+        <button
+          type="button"
+          class="button primary"
+          data-testid="confirm-record"
+          onClick={() => {
+            onClose()
+            void house.record({ tracks })
+          }}
+        >
+          Start recording
+        </button>
+      </div>
+    </Dialog>
+  )
+}
+
+function TracksToo({ checked, onChange }: { checked: boolean; onChange: (checked: boolean) => void }) {
+  return <Also testid="tracks-too" name="Every member's own track too" says="Each camera, microphone and screen as it is sent, for cutting it afterwards. Takes more space." checked={checked} onChange={onChange} />
 }
 
 function Also({ testid, name, says, checked, onChange }: { testid: string; name: string; says: string; checked: boolean; onChange: (checked: boolean) => void }) {

@@ -1,4 +1,5 @@
 /** A recording: the program as it was broadcast or recorded, played from the bytes on the server's disk. */
+import type { RefObject } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Recording } from '../api'
 import { usePolled } from '../polling'
@@ -10,16 +11,19 @@ import { Icon } from '../ui/Icon'
 import { Message } from '../ui/Message'
 import { Hls, recordingHls } from '../watch/hls'
 import { NotFound } from './NotFound'
+import { RecordedTracks } from './RecordedTracks'
+import { RecordingMoments } from './RecordingMoments'
 import { ReleaseControls } from './ReleaseControls'
 import './watch.css'
 
 export function RecordingPage({ id }: { id: string }) {
   const found = usePolled(`recording ${id}`, (signal) => one(id, signal), (newest) =>
-    newest?.state === 'recording' ? 3000 : 60000,
+    newest?.state === 'recording' ? 3000 : newest?.export?.state === 'waiting' ? 5000 : 60000,
   )
   const recording = found.value
   const title = recording ? recording.title || recording.room : 'Recording'
   const [deleted, setDeleted] = useState(false)
+  const video = useRef<HTMLVideoElement>(null)
   useEffect(() => {
     document.title = `${title} · amphi`
   }, [title])
@@ -54,7 +58,7 @@ export function RecordingPage({ id }: { id: string }) {
     <div class="watch recording-page">
       <Header />
       <main>
-        <Player key={`${recording.id} ${recording.state}`} recording={recording} title={title} />
+        <Player key={`${recording.id} ${recording.state}`} recording={recording} title={title} video={video} />
         <div class="watch-info">
           <div>
             <h1>{title}</h1>
@@ -74,14 +78,15 @@ export function RecordingPage({ id }: { id: string }) {
             </a>
           </div>
         </div>
+        <RecordingMoments recording={recording} video={video} />
+        {recording.may_release && <RecordedTracks recording={recording} />}
         {recording.may_release && <ReleaseControls recording={recording} onChanged={found.refresh} onDeleted={() => setDeleted(true)} />}
       </main>
     </div>
   )
 }
 
-function Player({ recording, title }: { recording: Recording; title: string }) {
-  const video = useRef<HTMLVideoElement>(null)
+function Player({ recording, title, video }: { recording: Recording; title: string; video: RefObject<HTMLVideoElement | null> }) {
   const [trouble, setTrouble] = useState<string | null>(null)
 
   useEffect(() => {

@@ -1,7 +1,7 @@
 /** What somebody who may record in the room decides about one of its recordings. */
 import { useState } from 'preact/hooks'
 import * as api from '../api'
-import { tokenToRelease } from '../recordings'
+import { copyInWords, tokenToRelease } from '../recordings'
 import { dayOf } from '../times'
 import { Dialog } from '../ui/Dialog'
 import '../ui/recordings.css'
@@ -88,6 +88,11 @@ export function ReleaseControls({ recording, onChanged, onDeleted }: Props) {
           </select>
         </label>
       </div>
+      {recording.export && (
+        <div class="release-row">
+          <p data-testid="export">{copyInWords(recording.export, recording.state)}</p>
+        </div>
+      )}
       <form
         class="release-row"
         onSubmit={(event) => {

@@ -8,7 +8,7 @@ import { House } from '../call/house'
 import { KEYS, useKeys } from '../call/keys'
 import { PeoplePanel } from '../call/PeoplePanel'
 import { Pictures } from '../call/Pictures'
-import { Devices, EndBroadcast, GoLive, OnAir } from '../call/questions'
+import { Devices, EndBroadcast, GoLive, OnAir, StartRecording } from '../call/questions'
 import { Sounds } from '../call/Sounds'
 import { TopBar } from '../call/TopBar'
 import * as choices from '../choices'
@@ -163,6 +163,7 @@ function OnStage({ room, call, house, vain, onRejoin }: Props) {
       )}
       <Controls call={call} house={house} state={state} panel={panel} onPanel={setPanel} onAsk={setQuestion} onLeave={leave} />
       {question === 'go-live' && <GoLive house={house} server={server.value} recording={recording} onClose={close} />}
+      {question === 'record' && !recording && <StartRecording house={house} server={server.value} onClose={close} />}
       {question === 'on-air' && live && <OnAir room={room} house={house} server={server.value} state={state} onClose={close} />}
       {question === 'end' && live && <EndBroadcast house={house} viewers={state.broadcast.viewers} recording={recording} onClose={close} />}
       {question === 'devices' && <Devices call={call} onClose={close} />}

@@ -19,6 +19,7 @@ export function RecordingList({ recordings, testid }: { recordings: Recording[];
                 {dayOf(recording.started)}
                 {recording.state === 'recording' ? ', recording now' : `, ${size(recording.size_bytes)}`}
                 {!recording.published && ', not published'}
+                {recording.may_release && recording.keep_until !== null && `, kept until ${dayOf(recording.keep_until)}`}
               </span>
             </span>
             <span class="recording-length">
