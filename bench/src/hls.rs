@@ -167,25 +167,35 @@ pub async fn go_live(authority: &str, door: &Door, program: &str) -> anyhow::Res
 
 /// Changes the broadcast of the room, as its first member.
 pub async fn switch(authority: &str, door: &Door, method: &str, wish: &str) -> anyhow::Result<()> {
-    let mut http = Http::connect(authority).await?;
-    let request = hyper::Request::builder()
-        .method(method)
-        .uri(format!("/api/rooms/{ROOM}/broadcast"))
-        .header("host", authority)
-        .header("content-type", "application/json")
-        .header(
-            "authorization",
-            format!("Bearer {}", (door.token)(ROOM, "member-0")),
-        )
-        .body(Full::new(Bytes::copy_from_slice(wish.as_bytes())))
-        .context("a request")?;
-    let (status, body) = http.send(request).await?;
+    let path = format!("/api/rooms/{ROOM}/broadcast");
+    let token = (door.token)(ROOM, "member-0");
+    let (status, body) = ask(authority, method, &path, &token, wish).await?;
     ensure!(
         status == 200,
         "{method} broadcast: {status} {}",
         String::from_utf8_lossy(&body)
     );
     Ok(())
+}
+
+/// One request of the API, on a connection of its own.
+pub async fn ask(
+    authority: &str,
+    method: &str,
+    path: &str,
+    token: &str,
+    body: &str,
+) -> anyhow::Result<(u16, Bytes)> {
+    let mut http = Http::connect(authority).await?;
+    let request = hyper::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", authority)
+        .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {token}"))
+        .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
+        .context("a request")?;
+    http.send(request).await
 }
 
 /// One connection that is kept open, as a browser has it.

@@ -7,6 +7,7 @@ mod compose;
 mod floor;
 mod hls;
 mod janus;
+mod kills;
 mod load;
 mod media;
 mod origin;
@@ -52,6 +53,12 @@ struct Arguments {
     /// How often what is compared is measured, one after the other, in `compose`.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// How often the server is killed, in `kills`.
+    #[arg(long, default_value_t = 100)]
+    times: usize,
+    /// Of the moments at which it is killed, in `kills`.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// About two minutes for everything.
     #[arg(long)]
     quick: bool,
@@ -81,6 +88,8 @@ enum What {
     Compose,
     /// What a broadcast costs beyond its call: cut, composed, composed at every size.
     Air,
+    /// What recordings lack of a server that is killed at any moment, and whether they play. Not among `all`.
+    Kills,
     /// Viewers per core over TLS, beside nginx, and how soon everybody who waits is answered.
     Origin,
 }
@@ -107,6 +116,9 @@ async fn main() -> anyhow::Result<()> {
     if all || arguments.what == What::Air {
         let rounds = if arguments.quick { 1 } else { arguments.rounds };
         report.on_air(air::measure(&arguments.server, rounds, time / 2).await);
+    }
+    if arguments.what == What::Kills {
+        report.kills(kills::measure(&arguments.server, arguments.times, arguments.seed).await);
     }
     let mut shapes = Vec::new();
     if all || arguments.what == What::Fanout {

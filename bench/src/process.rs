@@ -17,7 +17,7 @@ pub struct Server {
     pid: u32,
     /// `127.0.0.1:port` of HTTP and WebSocket.
     pub authority: String,
-    _data: tempfile::TempDir,
+    _data: Option<tempfile::TempDir>,
 }
 
 impl Server {
@@ -33,7 +33,19 @@ impl Server {
         arguments: &[&std::ffi::OsStr],
     ) -> anyhow::Result<Self> {
         let data = tempfile::tempdir().context("making a data folder")?;
-        let config_file = data.path().join("bench.toml");
+        let mut server = Self::amphi_in(data.path(), binary, config, arguments).await?;
+        server._data = Some(data);
+        Ok(server)
+    }
+
+    /// The same on a data folder that may have been somebody's before, and that stays.
+    pub async fn amphi_in(
+        data: &Path,
+        binary: &Path,
+        config: &str,
+        arguments: &[&std::ffi::OsStr],
+    ) -> anyhow::Result<Self> {
+        let config_file = data.join("bench.toml");
         std::fs::write(&config_file, config).context("writing a configuration")?;
         let mut child = Command::new(binary)
             .args([
@@ -47,7 +59,7 @@ impl Server {
                 "0",
                 "--data-dir",
             ])
-            .arg(data.path())
+            .arg(data)
             .arg("--config")
             .arg(config_file)
             .args(arguments)
@@ -81,7 +93,7 @@ impl Server {
             child,
             pid,
             authority: authority.trim().to_owned(),
-            _data: data,
+            _data: None,
         })
     }
 
@@ -103,7 +115,7 @@ impl Server {
             child,
             pid,
             authority,
-            _data: data,
+            _data: Some(data),
         };
         let ready = async {
             while tokio::net::TcpStream::connect(&server.authority)
@@ -137,6 +149,7 @@ impl Server {
         Ok(cpu_ns)
     }
 
+    /// By SIGKILL: it gets no time for anything.
     pub async fn stop(mut self) {
         let _ = self.child.kill().await;
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::media::Media;
 use crate::process::Machine;
-use crate::{air, call, compose, floor, hls, janus, origin};
+use crate::{air, call, compose, floor, hls, janus, kills, origin};
 
 #[derive(Serialize)]
 pub struct Report {
@@ -22,6 +22,7 @@ pub struct Report {
     composed: Vec<compose::Figures>,
     on_air: Option<air::Figures>,
     origin: Option<origin::Figures>,
+    kills: Option<kills::Figures>,
     failures: Vec<String>,
 }
 
@@ -52,6 +53,7 @@ impl Report {
             composed: Vec::new(),
             on_air: None,
             origin: None,
+            kills: None,
             failures: Vec::new(),
         }
     }
@@ -98,6 +100,13 @@ impl Report {
     pub fn origin(&mut self, figures: anyhow::Result<origin::Figures>) {
         match figures {
             Ok(figures) => self.origin = Some(figures),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    pub fn kills(&mut self, figures: anyhow::Result<kills::Figures>) {
+        match figures {
+            Ok(figures) => self.kills = Some(figures),
             Err(error) => self.fail(&error),
         }
     }
@@ -155,6 +164,7 @@ impl Report {
         self.print_composed();
         self.print_on_air();
         self.print_origin();
+        self.print_kills();
         if let Some(hls) = &self.hls {
             println!();
             println!("| LL-HLS | |");
@@ -267,6 +277,38 @@ impl Report {
         }
     }
 
+    fn print_kills(&self) {
+        let Some(row) = &self.kills else { return };
+        println!();
+        println!(
+            "| {} kills, {} recordings in {} rooms, seed {} | p50 | p99 | most |",
+            row.times, row.recordings, row.rooms, row.seed
+        );
+        println!("|---|--:|--:|--:|");
+        for (what, lost) in [
+            ("picture missing before the kill, ms", &row.picture_ms),
+            ("sound missing before the kill, ms", &row.sound_ms),
+            ("a member's own track, ms", &row.track_ms),
+            ("from the start to ready, ms", &row.restart_ms),
+        ] {
+            println!(
+                "| {what} | {:.0} | {:.0} | {:.0} |",
+                lost.p50, lost.p99, lost.most
+            );
+        }
+        println!(
+            "| files that do not play, of {} | {} | | |",
+            row.files, row.not_playing
+        );
+        println!(
+            "| recordings ready after the restart | {} | | |",
+            row.recovered
+        );
+        for bad in &row.bad {
+            println!("| {bad} | | | |");
+        }
+    }
+
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)
@@ -287,6 +329,7 @@ impl Report {
         });
         let invalid = invalid.chain(self.hls.iter().filter_map(|hls| hls.invalid.clone()));
         let invalid = invalid.chain(self.origin.iter().filter_map(|row| row.invalid.clone()));
+        let invalid = invalid.chain(self.kills.iter().flat_map(|row| row.bad.iter().cloned()));
         let problems: Vec<String> = self.failures.iter().cloned().chain(invalid).collect();
         if problems.is_empty() {
             return Ok(());

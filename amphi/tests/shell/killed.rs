@@ -55,16 +55,9 @@ fn lost(folder: &Path, killed: SystemTime) -> Vec<[Duration; 2]> {
         let bytes = std::fs::read(&file).expect("a file");
         let scan = scan(&bytes[..]);
         assert!(scan.playable && scan.gaps() == 0);
-        let zero_us = scan.zero_unix_ms().expect("a mark") * 1_000;
         all.push(Rendition::BOTH.map(|rendition| {
-            let end = scan
-                .fragments
-                .iter()
-                .filter(|fragment| fragment.rendition == rendition)
-                .map(|fragment| fragment.end_us())
-                .max()
-                .expect("both are there");
-            let end_us = u128::from(zero_us.unsigned_abs()) + u128::from(end);
+            let end_us = scan.end_unix_us(rendition).expect("both are there");
+            let end_us = u128::try_from(end_us).expect("after 1970");
             let lost_us = u64::try_from(killed_us.saturating_sub(end_us)).expect("fits");
             Duration::from_micros(lost_us)
         }));

@@ -68,7 +68,16 @@ const FLOORS: &[Floor] = &[
         may_import: CORES,
         tests_may_import: &[],
     },
-    floor("bench", &["peer", "amphi-media", "amphi-studio", "video-codec"]),
+    floor(
+        "bench",
+        &[
+            "peer",
+            "amphi-media",
+            "amphi-mux",
+            "amphi-studio",
+            "video-codec",
+        ],
+    ),
     floor("xtask", &[]),
     Floor {
         name: "fuzz-bodies",

@@ -116,6 +116,17 @@ impl Scan {
     pub fn zero_unix_ms(&self) -> Option<i64> {
         self.marks.first().map(|mark| mark.zero_unix_ms)
     }
+
+    /// Unix time of the end of what there is of a rendition, in microseconds. None when there is nothing of it.
+    pub fn end_unix_us(&self, rendition: Rendition) -> Option<i64> {
+        let of = self
+            .fragments
+            .iter()
+            .filter(|fragment| fragment.rendition == rendition);
+        let end_us = of.map(Fragment::end_us).max()?;
+        let zero_us = self.zero_unix_ms()?.saturating_mul(1_000);
+        Some(zero_us.saturating_add_unsigned(end_us))
+    }
 }
 
 /// Reads what a [`super::Writer`] wrote, up to the first thing that is not whole. Reads headers only.
