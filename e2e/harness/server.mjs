@@ -1,6 +1,6 @@
 // The real binary, started as an operator would, on free ports and a data folder of its own.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { eventually, within } from './poll.mjs';
@@ -80,6 +80,14 @@ export class Server {
     const at = Date.now();
     await this.ended;
     return at;
+  }
+
+  /** Process ids of what composes for it. */
+  workers() {
+    const tasks = `/proc/${this.child.pid}/task`;
+    const children = readdirSync(tasks).flatMap((task) => readFileSync(`${tasks}/${task}/children`, 'utf8').split(' '));
+    const composes = (pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes('program-worker');
+    return children.filter(Boolean).filter(composes).map(Number);
   }
 
   /** Lines of the log that nobody should have to read. */

@@ -256,6 +256,22 @@ impl Canvas {
         }
     }
 
+    /// Becomes `from` and `to` together, `share` of 256 of the latter. All three are of one size; nothing happens where they are not.
+    pub fn mix(&mut self, from: &Canvas, to: &Canvas, share: u16) {
+        if self.size != from.size || self.size != to.size {
+            return;
+        }
+        let share = share.min(256);
+        let planes = self.planes.iter_mut().zip(&from.planes).zip(&to.planes);
+        for ((out, from), to) in planes {
+            for ((out, from), to) in out.iter_mut().zip(from).zip(to) {
+                // At most 255 × 256 + 128, which u16 holds.
+                let mixed = u16::from(*from) * (256 - share) + u16::from(*to) * share + 128;
+                *out = (mixed >> 8) as u8;
+            }
+        }
+    }
+
     /// Lays a stamp over the canvas with its corner at an even place, as far as it is on it.
     pub fn stamp(&mut self, stamp: &Stamp, (x, y): (u32, u32)) {
         for (index, layer) in stamp.layers.iter().enumerate() {

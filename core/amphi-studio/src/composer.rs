@@ -9,6 +9,7 @@
 //! can break without harm, into another process.
 
 mod faces;
+mod fade;
 mod io;
 mod ladder;
 mod people;
@@ -23,6 +24,7 @@ use crate::layout::{self, Area, Guest};
 use crate::lettering::Lettering;
 use crate::{Counters, VideoCodecs};
 use faces::Face;
+use fade::Fade;
 pub use io::{Described, Input, Look, Output, RUNGS_MAX, Rung};
 use ladder::{Ladder, Moment};
 use people::{People, Shown};
@@ -73,6 +75,8 @@ struct Show {
     cells: Vec<Cell>,
     /// The cells are those of `before`, which is of another look.
     moved: bool,
+    /// The cells moved a moment ago.
+    fade: Option<Fade>,
     /// What is laid over each cell, and of whom: drawn again over every picture.
     labels: BTreeMap<Seat, (Option<Face>, Option<Stamp>)>,
     /// Around whom there is a ring.
@@ -192,6 +196,7 @@ impl Composer {
             canvas,
             cells,
             moved: true,
+            fade: None,
             labels: BTreeMap::new(),
             rings: BTreeSet::new(),
             wanted,
@@ -223,6 +228,7 @@ impl Composer {
             show.tick += 1;
             self.people.follow_speakers(at_us);
             show.arrange(
+                at_us,
                 &mut self.people,
                 &mut *self.lettering,
                 &mut self.scaler,
@@ -290,6 +296,7 @@ impl Show {
     /// Who is shown and where; moves what is on the canvas when that is not as it was.
     fn arrange(
         &mut self,
+        at_us: i64,
         people: &mut People,
         lettering: &mut dyn Lettering,
         scaler: &mut Scaler,
@@ -315,6 +322,11 @@ impl Show {
         }
         counters.layouts += 1;
         self.rearrange(&cells, people, lettering, scaler);
+        // The first picture that anybody sees is whole.
+        if self.key_us.is_some() && !self.cut {
+            let fade = Fade::new(at_us, self.fade.take(), &self.before);
+            self.fade = Some(fade).filter(|fade| fade.size() == self.canvas.size());
+        }
         for (track, film) in &mut people.films {
             let cell = cells
                 .iter()
@@ -342,6 +354,9 @@ impl Show {
     ) {
         self.changed = true;
         if !std::mem::take(&mut self.moved) {
+            if self.before.size() != self.canvas.size() {
+                self.before = self.canvas.clone();
+            }
             std::mem::swap(&mut self.canvas, &mut self.before);
         }
         self.canvas.fill(Area::of(self.canvas.size()), backdrop());
@@ -360,9 +375,6 @@ impl Show {
         self.rings.clear();
         self.labels
             .retain(|seat, _| cells.iter().any(|cell| cell.seat == *seat));
-        if self.before.size() != self.canvas.size() {
-            self.before = self.canvas.clone();
-        }
     }
 
     /// Writes who is who: names once per change, a ring around who speaks.
@@ -428,11 +440,15 @@ impl Show {
             key,
             cut: self.cut,
         };
-        let came_out = self
-            .ladder
-            .encode(&self.canvas, moment, scaler, counters, out);
+        self.fade = self.fade.take().filter(|fade| !fade.is_over(at_us));
+        let picture = match &mut self.fade {
+            Some(fade) => fade.mix(at_us, &self.canvas),
+            None => &self.canvas,
+        };
+        let came_out = self.ladder.encode(picture, moment, scaler, counters, out);
         if came_out {
-            self.changed = false;
+            // The next picture of a change is another one, also where nobody moves.
+            self.changed = self.fade.is_some();
             self.cut = false;
             if key {
                 self.key_us = Some(at_us);

@@ -16,6 +16,7 @@ mod player;
 mod policy;
 mod sfu;
 mod shell;
+mod video;
 
 /// A target's name and body, and how many changed copies of each seed the replay tries: fewer where one run costs more,
 /// so that all of them together take some seconds.
@@ -27,6 +28,9 @@ pub const TARGETS: &[Target] = &[
     ("call", call::call, 100),
     ("config", shell::config, 2_000),
     ("data_packet", call::data_packet, 1_000),
+    ("decode_h264", video::decode_h264, 400),
+    ("decode_vp8", video::decode_vp8, 400),
+    ("decode_vp9", video::decode_vp9, 400),
     ("depacketize", sfu::depacketize, 4_000),
     ("h264", media::h264, 4_000),
     ("hls_boxes", player::hls_boxes, 2_000),

@@ -97,6 +97,7 @@ const BESIDE: &[(&str, &str)] = &[
     ("amphi", "video-codec"),
     ("fuzz-bodies", "amphi"),
     ("fuzz-bodies", "player"),
+    ("fuzz-bodies", "video-codec"),
 ];
 
 /// Crates that bring the world (sockets, files, threads, clocks, randomness) and so stay out of `core/`.

@@ -28,6 +28,9 @@ const PARSERS: &[(&str, &str)] = &[
     ("core/amphi-signal/src/requests.rs", "call"),
     ("player/src/boxes.rs", "hls_boxes"),
     ("player/src/playlist.rs", "hls_playlist"),
+    ("video-codec/src/h264.rs", "decode_h264"),
+    ("video-codec/src/vpx.rs", "decode_vp8"),
+    ("video-codec/src/vpx.rs", "decode_vp9"),
 ];
 
 const LIST: &str = "fuzz/bodies/src/lib.rs";

@@ -125,6 +125,30 @@ fn what_does_not_change_is_neither_drawn_nor_encoded() {
 }
 
 #[test]
+fn who_comes_and_goes_is_faded_and_nobody_jumps() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Grid, &done);
+    let first = world.shows(1, Codec::Vp8);
+    world.run_for(2_000);
+    let alone = areas(Layout::Grid, 1, false, None)[0];
+    sees(&world, &[(first, alone)]);
+    let before = world.pictures.len();
+    world.leave(first);
+    world.run_for(1_000);
+    let brightness: Vec<u8> = world.pictures[before..]
+        .iter()
+        .map(|(_, sample)| middle(sample, alone))
+        .collect();
+    let between =
+        |value: &&u8| **value != luma_of(first) && **value != *brightness.last().expect("pictures");
+    let steps = brightness.iter().filter(between).count();
+    assert!((3..=6).contains(&steps), "{brightness:?}");
+    let falls = brightness.windows(2).all(|pair| pair[0] >= pair[1]);
+    let rises = brightness.windows(2).all(|pair| pair[0] <= pair[1]);
+    assert!(falls || rises, "{brightness:?}");
+}
+
+#[test]
 fn a_layout_is_changed_at_once_and_who_stands_still_is_not_dark() {
     let done = Arc::new(Done::default());
     let mut world = World::composed(Layout::Grid, &done);
@@ -135,7 +159,7 @@ fn a_layout_is_changed_at_once_and_who_stands_still_is_not_dark() {
     }
     world.run_for(500);
     world.input(Input::Kind(Kind::Compose(look(Layout::SideBySide))));
-    world.run_for(300);
+    world.run_for(500);
     let areas = areas(Layout::SideBySide, 2, false, None);
     sees(&world, &[(tracks[0], areas[0]), (tracks[1], areas[1])]);
     assert!(world.counters().layouts >= 2);
