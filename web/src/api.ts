@@ -74,6 +74,8 @@ export interface RecordingState {
   id: string | null
   started: string | null
   gaps: number
+  /** Why nothing can be written at present. */
+  note: string | null
 }
 
 export interface RoomState {
@@ -95,6 +97,8 @@ export interface Recording {
   file: string
   size_bytes: number
   gaps: number
+  /** Why nothing can be written at present. */
+  note: string | null
   published: boolean
   keep_until: string | null
   export: RecordingExport | null

@@ -11,9 +11,10 @@ mod keep;
 mod tape;
 pub mod timeline;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use amphi_media::Codec;
@@ -110,7 +111,7 @@ pub struct Gauge {
     beside_bytes: AtomicUsize,
     beside_missed: AtomicU64,
     beside_io_errors: AtomicU64,
-    failing: AtomicBool,
+    trouble: Mutex<Option<ErrorKind>>,
 }
 
 impl Gauge {
@@ -154,9 +155,9 @@ impl Gauge {
         self.beside_io_errors.load(Ordering::Relaxed)
     }
 
-    /// Nothing can be written at present.
-    pub fn is_failing(&self) -> bool {
-        self.failing.load(Ordering::Relaxed)
+    /// Why nothing can be written at present; it is tried again every second.
+    pub fn trouble(&self) -> Option<ErrorKind> {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -408,7 +409,10 @@ fn read_off(tape: &Tape, gauge: &Gauge) {
     let duration_ms = u64::try_from(tape.duration().as_millis()).unwrap_or(u64::MAX);
     gauge.duration_ms.store(duration_ms, Ordering::Relaxed);
     gauge.io_errors.store(tape.io_errors(), Ordering::Relaxed);
-    let was_failing = gauge.failing.swap(tape.is_failing(), Ordering::Relaxed);
+    let mut trouble = gauge.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+    let was_failing = trouble.is_some();
+    *trouble = tape.trouble();
+    drop(trouble);
     if tape.is_failing() && !was_failing {
         warn!(
             "the recording cannot be written, trying again: {}",

@@ -58,6 +58,9 @@ pub struct RecordingBody {
     size_bytes: u64,
     /// Places where something is missing.
     gaps: u64,
+    /// Why nothing can be written at present, in words. Null: it is written, or has ended.
+    #[schema(required)]
+    note: Option<&'static str>,
     /// Everybody may watch it.
     published: bool,
     /// RFC 3339: it is deleted then. Null: never by itself.
@@ -533,10 +536,32 @@ fn body(app: &App, grants: &Grants, recording: Recording) -> RecordingBody {
         gaps: live
             .as_ref()
             .map_or(recording.gaps, |live| live.gauge.gaps()),
+        note: live
+            .as_ref()
+            .and_then(|live| live.gauge.trouble().map(trouble)),
         size_bytes: live.map_or(recording.size_bytes, |live| live.gauge.bytes()),
         id: recording.id,
         room: recording.room,
         title: recording.title,
+    }
+}
+
+/// Why a recording that runs is not written at present, in words.
+pub(super) fn trouble(kind: std::io::ErrorKind) -> &'static str {
+    use std::io::ErrorKind as Kind;
+    match kind {
+        Kind::StorageFull | Kind::QuotaExceeded => {
+            "The disk is full: what comes is missing in the recording until there is room. It is tried again every second."
+        }
+        Kind::FileTooLarge => {
+            "The recording's file may not grow any more: what comes is missing in it. It is tried again every second."
+        }
+        Kind::ReadOnlyFilesystem | Kind::PermissionDenied => {
+            "The disk may not be written to: what comes is missing in the recording. It is tried again every second."
+        }
+        _ => {
+            "The disk cannot be written to: what comes is missing in the recording. It is tried again every second, and the log says why."
+        }
     }
 }
 

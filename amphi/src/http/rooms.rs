@@ -133,6 +133,9 @@ pub struct Recording {
     #[schema(required)]
     started: Option<String>,
     gaps: u64,
+    /// Why nothing can be written at present, in words. Null: it is written.
+    #[schema(required)]
+    note: Option<&'static str>,
 }
 
 /// Rooms that somebody is in or that are on air.
@@ -282,6 +285,7 @@ fn recording(snapshot: &RoomSnapshot, program: Option<&ProgramState>) -> Recordi
             id: None,
             started: None,
             gaps: 0,
+            note: None,
         };
     }
     let running = program.and_then(|program| program.recording.as_ref());
@@ -290,6 +294,7 @@ fn recording(snapshot: &RoomSnapshot, program: Option<&ProgramState>) -> Recordi
         id: running.map(|running| running.id.clone()),
         started: running.map(|running| rfc3339(running.started)),
         gaps: running.map_or(0, |running| running.gauge.gaps()),
+        note: running.and_then(|running| running.gauge.trouble().map(super::recordings::trouble)),
     }
 }
 

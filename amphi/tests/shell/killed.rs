@@ -27,7 +27,7 @@ const LOST: Duration = Duration::from_millis(500);
 const LOST_MAX: Duration = Duration::from_secs(2);
 
 /// ffmpeg decodes all of it and has nothing to say.
-fn plays(file: &Path) {
+pub fn plays(file: &Path) {
     let done = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
         .arg(file)

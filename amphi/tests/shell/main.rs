@@ -8,6 +8,7 @@ mod conform;
 mod connections;
 mod door;
 mod exported;
+mod full;
 mod house;
 mod killed;
 mod live;

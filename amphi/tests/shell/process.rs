@@ -22,7 +22,16 @@ pub struct Program {
 
 impl Program {
     pub fn start(folder: &Path, more: &[&str]) -> Self {
-        let mut child = amphi(&[
+        Self::start_under(None, folder, more).unwrap_or_else(|said| panic!("{said}"))
+    }
+
+    /// By a program that becomes it: `under` gets its command line as arguments. What was said instead of "ready".
+    pub fn start_under(
+        under: Option<Command>,
+        folder: &Path,
+        more: &[&str],
+    ) -> Result<Self, String> {
+        let program = amphi(&[
             "serve",
             "--dev",
             "--http-port",
@@ -31,13 +40,21 @@ impl Program {
             "0",
             "--tcp-port",
             "0",
-        ])
-        .args(["--data-dir".as_ref(), folder.as_os_str()])
-        .args(more)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
+        ]);
+        let mut command = match under {
+            None => program,
+            Some(mut under) => {
+                under.arg(program.get_program()).args(program.get_args());
+                under
+            }
+        };
+        let mut child = command
+            .args(["--data-dir".as_ref(), folder.as_os_str()])
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
         let mut line = String::new();
         let stdout = child.stdout.as_mut().expect("it is piped");
         BufReader::new(stdout)
@@ -54,19 +71,22 @@ impl Program {
                 .take()
                 .expect("it is piped")
                 .read_to_string(&mut error);
-            panic!("it said {line:?}, and {error}");
+            return Err(format!("it said {line:?}, and {error}"));
         };
-        Self {
+        Ok(Self {
             address: address.parse().expect("an address"),
             scheme: scheme.to_owned(),
             child,
-        }
+        })
+    }
+
+    pub fn id(&self) -> rustix::process::Pid {
+        let id = i32::try_from(self.child.id()).expect("a process id");
+        rustix::process::Pid::from_raw(id).expect("not zero")
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
-        let id = i32::try_from(self.child.id()).expect("a process id");
-        let id = rustix::process::Pid::from_raw(id).expect("not zero");
-        rustix::process::kill_process(id, signal).expect("it is ours");
+        rustix::process::kill_process(self.id(), signal).expect("it is ours");
     }
 
     /// As a power cut does.

@@ -78,6 +78,11 @@ export function RecordingPage({ id }: { id: string }) {
             </a>
           </div>
         </div>
+        {recording.note && (
+          <p class="note bad" role="status">
+            {recording.note}
+          </p>
+        )}
         <RecordingMoments recording={recording} video={video} />
         {recording.may_release && <RecordedTracks recording={recording} />}
         {recording.may_release && <ReleaseControls recording={recording} onChanged={found.refresh} onDeleted={() => setDeleted(true)} />}

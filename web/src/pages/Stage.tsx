@@ -156,6 +156,11 @@ function OnStage({ room, call, house, vain, onRejoin }: Props) {
           )}
           <Notice call={call} />
         </div>
+        {state?.recording.note && (
+          <p class="note bad stage-note" role="status">
+            {state.recording.note}
+          </p>
+        )}
         {live && state.broadcast.note && <p class="note stage-note">{state.broadcast.note}</p>}
       </main>
       {panel === 'people' && (

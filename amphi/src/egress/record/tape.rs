@@ -86,6 +86,7 @@ pub struct Tape<F: Form = Writer> {
     /// The disk failed, and is not tried again before this.
     retry_at: Option<Instant>,
     last_error: String,
+    last_kind: io::ErrorKind,
     io_errors: u64,
     gaps: u64,
     begin: Option<MediaTime>,
@@ -115,6 +116,7 @@ impl<F: Form> Tape<F> {
             syncing: None,
             retry_at: None,
             last_error: String::new(),
+            last_kind: io::ErrorKind::Other,
             io_errors: 0,
             gaps: 0,
             begin: None,
@@ -240,6 +242,11 @@ impl<F: Form> Tape<F> {
         self.retry_at.is_some()
     }
 
+    /// Why nothing can be written at present.
+    pub fn trouble(&self) -> Option<io::ErrorKind> {
+        self.is_failing().then_some(self.last_kind)
+    }
+
     pub fn last_error(&self) -> &str {
         &self.last_error
     }
@@ -279,6 +286,7 @@ impl<F: Form> Tape<F> {
     fn fail(&mut self, now: Instant, error: &io::Error, chunk: &Chunk) {
         self.io_errors += 1;
         self.last_error = error.to_string();
+        self.last_kind = error.kind();
         // A retry that fails is still the same gap.
         self.gaps += u64::from(self.retry_at.is_none());
         self.writer.lost(chunk);
