@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -18,8 +18,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+use crate::air::until;
+use crate::house::House;
+use crate::released::{put, recorder};
 
 const ID: &str = "20261122-103000-hall-x7k2";
 /// S3 takes no smaller ones.
@@ -129,6 +134,8 @@ struct Bucket {
     parts: Arc<AtomicU64>,
     /// Beyond it they are refused with 503.
     parts_max: Arc<AtomicU64>,
+    /// Everything is.
+    refuses_all: Arc<AtomicBool>,
     serving: JoinHandle<()>,
 }
 
@@ -148,11 +155,17 @@ impl Bucket {
         let service: S3Service = builder.build();
         let parts = Arc::new(AtomicU64::new(0));
         let parts_max = Arc::new(AtomicU64::new(u64::MAX));
+        let refuses_all = Arc::<AtomicBool>::default();
+        let refused = refuses_all.clone();
         let (counted, most) = (parts.clone(), parts_max.clone());
         let (address, serving) = serve(move |request: Request<hyper::body::Incoming>| {
             let (service, parts) = (service.clone(), counted.clone());
             let parts_max = most.load(Ordering::Relaxed);
+            let refused = refused.load(Ordering::Relaxed);
             async move {
+                if refused {
+                    return status(StatusCode::SERVICE_UNAVAILABLE);
+                }
                 let asked = request.uri().query().unwrap_or("").to_owned();
                 if request.method() == Method::PUT && asked.contains("partNumber") {
                     if parts.load(Ordering::Relaxed) >= parts_max {
@@ -173,6 +186,7 @@ impl Bucket {
             folder,
             parts,
             parts_max,
+            refuses_all,
             serving,
         }
     }
@@ -237,6 +251,54 @@ async fn a_recording_goes_to_a_bucket_whole_and_is_removed_here_only_then() {
     assert!(!world.is_here());
     assert_eq!((exporter.done(), exporter.failed()), (1, 0));
     assert!(exporter.bytes() > PROGRAM_BYTES as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_house_exports_by_itself_and_tells_those_who_may_release_how_far_it_is() {
+    let bucket = Bucket::open().await;
+    bucket.refuses_all.store(true, Ordering::Relaxed);
+    let to = to_bucket(bucket.address, false);
+    let house = House::with(|config| config.recording.export = to).await;
+    put(&house, crate::released::ID, RecordingState::Ready);
+    let one = format!("/api/recordings/{}", crate::released::ID);
+    let export = async || {
+        let told = house.send("GET", &one, &recorder("hall"), "").await;
+        told.json()["export"].take()
+    };
+    let waiting = until("it failed", async || {
+        Some(export().await).filter(|export| export["note"].is_string())
+    })
+    .await;
+    assert_eq!(
+        (&waiting["state"], &waiting["to"]),
+        (&"waiting".into(), &"the bucket archive".into())
+    );
+    let next = waiting["next"].as_str().expect("a time");
+    let next = humantime::parse_rfc3339(next).expect("RFC 3339");
+    assert!(next > SystemTime::now() && next < soon(15));
+    // Neither its address nor its key.
+    let told = waiting.to_string();
+    assert!(
+        !told.contains("127.0.0.1") && !told.contains("secret"),
+        "{told}"
+    );
+    bucket.refuses_all.store(false, Ordering::Relaxed);
+    // Ten seconds later, as it said.
+    let again = async {
+        loop {
+            let export = export().await;
+            if export["state"] == "done" {
+                break export;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let done = tokio::time::timeout(Duration::from_secs(60), again).await;
+    let done = done.expect("it is there");
+    assert_eq!((&done["note"], &done["next"]), (&Value::Null, &Value::Null));
+    assert_eq!(house.get(&one).await.json()["export"], Value::Null);
+    assert_eq!(house.metric("amphi_recordings_exported_total").await, 1.0);
+    assert!(house.metric("amphi_recording_exports_failed_total").await >= 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

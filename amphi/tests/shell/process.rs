@@ -71,6 +71,7 @@ impl Program {
                 .take()
                 .expect("it is piped")
                 .read_to_string(&mut error);
+            let _ = child.wait();
             return Err(format!("it said {line:?}, and {error}"));
         };
         Ok(Self {
