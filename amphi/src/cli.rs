@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Lasting, LogFormat, Overrides};
-use crate::{compose, doctor, http, logs, serve, token_command};
+use crate::{compose, doctor, http, logs, serve, thumbnail, token_command};
 
 /// A call, its broadcast and its recording in one process.
 #[derive(Parser)]
@@ -29,6 +29,9 @@ enum Command {
     /// Composes one program's picture; started by `serve`.
     #[command(hide = true)]
     ProgramWorker,
+    /// Makes thumbnails of broadcasts; started by `serve`.
+    #[command(hide = true)]
+    ThumbnailWorker,
     /// Print the description of the API (docs/openapi.json).
     #[command(hide = true)]
     Openapi,
@@ -105,6 +108,7 @@ pub fn run() -> ExitCode {
         Command::Token(args) => run_token(args).map(|()| ExitCode::SUCCESS),
         Command::Doctor(args) => run_doctor(args),
         Command::ProgramWorker => compose::worker::run().map(|()| ExitCode::SUCCESS),
+        Command::ThumbnailWorker => thumbnail::worker::run().map(|()| ExitCode::SUCCESS),
         Command::Openapi => run_openapi().map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

@@ -2,9 +2,9 @@
 //! another.
 
 mod lettering;
-mod sandbox;
+pub(crate) mod sandbox;
 pub mod trial;
-mod wire;
+pub(crate) mod wire;
 pub mod worker;
 
 use std::collections::BTreeSet;
@@ -54,13 +54,7 @@ pub struct Gone;
 impl Composing {
     /// Starts `program` (this very binary) as a composer whose programme clock says `now_us`.
     pub fn start(program: &Path, now_us: i64) -> io::Result<Self> {
-        let (ours, theirs) = UnixStream::pair()?;
-        let mut child = Command::new(program)
-            .arg("program-worker")
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .env_clear()
-            .spawn()?;
+        let (mut child, ours) = spawn(program, "program-worker")?;
         let (messages, queue) = crossbeam_channel::bounded(WAITING_MAX);
         let (events, said) = crossbeam_channel::bounded(SAID_MAX);
         let started = start_threads(ours, queue, events);
@@ -126,12 +120,24 @@ impl Drop for Composing {
     }
 }
 
+/// Starts `program` (this very binary) as a process that decodes, which `command` is; and our end of its socket.
+pub(crate) fn spawn(program: &Path, command: &str) -> io::Result<(Child, UnixStream)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let child = Command::new(program)
+        .arg(command)
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        .env_clear()
+        .spawn()?;
+    Ok((child, ours))
+}
+
 /// Ends a process of ours and takes it off the list of processes.
-fn end(child: &mut Child) {
+pub(crate) fn end(child: &mut Child) {
     // It may have ended by itself.
     let _ = child.kill();
     if let Err(error) = child.wait() {
-        warn!("a composer's process cannot be waited for: {error}");
+        warn!("a process of ours cannot be waited for: {error}");
     }
 }
 

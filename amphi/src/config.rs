@@ -440,6 +440,7 @@ pub struct Broadcast {
     pub dvr: Rewind,
     #[serde(deserialize_with = "within::<DVR_BYTES_LEAST, DVR_BYTES_MOST, _, _>")]
     pub dvr_bytes_max: u64,
+    pub thumbnails: Thumbnails,
 }
 
 const DVR_BYTES_LEAST: u64 = 16 << 20;
@@ -450,6 +451,7 @@ impl Default for Broadcast {
         Self {
             dvr: Rewind(Some(Duration::from_secs(2 * 3_600))),
             dvr_bytes_max: 6 << 30,
+            thumbnails: Thumbnails(Some(Duration::from_secs(10))),
         }
     }
 }
@@ -478,6 +480,38 @@ impl TryFrom<String> for Rewind {
 impl From<Rewind> for String {
     fn from(rewind: Rewind) -> String {
         humantime::format_duration(rewind.0.unwrap_or_default()).to_string()
+    }
+}
+
+/// How often a thumbnail of a broadcast is made: `"10s"`, or `"off"`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Thumbnails(pub Option<Duration>);
+
+impl TryFrom<String> for Thumbnails {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let span = humantime::parse_duration(&text).map_err(|error| {
+            format!("`{text}` is not a time span such as \"10s\", or \"off\" for none: {error}")
+        })?;
+        match (span.as_secs(), span.subsec_nanos()) {
+            (5..=600, 0) => Ok(Self(Some(span))),
+            _ => Err(format!(
+                "{text} is not whole seconds from 5s to 10m; \"off\" is not to make any"
+            )),
+        }
+    }
+}
+
+impl From<Thumbnails> for String {
+    fn from(thumbnails: Thumbnails) -> String {
+        match thumbnails.0 {
+            Some(every) => humantime::format_duration(every).to_string(),
+            None => "off".to_owned(),
+        }
     }
 }
 
@@ -790,14 +824,28 @@ impl Config {
     /// What can be composed, and by which program: this one.
     pub fn means(&self) -> Means {
         Means {
-            // Empty: this one, also where its file was replaced since.
-            program: if self.worker.as_os_str().is_empty() {
-                PathBuf::from("/proc/self/exe")
-            } else {
-                self.worker.clone()
-            },
+            program: self.worker(),
             ladder: self.program.ladder.iter().map(|size| size.0).collect(),
             frames_per_second: self.program.frames_per_second,
+        }
+    }
+
+    /// How often a thumbnail is made, and by which binary. Where viewers cannot go back there is nothing to look for.
+    pub fn thumbnails(&self) -> Option<(Duration, PathBuf)> {
+        let every = self
+            .broadcast
+            .thumbnails
+            .0
+            .filter(|_| self.broadcast.dvr.0.is_some())?;
+        Some((every, self.worker()))
+    }
+
+    /// The binary that processes of ours are started from. Empty: this one, also where its file was replaced since.
+    fn worker(&self) -> PathBuf {
+        if self.worker.as_os_str().is_empty() {
+            PathBuf::from("/proc/self/exe")
+        } else {
+            self.worker.clone()
         }
     }
 
@@ -992,6 +1040,9 @@ mod tests {
             ("broadcast", "dvr = \"2days\"", "between 30s and 1day"),
             ("broadcast", "dvr = \"long\"", "such as \"2h\""),
             ("broadcast", "dvr_bytes_max = 0", "between 16777216"),
+            ("broadcast", "thumbnails = \"1s\"", "from 5s to 10m"),
+            ("broadcast", "thumbnails = \"7500ms\"", "whole seconds"),
+            ("broadcast", "thumbnails = \"often\"", "\"off\" for none"),
             ("limits", "broadcast_memory_mib = 0", "between 8 and 65536"),
             (
                 "limits",

@@ -17,4 +17,5 @@ pub mod net;
 pub mod program;
 pub mod serve;
 pub mod store;
+pub mod thumbnail;
 pub mod token_command;

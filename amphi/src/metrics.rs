@@ -208,6 +208,7 @@ fn shards(page: &mut Page, app: &App) {
         ("hls_dvr_bytes", origin.segments_over),
         ("hls_dvr_queue", origin.disk.refused),
         ("hls_viewers", origin.viewers_estimated),
+        ("hls_thumbnails_queue", origin.thumbnails.crowded),
         ("http_connections", count(&app.connections.waited_full)),
         ("joins_per_address", app.joins.refused()),
         ("join_addresses", app.joins.full()),
@@ -428,19 +429,19 @@ fn origin(page: &mut Page, app: &App) {
     );
     page.gauge(
         "amphi_hls_dvr_bytes",
-        "Bytes of segments on disk, for viewers who go back.",
+        "Bytes of segments and thumbnails on disk, for viewers who go back.",
         &[],
         stats.bytes_kept,
     );
     page.counter(
         "amphi_hls_dvr_segments_total",
-        "Segments written to disk, for viewers who go back.",
+        "Segments and thumbnails written to disk, for viewers who go back.",
         &[],
         stats.disk.written,
     );
     page.counter(
         "amphi_hls_dvr_failed_total",
-        "Segments that could not be written.",
+        "Segments and thumbnails that could not be written.",
         &[],
         stats.disk.failed,
     );
@@ -449,6 +450,37 @@ fn origin(page: &mut Page, app: &App) {
         "Segments that left their window early since they were not on disk.",
         &[],
         stats.segments_unkept,
+    );
+    let thumbnails = stats.thumbnails;
+    page.counter(
+        "amphi_hls_thumbnails_total",
+        "Thumbnails made.",
+        &[],
+        thumbnails.made,
+    );
+    page.counter(
+        "amphi_hls_thumbnails_refused_total",
+        "Pictures that no thumbnail could be made of, since they do not decode.",
+        &[],
+        thumbnails.refused,
+    );
+    page.counter(
+        "amphi_hls_thumbnails_missed_total",
+        "Thumbnails left out since the process that makes them had died.",
+        &[],
+        thumbnails.missed,
+    );
+    page.counter(
+        "amphi_thumbnailers_total",
+        "Processes started that make thumbnails.",
+        &[],
+        thumbnails.processes,
+    );
+    page.counter(
+        "amphi_thumbnailers_died_total",
+        "Of those, the ones that ended without being asked to.",
+        &[],
+        thumbnails.died,
     );
     page.counter(
         "amphi_hls_segments_missing_total",

@@ -134,6 +134,7 @@ impl Server {
                 };
                 (dvr, server.data_dir.join("dvr"))
             }),
+            thumbnails: config.thumbnails(),
         }));
         let programs = Programs::new(
             program::Config {

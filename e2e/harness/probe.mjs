@@ -3,7 +3,7 @@
 const HUES = { red: 0, yellow: 60, green: 120, cyan: 180, blue: 240, magenta: 300 };
 
 /**
- * The colour of the picture in a `<video>`: a name of HUES, or 'none' when it is black, grey or not there.
+ * The colour of the picture in a `<video>` or an `<img>`: a name of HUES, or 'none' when it is black, grey or not there.
  * Codecs shift colours, so this is the nearest hue of the coloured pixels, never an exact value.
  * @param {import('playwright-core').Locator} video
  * @param {{ across: [number, number], down: [number, number] }} part of it, from 0 to 1
@@ -12,8 +12,8 @@ export async function colourOf(video, part = { across: [0, 1], down: [0, 1] }) {
   const { hue, share } = await video.evaluate((element, { across, down }) => {
     const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 36 });
     const pen = canvas.getContext('2d', { willReadFrequently: true });
-    if (!(element.videoWidth > 0)) return { hue: 0, share: 0 };
-    const { videoWidth: width, videoHeight: height } = element;
+    const [width, height] = [element.videoWidth ?? element.naturalWidth, element.videoHeight ?? element.naturalHeight];
+    if (!(width > 0)) return { hue: 0, share: 0 };
     const [x0, y0] = [across[0] * width, down[0] * height];
     pen.drawImage(element, x0, y0, across[1] * width - x0, down[1] * height - y0, 0, 0, 64, 36);
     const { data } = pen.getImageData(0, 0, 64, 36);

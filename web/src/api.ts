@@ -60,6 +60,8 @@ export interface Broadcast {
   layout: Layout | null
   picture: { width: number; height: number; frames_per_second: number; sizes: number } | null
   hls: string | null
+  /** Where the list of thumbnails is; none where none are made. */
+  thumbnails: string | null
   on_air_member: { identity: string; name: string } | null
   started: string | null
   seconds_behind: number | null

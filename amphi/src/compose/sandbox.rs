@@ -12,7 +12,7 @@ const MEMORY_MAX: u64 = 3 * 1024 * 1024 * 1024;
 
 /// What could not be given up, in words.
 #[derive(Debug, thiserror::Error)]
-#[error("the composer runs without a system call filter: {0}")]
+#[error("what decodes runs without a system call filter: {0}")]
 pub struct Unfiltered(String);
 
 /// Gives it up for good. What is open stays open.

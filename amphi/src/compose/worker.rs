@@ -23,15 +23,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// Until the server has gone.
 pub fn run() -> anyhow::Result<()> {
-    let socket: OwnedFd = io::stdin()
-        .as_fd()
-        .try_clone_to_owned()
-        .context("taking the socket")?;
-    let mut socket = UnixStream::from(socket);
-    if socket.peer_addr().is_err() {
-        bail!("program-worker is started by amphi itself, with a socket as its standard input");
-    }
-    rustix::process::setpriority_process(None, NICE).context("lowering the priority")?;
+    let mut socket = socket()?;
     // Fonts are read before files are given up.
     let letters = Box::new(Letters::load());
     let mut composer = Composer::new(video_codec::video_codecs(), letters);
@@ -77,6 +69,20 @@ pub fn run() -> anyhow::Result<()> {
             wire::write(&mut socket, &Said::Report(report))?;
         }
     }
+}
+
+/// The socket that a process which decodes was started with. Also lowers its priority.
+pub(crate) fn socket() -> anyhow::Result<UnixStream> {
+    let socket: OwnedFd = io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .context("taking the socket")?;
+    let socket = UnixStream::from(socket);
+    if socket.peer_addr().is_err() {
+        bail!("this is started by amphi itself, with a socket as its standard input");
+    }
+    rustix::process::setpriority_process(None, NICE).context("lowering the priority")?;
+    Ok(socket)
 }
 
 /// The programme clock, as this process tells it.

@@ -17,9 +17,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use amphi_media::Codec;
+use amphi_media::{Codec, Sample};
 use amphi_mux::{
-    Dvr, Found, Output, Presence, RUNGS_MAX, Rendition, Window, WindowConfig, WindowCounters,
+    Dvr, Found, Output, Presence, RUNGS_MAX, Rendition, Thumbnail, ThumbnailPicker, Window,
+    WindowConfig, WindowCounters,
 };
 use bytes::Bytes;
 use tokio::sync::{Semaphore, watch};
@@ -29,6 +30,7 @@ use self::disk::{Disk, DiskStats, Shelf};
 use super::viewers::{Audience, Tickets, Viewers};
 use super::{Kind, Live, Setting};
 use crate::gzip;
+use crate::thumbnail::{self, Thumbnailer};
 
 pub const KIND: Kind = Kind {
     name: "hls",
@@ -54,6 +56,11 @@ pub const KIND: Kind = Kind {
             key: "broadcast.dvr_bytes_max",
             summary: "Disk for that, of one broadcast.",
             default: "6442450944",
+        },
+        Setting {
+            key: "broadcast.thumbnails",
+            summary: "How often a thumbnail of a broadcast is made.",
+            default: "10s",
         },
         Setting {
             key: "limits.blocked_requests",
@@ -83,6 +90,8 @@ pub struct Limits {
     pub blocked_requests: usize,
     /// How far viewers may go back, and where segments are kept for it.
     pub dvr: Option<(Dvr, PathBuf)>,
+    /// How often a thumbnail is made, and the binary that makes them: this one.
+    pub thumbnails: Option<(Duration, PathBuf)>,
 }
 
 /// What was done, and what the bounds cost. Counters only grow.
@@ -118,6 +127,7 @@ pub struct Stats {
     pub segments_unkept: u64,
     pub segments_over: u64,
     pub disk: DiskStats,
+    pub thumbnails: thumbnail::Stats,
 }
 
 /// Why there is nothing to answer with.
@@ -167,6 +177,7 @@ pub struct Origin {
     blocked: AtomicUsize,
     tickets: Tickets,
     disk: Option<(Dvr, Disk)>,
+    thumbnails: Option<(Duration, Thumbnailer)>,
     /// Clips that are being made.
     clips: Arc<Semaphore>,
     counters: Counters,
@@ -196,6 +207,9 @@ struct Channel {
     viewers: Mutex<Viewers>,
     /// The newest playlist of each rendition, whole and as a delta update.
     packed: [[Mutex<Option<Playlist>>; 2]; RENDITIONS],
+    packed_thumbnails: Mutex<Option<Playlist>>,
+    /// Which pictures become thumbnails.
+    picker: Option<Mutex<ThumbnailPicker>>,
     /// Where its segments are kept.
     shelf: Option<Shelf>,
 }
@@ -222,8 +236,16 @@ impl Origin {
             }
             Some((dvr, started.ok()?))
         });
+        let thumbnails = limits.thumbnails.clone().and_then(|(every, program)| {
+            let started = Thumbnailer::start(program);
+            if let Err(error) = &started {
+                tracing::error!("no thread for thumbnails: {error}");
+            }
+            Some((every, started.ok()?))
+        });
         Self {
             disk,
+            thumbnails,
             clips: Arc::new(Semaphore::new(CLIPS_MAX)),
             limits,
             channels: Mutex::default(),
@@ -288,7 +310,25 @@ impl Origin {
         Ok(channel.packed(rendition, form, body))
     }
 
-    /// An initialization section, a segment or a part, by the name it has in a playlist. The part that a playlist
+    /// The list of thumbnails; empty before the first one. Unknown where none are made.
+    pub fn thumbnails(&self, room: &str) -> Result<Playlist, Missing> {
+        let channel = self.channel(room).ok_or(Missing::NotOnAir)?;
+        let body = channel.window().thumbnails_playlist();
+        let body = body.ok_or(Missing::Unknown)?;
+        Ok(packed(&channel.packed_thumbnails, body))
+    }
+
+    pub fn makes_thumbnails(&self) -> bool {
+        self.thumbnails.is_some()
+    }
+
+    /// The process that makes thumbnails, while one does.
+    pub fn thumbnailer(&self) -> Option<u32> {
+        let (_, thumbnailer) = self.thumbnails.as_ref()?;
+        thumbnailer.process_id()
+    }
+
+    /// An initialization section, a segment, a part or a thumbnail, by the name it has in a playlist. The part that a playlist
     /// hints at is waited for.
     pub async fn media(&self, room: &str, name: &str) -> Result<Media, Missing> {
         let rendition = Rendition::of_file(name).unwrap_or(Rendition::Audio);
@@ -418,6 +458,8 @@ impl Origin {
             segments_unkept: windows.segments_unkept,
             segments_over: windows.segments_over,
             disk: (self.disk.as_ref()).map_or(DiskStats::default(), |(_, disk)| disk.stats()),
+            thumbnails: (self.thumbnails.as_ref())
+                .map_or(thumbnail::Stats::default(), |(_, made)| made.stats()),
         }
     }
 
@@ -522,9 +564,11 @@ impl Live for Origin {
         let bytes_max = window.bytes_max.min(self.limits.broadcast_bytes);
         let shelf = self.disk.as_ref().map(|(_, disk)| disk.shelf());
         let dvr = (self.disk.as_ref()).map(|(dvr, _)| window.dvr.unwrap_or(*dvr));
+        let thumbnails = self.thumbnails.as_ref().map(|(every, _)| *every);
         let window = WindowConfig {
             bytes_max,
             dvr,
+            thumbnails,
             ..window
         };
         let channel = Arc::new(Channel::new(window, shelf));
@@ -550,6 +594,28 @@ impl Live for Origin {
         }
     }
 
+    fn key_frame(&self, room: &str, picture: &Sample) {
+        let Some((_, thumbnailer)) = &self.thumbnails else {
+            return;
+        };
+        let channel = self.channel(room);
+        let Some(channel) = channel.filter(|channel| channel.wants_thumbnail(picture)) else {
+            return;
+        };
+        let time = picture.time;
+        // The room may go off air before it is made.
+        let channel = Arc::downgrade(&channel);
+        thumbnailer.make(picture.data.clone(), move |made| {
+            if let Some(channel) = channel.upgrade() {
+                channel.push_thumbnail(&Thumbnail {
+                    time,
+                    size: made.size,
+                    bytes: made.bytes,
+                });
+            }
+        });
+    }
+
     fn end(&self, room: &str) {
         let Some(channel) = self.channel(room) else {
             return;
@@ -569,12 +635,14 @@ impl Channel {
             shelf,
             zero_unix_ms: config.zero_unix_ms,
             hold_back: config.part_hold_back(),
+            picker: (config.thumbnails).map(|every| Mutex::new(ThumbnailPicker::new(every))),
             wait_max: config.segment_max * WAIT_TARGETS,
             window: Mutex::new(Window::new(config)),
             changed: std::array::from_fn(|_| watch::Sender::new(())),
             ended: Mutex::default(),
             viewers: Mutex::default(),
             packed: Default::default(),
+            packed_thumbnails: Mutex::default(),
         }
     }
 
@@ -588,7 +656,17 @@ impl Channel {
         self.have_done(window);
     }
 
-    /// A segment is on the disk. False when it is of no use any more.
+    fn wants_thumbnail(&self, picture: &Sample) -> bool {
+        (self.picker.as_ref()).is_some_and(|picker| lock(picker).wants(picture))
+    }
+
+    fn push_thumbnail(self: &Arc<Self>, thumbnail: &Thumbnail) {
+        let mut window = self.window();
+        window.push_thumbnail(thumbnail);
+        self.have_done(window);
+    }
+
+    /// A segment or a thumbnail is on the disk. False when it is of no use any more.
     fn kept(self: &Arc<Self>, name: &str) -> bool {
         let mut window = self.window();
         let kept = window.kept(name);
@@ -630,27 +708,34 @@ impl Channel {
     /// With its packed form and its tag: made once, by who asks first.
     fn packed(&self, rendition: Rendition, form: Form, body: Bytes) -> Playlist {
         let forms = &self.packed[index(rendition)];
-        let mut known = lock(match form {
-            Form::Whole => &forms[0],
-            Form::Delta => &forms[1],
-        });
-        // The held clone keeps its memory in place, so the same address is the same playlist.
-        let is_this = |known: &&Playlist| {
-            known.body.as_ptr() == body.as_ptr() && known.body.len() == body.len()
-        };
-        if let Some(known) = known.as_ref().filter(is_this) {
-            return known.clone();
-        }
-        let mut hasher = DefaultHasher::new();
-        body.hash(&mut hasher);
-        let playlist = Playlist {
-            packed: gzip::pack(&body),
-            tag: Some(format!("{:016x}", hasher.finish())),
+        packed(
+            match form {
+                Form::Whole => &forms[0],
+                Form::Delta => &forms[1],
+            },
             body,
-        };
-        *known = Some(playlist.clone());
-        playlist
+        )
     }
+}
+
+/// A playlist with its packed form and its tag. `newest` is the newest one of its kind.
+fn packed(newest: &Mutex<Option<Playlist>>, body: Bytes) -> Playlist {
+    let mut known = lock(newest);
+    // The held clone keeps its memory in place, so the same address is the same playlist.
+    let is_this =
+        |known: &&Playlist| known.body.as_ptr() == body.as_ptr() && known.body.len() == body.len();
+    if let Some(known) = known.as_ref().filter(is_this) {
+        return known.clone();
+    }
+    let mut hasher = DefaultHasher::new();
+    body.hash(&mut hasher);
+    let playlist = Playlist {
+        packed: gzip::pack(&body),
+        tag: Some(format!("{:016x}", hasher.finish())),
+        body,
+    };
+    *known = Some(playlist.clone());
+    playlist
 }
 
 /// One waiting request.
@@ -685,6 +770,7 @@ fn add(to: &mut WindowCounters, more: &WindowCounters) {
     to.segments_kept += more.segments_kept;
     to.segments_unkept += more.segments_unkept;
     to.segments_over += more.segments_over;
+    to.thumbnails += more.thumbnails;
 }
 
 /// A window whose program panicked is still readable, and is replaced by the room's next broadcast.
@@ -703,6 +789,7 @@ mod tests {
         broadcast_bytes: 1 << 20,
         blocked_requests: 3,
         dvr: None,
+        thumbnails: None,
     };
 
     fn config(epoch: u64) -> WindowConfig {

@@ -7,7 +7,7 @@ pub mod hls;
 pub mod record;
 pub mod viewers;
 
-use amphi_media::Codec;
+use amphi_media::{Codec, Sample};
 use amphi_mux::{Output, WindowConfig};
 
 /// Every kind, for the API, the manual and the tests.
@@ -41,6 +41,8 @@ pub trait Live: Send + Sync + 'static {
     /// The room goes on air; an older window of it is replaced.
     fn begin(&self, room: &str, window: WindowConfig);
     fn push(&self, room: &str, output: &Output);
+    /// A key frame of the program, before it is packed, for whoever makes something else of it.
+    fn key_frame(&self, room: &str, picture: &Sample);
     /// The room is off air. Who still reads the end of the program may go on for a while.
     fn end(&self, room: &str);
 }

@@ -1,6 +1,6 @@
 //! `/hls/{room}/…`: what a request looks like, and what the answer's headers are. The waiting is in `egress/hls.rs`.
 
-use amphi_mux::Rendition;
+use amphi_mux::{Rendition, THUMBNAILS_PLAYLIST, is_thumbnail};
 use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -22,7 +22,7 @@ const BLOCKED_CACHE: &str = "public, max-age=24";
 /// A name never gets other bytes, and is not asked for again after the window.
 const MEDIA_CACHE: &str = "public, max-age=3600, immutable";
 
-/// Playlists (index.m3u8, video.m3u8, video1.m3u8 and so on down the ladder, audio.m3u8), initialization sections, segments and parts of a broadcast.
+/// Playlists (index.m3u8, video.m3u8, video1.m3u8 and so on down the ladder, audio.m3u8), initialization sections, segments and parts of a broadcast, the list of its thumbnails (thumbnails.m3u8), and those.
 #[utoipa::path(
     get,
     path = "/hls/{room}/{file}",
@@ -72,6 +72,10 @@ pub async fn file(
             .map_err(error)?;
         return Ok(playlist_answer(playlist, "no-store", &headers));
     }
+    if file == THUMBNAILS_PLAYLIST {
+        let playlist = app.origin.thumbnails(&room).map_err(error)?;
+        return Ok(playlist_answer(playlist, PLAYLIST_CACHE, &headers));
+    }
     if let Some(rendition) = Rendition::of_playlist(&file) {
         let at = waited_for(value("_HLS_msn"), value("_HLS_part"))?;
         let agent = headers
@@ -98,6 +102,7 @@ pub async fn file(
     }
     let media = app.origin.media(&room, &file).await.map_err(error)?;
     let content_type = match Rendition::of_file(&file) {
+        _ if is_thumbnail(&file) => "image/jpeg",
         Some(Rendition::Audio) => "audio/mp4",
         Some(Rendition::Video | Rendition::Lower { .. }) | None => "video/mp4",
     };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use amphi_mux::THUMBNAILS_PLAYLIST;
 use amphi_policy::name::TITLE_BYTES_MAX;
 use amphi_policy::{Action, Change, SourceSet};
 use amphi_room::{ProgramKind, Settings};
@@ -90,6 +91,9 @@ pub struct Broadcast {
     /// Path of the multivariant playlist.
     #[schema(required)]
     pub hls: Option<String>,
+    /// Path of the list of its thumbnails (an image playlist of HLS), where some are made.
+    #[schema(required)]
+    thumbnails: Option<String>,
     #[schema(required)]
     on_air_member: Option<Name>,
     /// RFC 3339.
@@ -218,6 +222,7 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
             layout: None,
             picture: None,
             hls: None,
+            thumbnails: None,
             on_air_member: None,
             started: None,
             seconds_behind: None,
@@ -241,6 +246,7 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
         layout: Some(requested.layout.name()),
         picture: program.and_then(|program| picture(&program.made)),
         hls: Some(hls_path(&snapshot.room)),
+        thumbnails: (app.origin.makes_thumbnails()).then(|| thumbnails_path(&snapshot.room)),
         // A hidden member is not in the snapshot, and so is not named.
         on_air_member: snapshot
             .members
@@ -321,6 +327,11 @@ impl From<&MemberSnapshot> for Name {
 
 pub fn hls_path(room: &str) -> String {
     format!("/hls/{}/index.m3u8", utf8_percent_encode(room, PLAIN))
+}
+
+fn thumbnails_path(room: &str) -> String {
+    let room = utf8_percent_encode(room, PLAIN);
+    format!("/hls/{room}/{THUMBNAILS_PLAYLIST}")
 }
 
 pub fn program_word(program: ProgramKind) -> &'static str {

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use amphi_media::{Codec, MediaTime, Rid, Source};
+use amphi_media::{Codec, MediaKind, MediaTime, Rid, Sample, Source};
 use amphi_mux::{Output as Packaged, Rendition, Window, WindowConfig};
 use amphi_room::{ProgramKind, Wish};
 use amphi_studio::StageTrack;
@@ -43,6 +43,10 @@ impl Live for Studio {
             window.push(output);
         }
         held(&self.packaged).push(output.clone());
+    }
+
+    fn key_frame(&self, room: &str, picture: &Sample) {
+        assert!(picture.key && picture.kind == MediaKind::Video, "{room}");
     }
 
     fn end(&self, room: &str) {

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use amphi_media::{Frame, Sample, TrackId, VideoSize};
+use amphi_media::{Frame, MediaKind, Sample, TrackId, VideoSize};
 use amphi_mux::{Output as Packaged, Packager, PackagerConfig, Rendition, WindowConfig};
 use amphi_room::Wish;
 use amphi_studio::{Input, Output, Program};
@@ -242,6 +242,7 @@ impl Worker {
                     }
                 }
                 Output::Sample(sample) => {
+                    takers.look(&sample);
                     packager.push(&sample);
                     self.hand_out(packager, takers);
                     if let Some(tape) = &mut takers.tape {
@@ -392,6 +393,13 @@ impl Takers<'_> {
         if let Some(mut tape) = self.tape.take() {
             tape.packager.end();
             tape.hand_out();
+        }
+    }
+
+    /// Shows key frames to whoever makes something of them, while the room is on air.
+    fn look(&self, sample: &Sample) {
+        if sample.key && sample.kind == MediaKind::Video && self.gate.is_some() {
+            self.live.key_frame(self.room, sample);
         }
     }
 

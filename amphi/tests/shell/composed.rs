@@ -21,7 +21,7 @@ const SOON: Duration = Duration::from_secs(20);
 const SLACK: Duration = Duration::from_secs(5);
 
 /// Red, green and blue.
-type Rgb = [u8; 3];
+pub type Rgb = [u8; 3];
 
 const RED: Rgb = [255, 0, 0];
 const GREEN: Rgb = [0, 128, 0];
@@ -170,14 +170,14 @@ impl Drop for Hall {
     }
 }
 
-fn is_near(seen: Rgb, wanted: Rgb) -> bool {
+pub fn is_near(seen: Rgb, wanted: Rgb) -> bool {
     seen.iter()
         .zip(wanted)
         .all(|(seen, wanted)| seen.abs_diff(wanted) < 40)
 }
 
 /// The first picture of a file, in RGB.
-async fn decoded(file: Vec<u8>) -> Option<(usize, usize, Vec<u8>)> {
+pub async fn decoded(file: Vec<u8>) -> Option<(usize, usize, Vec<u8>)> {
     let decoding = tokio::task::spawn_blocking(move || {
         let mut running = Command::new("ffmpeg")
             .args(

@@ -18,4 +18,5 @@ mod process;
 mod released;
 mod rewind;
 mod sockets;
+mod thumbnails;
 mod tls;

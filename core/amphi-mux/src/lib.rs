@@ -4,6 +4,7 @@
 //!   segments that carry the same numbers in both.
 //! - [`Window`]: the newest parts in bounded memory, the playlists over them (RFC 8216bis, low latency and plain), and
 //!   what a blocking request is to be told.
+//! - [`ThumbnailPicker`]: which pictures become small ones to look for a moment by; the window lists those, too.
 //! - [`recording`]: the same parts in one file that is whole after every append, read back after a crash, and a
 //!   playlist over that file.
 //!
@@ -18,10 +19,14 @@ mod packager;
 mod picture;
 mod playlist;
 pub mod recording;
+mod thumbnails;
 mod window;
 
 pub use clip::{ClipPiece, ClipSegment, Clipper, NoClip};
 pub use packager::{
     Init, Output, Packager, PackagerConfig, PackagerCounters, Part, RUNGS_MAX, Rendition,
+};
+pub use thumbnails::{
+    THUMBNAILS_PLAYLIST, Thumbnail, ThumbnailPicker, is_thumbnail, thumbnail_size,
 };
 pub use window::{Dvr, Found, Order, Presence, Window, WindowConfig, WindowCounters};

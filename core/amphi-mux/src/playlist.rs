@@ -120,6 +120,96 @@ impl std::fmt::Display for Name {
     }
 }
 
+/// A thumbnail of a program: like [`Name`], but of no rendition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ThumbnailName {
+    pub epoch: u64,
+    pub slot: u64,
+}
+
+impl ThumbnailName {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let (epoch, slot) = name
+            .strip_prefix('i')?
+            .strip_suffix(".jpg")?
+            .split_once('-')?;
+        Some(Self {
+            epoch: number(epoch)?,
+            slot: number(slot)?,
+        })
+    }
+}
+
+impl std::fmt::Display for ThumbnailName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "i{}-{}.jpg", self.epoch, self.slot)
+    }
+}
+
+/// The name of the list of thumbnails.
+pub(crate) const THUMBNAILS: &str = "thumbnails.m3u8";
+
+/// A list of thumbnails: an Image Media Playlist.
+pub(crate) struct Images {
+    /// Seconds from the beginning of one's slot to that of the next.
+    pub duration: f64,
+    /// Of slots that follow each other.
+    pub images: Vec<Image>,
+    pub ended: bool,
+}
+
+pub(crate) struct Image {
+    pub name: ThumbnailName,
+    /// Unix time in milliseconds of what is on it.
+    pub date_ms: i64,
+    /// None where there is none.
+    pub size: Option<VideoSize>,
+}
+
+impl Images {
+    pub(crate) fn render(&self) -> String {
+        let mut out = String::with_capacity(256 + self.images.len() * 160);
+        self.write(&mut out)
+            .expect("a String takes all that is written to it");
+        out
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        let Self {
+            duration,
+            images,
+            ended,
+        } = self;
+        writeln!(
+            out,
+            "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{}",
+            duration.round() as u64
+        )?;
+        let first = images.first().map_or(0, |image| image.name.slot);
+        writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{first}\n#EXT-X-IMAGES-ONLY")?;
+        for Image {
+            name,
+            date_ms,
+            size,
+        } in images
+        {
+            writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", Date(*date_ms))?;
+            match size {
+                Some(VideoSize { width, height }) => writeln!(
+                    out,
+                    "#EXTINF:{duration:.5},\n#EXT-X-TILES:RESOLUTION={width}x{height},LAYOUT=1x1,DURATION={duration:.5}"
+                )?,
+                None => writeln!(out, "#EXT-X-GAP\n#EXTINF:{duration:.5},")?,
+            }
+            writeln!(out, "{name}")?;
+        }
+        match ended {
+            true => writeln!(out, "#EXT-X-ENDLIST"),
+            false => Ok(()),
+        }
+    }
+}
+
 /// A live media playlist.
 pub(crate) struct Live<'a> {
     pub rendition: Rendition,
@@ -319,10 +409,15 @@ pub(crate) struct Measured {
     pub frame_rate: f64,
 }
 
-/// `rungs` from the top on, with their playlists; none when there is no picture.
-pub(crate) fn multivariant(rungs: &[(Rendition, Measured)], audio: &Measured) -> String {
+/// `rungs` from the top on, with their playlists; none when there is no picture. `thumbnails`: their size, and bits a second.
+pub(crate) fn multivariant(
+    rungs: &[(Rendition, Measured)],
+    audio: &Measured,
+    thumbnails: Option<(VideoSize, u64)>,
+) -> String {
     let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n");
-    write_multivariant(&mut out, rungs, audio).expect("a String takes all that is written to it");
+    write_multivariant(&mut out, rungs, audio, thumbnails)
+        .expect("a String takes all that is written to it");
     out
 }
 
@@ -330,6 +425,7 @@ fn write_multivariant(
     out: &mut String,
     rungs: &[(Rendition, Measured)],
     audio: &Measured,
+    thumbnails: Option<(VideoSize, u64)>,
 ) -> std::fmt::Result {
     let sound = Rendition::Audio.playlist_name();
     let mut group = "";
@@ -364,7 +460,14 @@ fn write_multivariant(
         audio.peak_bits,
         audio.average_bits,
         audio.codecs.join(","),
-    )
+    )?;
+    match thumbnails {
+        Some((VideoSize { width, height }, bits)) => writeln!(
+            out,
+            "#EXT-X-IMAGE-STREAM-INF:BANDWIDTH={bits},RESOLUTION={width}x{height},CODECS=\"jpeg\",URI=\"{THUMBNAILS}\"",
+        ),
+        None => Ok(()),
+    }
 }
 
 /// A playlist of a finished file by byte ranges.
@@ -500,6 +603,26 @@ mod tests {
         ] {
             assert_eq!(Rendition::of_playlist(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_thumbnail_has_one_name_and_no_other_file_has_it() {
+        let name = ThumbnailName { epoch: 17, slot: 3 };
+        assert_eq!(name.to_string(), "i17-3.jpg");
+        assert_eq!(ThumbnailName::parse("i17-3.jpg"), Some(name));
+        for other in [
+            "i17-03.jpg",
+            "i17-3.jpeg",
+            "i17-.jpg",
+            "i-3.jpg",
+            "i17-3-4.jpg",
+            "v17-3.jpg",
+            "../i17-3.jpg",
+            "i17-3.jpg/",
+        ] {
+            assert_eq!(ThumbnailName::parse(other), None, "{other}");
+        }
+        assert_eq!(Name::parse("i17-3.jpg"), None);
     }
 
     #[test]

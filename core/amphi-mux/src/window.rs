@@ -7,7 +7,10 @@ use bytes::{Bytes, BytesMut};
 
 use crate::clip::{ClipPiece, ClipSegment, NoClip};
 use crate::packager::{Init, Output, Part, Rendition};
-use crate::playlist::{self, File, Live, LivePart, LiveSegment, Measured, Name, Report};
+use crate::playlist::{
+    self, File, Live, LivePart, LiveSegment, Measured, Name, Report, ThumbnailName,
+};
+use crate::thumbnails::{Forgotten, Place, Thumbnail, Thumbnails};
 
 /// Part targets that a low-latency player stays behind the end. RFC 8216bis §4.4.3.8 asks for three; sound comes a quarter of a second
 /// after the picture, and with three Chromium had half a second of it in hand at times.
@@ -32,6 +35,9 @@ const LISTED_SHARE: f64 = 0.75;
 /// A request may be for a media sequence number this much beyond the newest (RFC 8216bis §6.2.5.2).
 const ADVANCE_SEGMENTS: u64 = 2;
 
+/// A thumbnail of a picture so much newer than what is out is not believed.
+const THUMBNAIL_AHEAD_MAX: Duration = Duration::from_secs(60);
+
 /// Missing segments that are told as gaps; beyond that the rendition begins anew.
 const GAPS_MAX: u64 = 16;
 
@@ -55,6 +61,8 @@ pub struct WindowConfig {
     pub bytes_max: usize,
     /// A longer window than memory holds.
     pub dvr: Option<Dvr>,
+    /// A thumbnail of the program is made that often: whole seconds.
+    pub thumbnails: Option<Duration>,
 }
 
 /// A window of segments that whoever has a disk keeps: see [`Window::poll`]. A segment that nobody has kept by the time at which it
@@ -85,6 +93,7 @@ impl WindowConfig {
             kept: Duration::from_secs(24),
             bytes_max: 64 * 1024 * 1024,
             dvr: None,
+            thumbnails: None,
         }
     }
 
@@ -111,9 +120,9 @@ pub enum Presence {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Found {
     Init(Bytes),
-    /// A segment or a part.
+    /// A segment, a part or a thumbnail.
     Media(Bytes),
-    /// A segment that is no longer in memory: whoever keeps segments has it, under its name.
+    /// A segment or a thumbnail that is no longer in memory: whoever keeps them has it, under its name.
     Kept,
     /// The part that the playlist hints at, or the segment that is being filled: wait for the next part.
     NotYet,
@@ -123,7 +132,7 @@ pub enum Found {
     Unknown,
 }
 
-/// What to do with a segment, for whoever keeps segments. Names are those in the playlists.
+/// What to do with a segment or a thumbnail, for whoever keeps them. Names are those in the playlists.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Order {
     /// Keep it, and say so ([`Window::kept`]).
@@ -152,6 +161,8 @@ pub struct WindowCounters {
     /// Segments that left a long window early because `Dvr::bytes_max` was reached.
     pub segments_over: u64,
     pub playlists_rendered: u64,
+    /// Thumbnails that were taken.
+    pub thumbnails: u64,
 }
 
 /// The newest part of a program in memory: playlists, initialization sections, segments and parts.
@@ -166,6 +177,7 @@ pub struct Window {
     revision: u64,
     /// The multivariant playlist of this revision, if anybody asked.
     index: OnceCell<Option<Bytes>>,
+    thumbnails: Option<Thumbnails>,
     orders: VecDeque<Order>,
     playlists_rendered: Cell<u64>,
     counters: WindowCounters,
@@ -229,6 +241,9 @@ impl Window {
             ended: false,
             revision: 0,
             index: OnceCell::new(),
+            thumbnails: config
+                .thumbnails
+                .map(|every| Thumbnails::new(every, config.epoch, config.zero_unix_ms)),
             orders: VecDeque::new(),
             playlists_rendered: Cell::new(0),
             counters: WindowCounters::default(),
@@ -256,6 +271,7 @@ impl Window {
                 self.take_part(part);
                 self.bound_bytes();
                 self.bound_kept();
+                self.let_go_of_thumbnails();
                 self.revision += 1;
             }
             Output::End => {
@@ -266,9 +282,65 @@ impl Window {
                     track.close_last();
                     track.changed();
                 }
+                if let Some(thumbnails) = &mut self.thumbnails {
+                    thumbnails.changed();
+                }
                 self.have_kept();
                 self.revision += 1;
             }
+        }
+    }
+
+    /// Takes a thumbnail. One that is of no use is passed over: of a program that makes none, of a time that has one, after the end.
+    pub fn push_thumbnail(&mut self, thumbnail: &Thumbnail) {
+        let newest = self.newest().unwrap_or(thumbnail.time).micros();
+        let ahead = thumbnail.time.micros() - newest;
+        let is_ahead = ahead > MediaTime::from_duration(THUMBNAIL_AHEAD_MAX, 1_000_000).ticks;
+        let Some(thumbnails) = self
+            .thumbnails
+            .as_mut()
+            .filter(|_| !self.ended && !is_ahead)
+        else {
+            return;
+        };
+        let Some(name) = thumbnails.push(thumbnail) else {
+            return;
+        };
+        self.index = OnceCell::new();
+        self.counters.thumbnails += 1;
+        self.counters.bytes_held += thumbnail.bytes.len() as u64;
+        if self.config.dvr.is_some() {
+            let bytes = thumbnail.bytes.clone();
+            self.orders.push_back(Order::Keep { name, bytes });
+        }
+        self.let_go_of_thumbnails();
+    }
+
+    /// `thumbnails.m3u8`. None of a program that makes none.
+    pub fn thumbnails_playlist(&self) -> Option<Bytes> {
+        self.thumbnails
+            .as_ref()
+            .map(|thumbnails| thumbnails.playlist(self.ended))
+    }
+
+    /// Thumbnails leave with what they show.
+    fn let_go_of_thumbnails(&mut self) {
+        let leading = match self.has_video() {
+            true => Rendition::Video,
+            false => Rendition::Audio,
+        };
+        let oldest = self.track(leading).and_then(Track::oldest_us);
+        let (Some(oldest_us), Some(newest)) = (oldest, self.newest()) else {
+            return;
+        };
+        let Some(thumbnails) = &mut self.thumbnails else {
+            return;
+        };
+        let Forgotten { bytes, kept } = thumbnails.let_go(oldest_us, newest.micros());
+        self.counters.bytes_held -= bytes;
+        for (name, size) in kept {
+            self.counters.bytes_kept -= size;
+            self.orders.push_back(Order::Forget { name });
         }
     }
 
@@ -283,7 +355,8 @@ impl Window {
             let rungs: Vec<(Rendition, Measured)> = pictures
                 .filter_map(|track| Some((track.rendition, track.measured()?)))
                 .collect();
-            Some(playlist::multivariant(&rungs, &audio).into())
+            let thumbnails = self.thumbnails.as_ref().and_then(Thumbnails::measured);
+            Some(playlist::multivariant(&rungs, &audio, thumbnails).into())
         });
         made.clone()
     }
@@ -334,8 +407,14 @@ impl Window {
         self.orders.pop_front()
     }
 
-    /// A segment is kept elsewhere. False when it is of no use any more: it is to be forgotten.
+    /// A segment or a thumbnail is kept elsewhere. False when it is of no use any more: it is to be forgotten.
     pub fn kept(&mut self, name: &str) -> bool {
+        if let Some(name) = ThumbnailName::parse(name) {
+            let kept = (self.thumbnails.as_mut()).and_then(|thumbnails| thumbnails.kept(name));
+            self.counters.bytes_kept += kept.unwrap_or(0);
+            self.counters.bytes_held -= kept.unwrap_or(0);
+            return kept.is_some();
+        }
         let Some(name) = Name::parse(name).filter(|name| name.epoch == self.config.epoch) else {
             return false;
         };
@@ -411,6 +490,9 @@ impl Window {
 
     /// What `name`, the last component of a path, stands for.
     pub fn resource(&self, name: &str) -> Found {
+        if let Some(name) = ThumbnailName::parse(name) {
+            return self.thumbnail(name);
+        }
         let Some(name) = Name::parse(name) else {
             return Found::Unknown;
         };
@@ -451,6 +533,19 @@ impl Window {
                     None => Found::Unknown,
                 }
             }),
+        }
+    }
+
+    fn thumbnail(&self, name: ThumbnailName) -> Found {
+        if name.epoch != self.config.epoch {
+            return Found::Gone;
+        }
+        let found = (self.thumbnails.as_ref()).and_then(|thumbnails| thumbnails.find(name));
+        match found {
+            Some(Place::Here(bytes)) => Found::Media(bytes),
+            Some(Place::Kept) => Found::Kept,
+            Some(Place::Gone) => Found::Gone,
+            None => Found::Unknown,
         }
     }
 
@@ -635,6 +730,8 @@ impl Window {
             found.min()
         };
         let mut listed: u64 = self.tracks.values().map(Track::kept_and_listed).sum();
+        // They leave with the segments of their time.
+        listed += self.thumbnails.as_ref().map_or(0, Thumbnails::bytes_kept);
         while listed > (dvr.bytes_max as f64 * LISTED_SHARE) as u64 {
             let Some((_, rendition, size)) = oldest(&self.tracks, Track::first_old) else {
                 break;
@@ -760,6 +857,12 @@ impl Track {
         let first = self.segments.front()?.sequence;
         let at = usize::try_from(sequence.checked_sub(first)?).ok()?;
         self.segments.get_mut(at)
+    }
+
+    /// Where the playlist begins, on the programme clock.
+    fn oldest_us(&self) -> Option<i64> {
+        let first = self.segment(self.listed_from).or(self.segments.back())?;
+        Some(MediaTime::new(first.time, self.rendition.rate()).micros())
     }
 
     /// Of the newest part.

@@ -17,7 +17,7 @@ export function Embed({ room }: { room: string }) {
     (signal) => api.roomState(room, signal),
     (newest) => (newest?.broadcast.state === 'starting' ? LOOK_WHILE_STARTING_MS : LOOK_EVERY_MS),
   )
-  const { source, started, ended, playedOut } = useBroadcast(state.value)
+  const { source, thumbnails, started, ended, playedOut } = useBroadcast(state.value)
   const title = state.value?.title || room
   const live = source !== null
 
@@ -30,7 +30,7 @@ export function Embed({ room }: { room: string }) {
   return (
     <main class="embed">
       {live ? (
-        <LiveView key={`${source} ${started}`} source={source} title={`Broadcast of ${title}`} onEnded={playedOut} onPlayer={frame.control} />
+        <LiveView key={`${source} ${started}`} source={source} thumbnails={thumbnails} title={`Broadcast of ${title}`} onEnded={playedOut} onPlayer={frame.control} />
       ) : (
         <Offline state={state.value} error={state.error} recordings={[]} ended={ended} />
       )}

@@ -32,7 +32,7 @@ export function Watch({ room }: { room: string }) {
   const [theatre, setTheatre] = useState(false)
   const [sharing, setSharing] = useState(false)
   const player = useRef<LivePlayer | null>(null)
-  const { source, started, ended, playedOut } = useBroadcast(state.value)
+  const { source, thumbnails, started, ended, playedOut } = useBroadcast(state.value)
   const recordings = usePolled('recordings', listed, () => RECORDINGS_EVERY_MS)
   const mine = (recordings.value?.recordings ?? []).filter((recording) => recording.room === room)
   const title = state.value?.title || room
@@ -49,6 +49,7 @@ export function Watch({ room }: { room: string }) {
           <LiveView
             key={`${source} ${started}`}
             source={source}
+            thumbnails={thumbnails}
             title={`Broadcast of ${title}`}
             theatre={theatre}
             onTheatre={() => setTheatre(!theatre)}

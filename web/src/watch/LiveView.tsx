@@ -1,6 +1,6 @@
 /** A broadcast as it plays: the picture, its controls, and its keys. */
 import { useSignalEffect } from '@preact/signals'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { typing } from '../ui/keys'
 import { KeyList, type KeyHelp } from '../ui/KeyList'
 import { Icon } from '../ui/Icon'
@@ -8,6 +8,7 @@ import { LivePlayer } from './live'
 import { PlayerBar } from './PlayerBar'
 import { STEP_S } from './SeekBar'
 import { Statistics } from './Statistics'
+import { Thumbnails } from './thumbnails'
 import './player.css'
 
 /** The controls leave the picture alone after this long without a movement. */
@@ -27,6 +28,8 @@ const KEYS: KeyHelp[] = [
 
 interface Props {
   source: string
+  /** The path of its list of thumbnails, if some are made. */
+  thumbnails: string | null
   title: string
   theatre?: boolean
   /** None where the player is all there is. */
@@ -55,12 +58,13 @@ export function LiveView(props: Props) {
   return <Frame {...props} video={video} player={player} />
 }
 
-function Frame({ title, theatre = false, onTheatre, onEnded, video, player }: Props & { video: { current: HTMLVideoElement | null }; player: LivePlayer | null }) {
+function Frame({ title, thumbnails: path, theatre = false, onTheatre, onEnded, video, player }: Props & { video: { current: HTMLVideoElement | null }; player: LivePlayer | null }) {
   const frame = useRef<HTMLDivElement>(null)
   const [fullscreen, setFullscreen] = useState(false)
   const [help, setHelp] = useState(false)
   const [statistics, setStatistics] = useState(false)
   const [idle, wake] = useIdle()
+  const thumbnails = useMemo(() => (path === null ? null : new Thumbnails(path)), [path])
 
   useEffect(() => {
     const changed = () => setFullscreen(document.fullscreenElement === frame.current)
@@ -137,6 +141,7 @@ function Frame({ title, theatre = false, onTheatre, onEnded, video, player }: Pr
           <Overlay player={player} onEnded={onEnded} />
           <PlayerBar
             player={player}
+            thumbnails={thumbnails}
             theatre={theatre}
             onTheatre={onTheatre ?? null}
             fullscreen={fullscreen}

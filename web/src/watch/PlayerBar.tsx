@@ -5,9 +5,12 @@ import { Icon } from '../ui/Icon'
 import type { LivePlayer } from './live'
 import { PlayerMenu } from './PlayerMenu'
 import { SeekBar } from './SeekBar'
+import type { Thumbnails } from './thumbnails'
 
 interface Props {
   player: LivePlayer
+  /** None where none are made. */
+  thumbnails: Thumbnails | null
   theatre: boolean
   /** None where the player is all there is. */
   onTheatre: (() => void) | null
@@ -19,13 +22,13 @@ interface Props {
   onHelp: () => void
 }
 
-export function PlayerBar({ player, theatre, onTheatre, fullscreen, onFullscreen, onPictureInPicture, statistics, onStatistics, onHelp }: Props) {
+export function PlayerBar({ player, thumbnails, theatre, onTheatre, fullscreen, onFullscreen, onPictureInPicture, statistics, onStatistics, onHelp }: Props) {
   const [menu, setMenu] = useState(false)
   const paused = player.paused.value
   const muted = player.muted.value
   return (
     <div class="player-bar">
-      <SeekBar player={player} />
+      <SeekBar player={player} thumbnails={thumbnails} />
       <button type="button" class="bar-button" data-testid="play-button" aria-label={paused ? 'Play' : 'Pause'} title={paused ? 'Play (K)' : 'Pause (K)'} onClick={() => player.togglePlay()}>
         <Icon name={paused ? 'play' : 'pause'} />
       </button>

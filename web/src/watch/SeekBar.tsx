@@ -1,34 +1,34 @@
 /** Where a broadcast plays, between the oldest moment that is still there and the live edge. */
-import { useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import { clock, timeOfDay } from '../times'
 import type { LivePlayer } from './live'
+import { thumbnailAt, type Thumbnails } from './thumbnails'
 
 /** What the arrow keys move by, here and on the page. */
 export const STEP_S = 10
 /** Of less there is nothing to choose from. */
 const SHOWN_FROM_S = 4
 
-export function SeekBar({ player }: { player: LivePlayer }) {
+export function SeekBar({ player, thumbnails }: { player: LivePlayer; thumbnails: Thumbnails | null }) {
   const range = player.range.value
   const [held, setHeld] = useState<number | null>(null)
-  const [pointed, setPointed] = useState<{ share: number; place: number } | null>(null)
+  /** From 0 to 1. */
+  const [pointed, setPointed] = useState<number | null>(null)
+  const [keyed, setKeyed] = useState(false)
   if (!range || range.to - range.from < SHOWN_FROM_S) return null
 
   const length = range.to - range.from
   const at = Math.min(range.to, Math.max(range.from, held ?? (player.atEdge.value ? range.to : player.position.value)))
   const share = (at - range.from) / length
-  const label = (place: number) => {
-    const back = range.to - place
-    const date = player.dateAt(place)
-    const ago = back < 1 ? 'Live' : `-${clock(back)}`
-    return date === null ? ago : `${ago} · ${timeOfDay(date)}`
-  }
+  const looked = held !== null ? share : (pointed ?? (keyed ? share : null))
 
-  function keyed(event: KeyboardEvent) {
+  function pressed(event: KeyboardEvent) {
+    setKeyed(true)
     const to =
       event.key === 'ArrowLeft' ? at - STEP_S : event.key === 'ArrowRight' ? at + STEP_S : event.key === 'Home' ? range?.from : event.key === 'End' ? range?.to : undefined
     if (to === undefined) return
     event.preventDefault()
+    setPointed(null)
     player.seek(to)
   }
 
@@ -38,8 +38,7 @@ export function SeekBar({ player }: { player: LivePlayer }) {
       style={{ '--played': `${share * 100}%` }}
       onPointerMove={(event) => {
         const box = event.currentTarget.getBoundingClientRect()
-        const over = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width))
-        setPointed({ share: over, place: range.from + over * length })
+        setPointed(Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)))
       }}
       onPointerLeave={() => setPointed(null)}
     >
@@ -57,13 +56,39 @@ export function SeekBar({ player }: { player: LivePlayer }) {
           setHeld(null)
           player.seek(range.from + event.currentTarget.valueAsNumber)
         }}
-        onKeyDown={keyed}
+        onKeyDown={pressed}
+        onFocus={(event) => setKeyed(event.currentTarget.matches(':focus-visible'))}
+        onBlur={() => setKeyed(false)}
+        onPointerDown={() => setKeyed(false)}
       />
-      {pointed && (
-        <output class="seek-time" style={{ left: `clamp(56px, ${pointed.share * 100}%, 100% - 56px)` }}>
-          {label(pointed.place)}
-        </output>
-      )}
+      {looked !== null && <Preview player={player} thumbnails={thumbnails} share={looked} place={range.from + looked * length} end={range.to} />}
     </div>
+  )
+}
+
+/** What was on air at a place of the bar, and when that was. */
+function Preview({ player, thumbnails, share, place, end }: { player: LivePlayer; thumbnails: Thumbnails | null; share: number; place: number; end: number }) {
+  const [missing, setMissing] = useState('')
+  const date = player.dateAt(place)
+  const list = thumbnails?.list.value
+  useEffect(() => thumbnails?.look())
+  const thumbnail = list && date !== null ? thumbnailAt(list, date) : null
+  const ago = end - place < 1 ? 'Live' : `-${clock(end - place)}`
+  const shown = thumbnail !== null && thumbnail.url !== missing
+  return (
+    <output class={shown ? 'seek-preview with-picture' : 'seek-preview'} style={{ '--place': `${share * 100}%` }}>
+      {shown && (
+        <img
+          data-testid="seek-thumbnail"
+          data-at={thumbnail.at}
+          src={thumbnail.url}
+          width={thumbnail.width || undefined}
+          height={thumbnail.height || undefined}
+          alt=""
+          onError={() => setMissing(thumbnail.url)}
+        />
+      )}
+      <span>{date === null ? ago : `${ago} · ${timeOfDay(date)}`}</span>
+    </output>
   )
 }

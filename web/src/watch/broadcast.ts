@@ -8,6 +8,8 @@ const PLAY_OUT_MS = 8000
 interface Watched {
   /** The playlist to play. */
   source: string | null
+  /** Where the list of its thumbnails is, if some are made. */
+  thumbnails: string | null
   started: string | null
   /** When the broadcast that ended here had started (`''` when unknown); `null` when none ended. */
   ended: string | null
@@ -18,6 +20,7 @@ interface Watched {
 /** When the room says "off", the player still holds the last seconds: they are played before the end shows. */
 export function useBroadcast(state: api.RoomState | null): Watched {
   const [source, setSource] = useState<string | null>(null)
+  const [thumbnails, setThumbnails] = useState<string | null>(null)
   const [started, setStarted] = useState<string | null>(null)
   const [ended, setEnded] = useState<string | null>(null)
   const broadcast = state?.broadcast
@@ -27,6 +30,7 @@ export function useBroadcast(state: api.RoomState | null): Watched {
   useEffect(() => {
     if (live === null || live === undefined) return
     setSource(live)
+    setThumbnails(broadcast?.thumbnails ?? null)
     setStarted(broadcast?.started ?? null)
     setEnded(null)
   }, [live, broadcast?.started])
@@ -42,5 +46,5 @@ export function useBroadcast(state: api.RoomState | null): Watched {
   }, [off, source])
 
   // A playlist that ends while the room is on air is a broadcast that was ended and started again.
-  return { source, started, ended, playedOut: () => off && finish() }
+  return { source, thumbnails, started, ended, playedOut: () => off && finish() }
 }

@@ -9,6 +9,7 @@ mod packager;
 mod program;
 mod reader;
 mod recording;
+mod thumbnails;
 mod tools;
 mod track;
 mod window;
