@@ -284,7 +284,7 @@ impl Origin {
     ) -> Result<Playlist, Missing> {
         let channel_playlist = |channel: &Arc<Channel>| {
             let window = channel.window();
-            let presence = at.map_or(window.presence(rendition), |(msn, part)| {
+            let presence = at.map_or(Presence::Ready, |(msn, part)| {
                 window.contains(rendition, msn, part)
             });
             // Of one that is waited for, nothing is to be written yet.
@@ -295,7 +295,6 @@ impl Origin {
             let made = (presence == Presence::Ready).then(playlist).flatten();
             match (presence, made) {
                 (Presence::TooFar, _) => Look::Missing(Missing::TooFar),
-                (Presence::Gone, _) => Look::Missing(Missing::Gone),
                 (Presence::Ready, Some(body)) => Look::Found((body, channel.clone())),
                 // A program of sound alone never has one of pictures, and not every program has a ladder.
                 (Presence::Ready, None) if window.ended() || is_lower(rendition) => {
@@ -335,8 +334,8 @@ impl Origin {
         let found = self.wait(room, rendition, Coming::No, |channel| {
             match channel.window().resource(name) {
                 Found::Init(bytes) | Found::Media(bytes) => Look::Found(Ok(Media(bytes))),
-                Found::Kept => match &channel.shelf {
-                    Some(shelf) => Look::Found(Err(shelf.path(name))),
+                Found::Kept(name) => match &channel.shelf {
+                    Some(shelf) => Look::Found(Err(shelf.path(&name))),
                     None => Look::Missing(Missing::Gone),
                 },
                 Found::NotYet => Look::Wait,
@@ -587,7 +586,15 @@ impl Live for Origin {
         };
         channel.push(output);
         match output {
-            Output::Part(part) => channel.wake(Some(part.rendition)),
+            Output::Part(part) => {
+                channel.wake(Some(part.rendition));
+                if part.rendition == Rendition::Video {
+                    let following = channel.window().following();
+                    for rendition in following {
+                        channel.wake(Some(rendition));
+                    }
+                }
+            }
             Output::Left(rendition) => channel.wake(Some(*rendition)),
             Output::End => channel.wake(None),
             Output::Init(_) => {}

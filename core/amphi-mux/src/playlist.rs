@@ -238,6 +238,8 @@ pub(crate) struct Report {
 pub(crate) struct LiveSegment<'a> {
     pub sequence: u64,
     pub generation: u32,
+    /// Whose initialization section it needs.
+    pub map: Rendition,
     /// Unix time in milliseconds of its first sample.
     pub date_ms: i64,
     /// None while it is being filled.
@@ -313,14 +315,15 @@ fn write_live(out: &mut String, live: &Live<'_>, name: &dyn Fn(File) -> Name) ->
             writeln!(out, "#EXT-X-DISCONTINUITY")?;
         }
         current = Some(segment.generation);
-        if mapped != current {
-            let generation = segment.generation;
-            writeln!(
-                out,
-                "#EXT-X-MAP:URI=\"{}\"",
-                name(File::Init { generation })
-            )?;
-            mapped = current;
+        let map = Name {
+            rendition: segment.map,
+            ..name(File::Init {
+                generation: segment.generation,
+            })
+        };
+        if mapped != Some(map) {
+            writeln!(out, "#EXT-X-MAP:URI=\"{map}\"")?;
+            mapped = Some(map);
         }
         match segment.lines {
             Some(lines) => out.push_str(lines.get_or_init(|| {

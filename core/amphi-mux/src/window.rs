@@ -101,8 +101,6 @@ pub enum Presence {
     NotYet,
     /// Too far ahead: status 400.
     TooFar,
-    /// That rung of the ladder has left: status 410.
-    Gone,
 }
 
 /// What a name in a playlist stands for.
@@ -111,8 +109,8 @@ pub enum Found {
     Init(Bytes),
     /// A segment, a part or a thumbnail.
     Media(Bytes),
-    /// A segment or a thumbnail that is no longer in memory: whoever keeps them has it, under its name.
-    Kept,
+    /// A segment or a thumbnail that is no longer in memory: whoever keeps them has it, under this name.
+    Kept(String),
     /// The part that the playlist hints at, or the segment that is being filled: wait for the next part.
     NotYet,
     /// It was here, or in an earlier program: status 410 or 404.
@@ -202,15 +200,19 @@ impl Window {
             }
             Output::Left(rendition) => {
                 let track = self.track_mut(*rendition);
-                track.leave_all();
+                track.close_last();
                 track.left = true;
-                track.changed();
+                self.have_kept();
+                self.follow_top();
                 self.revision += 1;
             }
             Output::Part(part) => {
                 self.take_part(part);
                 self.bound_bytes();
                 self.bound_kept();
+                if part.rendition == Rendition::Video {
+                    self.follow_top();
+                }
                 self.let_go_of_thumbnails();
                 self.revision += 1;
             }
@@ -225,6 +227,7 @@ impl Window {
                 if let Some(thumbnails) = &mut self.thumbnails {
                     thumbnails.changed();
                 }
+                self.follow_top();
                 self.have_kept();
                 self.revision += 1;
             }
@@ -287,13 +290,14 @@ impl Window {
     /// `index.m3u8`. None until there is something to play.
     pub fn multivariant(&self) -> Option<Bytes> {
         let made = self.index.get_or_init(|| {
-            let audio = self.track(Rendition::Audio)?.measured()?;
+            let top = self.track(Rendition::Video);
+            let audio = self.track(Rendition::Audio)?.measured(None)?;
             let pictures = self
                 .tracks
                 .values()
                 .filter(|track| track.rendition != Rendition::Audio && !track.left);
             let rungs: Vec<(Rendition, Measured)> = pictures
-                .filter_map(|track| Some((track.rendition, track.measured()?)))
+                .filter_map(|track| Some((track.rendition, track.measured(top)?)))
                 .collect();
             let thumbnails = self.thumbnails.as_ref().and_then(Thumbnails::measured);
             Some(playlist::multivariant(&rungs, &audio, thumbnails).into())
@@ -315,14 +319,14 @@ impl Window {
 
     /// The media playlist of `rendition`. None until its first part.
     pub fn playlist(&self, rendition: Rendition) -> Option<Bytes> {
-        let track = self.track(rendition).filter(|track| !track.left)?;
+        let track = self.track(rendition)?;
         let made = track.full.get_or_init(|| self.render(track, Form::Full));
         made.clone()
     }
 
     /// The same without what a player that read it lately already has (RFC 8216bis §6.2.5.1): the whole where nothing can be left out.
     pub fn delta_update(&self, rendition: Rendition) -> Option<Bytes> {
-        let track = self.track(rendition).filter(|track| !track.left)?;
+        let track = self.track(rendition)?;
         let made = track.delta.get_or_init(|| match self.config.dvr {
             Some(_) => self.render(track, Form::Delta),
             None => self.playlist(rendition),
@@ -334,7 +338,7 @@ impl Window {
         let others = self
             .tracks
             .values()
-            .filter(|other| other.rendition != track.rendition && !other.left);
+            .filter(|other| other.rendition != track.rendition);
         let reports = others.filter_map(Track::report).collect();
         let live = track.live(&self.config, reports, self.ended, form)?;
         self.playlists_rendered
@@ -377,21 +381,10 @@ impl Window {
         true
     }
 
-    /// What to do with a request for `rendition`'s playlist that waits for nothing.
-    pub fn presence(&self, rendition: Rendition) -> Presence {
-        match self.track(rendition) {
-            Some(track) if track.left => Presence::Gone,
-            Some(_) | None => Presence::Ready,
-        }
-    }
-
     /// What to do with a request for `rendition`'s playlist that says `_HLS_msn` and maybe `_HLS_part`.
     pub fn contains(&self, rendition: Rendition, msn: u64, part: Option<u32>) -> Presence {
         if self.ended {
             return Presence::Ready;
-        }
-        if self.presence(rendition) == Presence::Gone {
-            return Presence::Gone;
         }
         let segments = self.track(rendition).map(|track| &track.segments);
         let Some(last) = segments.and_then(VecDeque::back) else {
@@ -455,25 +448,50 @@ impl Window {
                 }
                 None => Found::Unknown,
             },
-            File::Segment { sequence } => track.find(sequence, self.ended, |segment| {
-                match (&segment.whole, segment.complete) {
-                    (Some(whole), _) => Found::Media(whole.clone()),
-                    (None, true) if segment.kept && !segment.gap => Found::Kept,
-                    (None, true) => Found::Gone,
-                    (None, false) => Found::NotYet,
-                }
-            }),
-            File::Part { sequence, index } => track.find(sequence, self.ended, |segment| {
-                let index = usize::try_from(index).unwrap_or(usize::MAX);
-                match segment.parts.get(index) {
-                    Some(piece) if !segment.gap => Found::Media(piece.bytes.clone()),
-                    Some(_) => Found::Gone,
-                    None if segment.parts.is_empty() && segment.complete => Found::Gone,
-                    None if !segment.complete && index == segment.parts.len() => Found::NotYet,
-                    None => Found::Unknown,
-                }
-            }),
+            File::Segment { sequence } => {
+                let track = self.owner(track, sequence);
+                track.find(sequence, self.ended, |segment| {
+                    match (&segment.whole, segment.complete) {
+                        (Some(whole), _) => Found::Media(whole.clone()),
+                        (None, true) if segment.kept && !segment.gap => {
+                            Found::Kept(segment_name(track.rendition, self.config.epoch, sequence))
+                        }
+                        (None, true) => Found::Gone,
+                        (None, false) => Found::NotYet,
+                    }
+                })
+            }
+            File::Part { sequence, index } => {
+                let track = self.owner(track, sequence);
+                track.find(sequence, self.ended, |segment| {
+                    let index = usize::try_from(index).unwrap_or(usize::MAX);
+                    match segment.parts.get(index) {
+                        Some(piece) if !segment.gap => Found::Media(piece.bytes.clone()),
+                        Some(_) => Found::Gone,
+                        None if segment.parts.is_empty() && segment.complete => Found::Gone,
+                        None if !segment.complete && index == segment.parts.len() => Found::NotYet,
+                        None => Found::Unknown,
+                    }
+                })
+            }
         }
+    }
+
+    /// Whose bytes a segment of `track` has: the top rung's, while that one had left.
+    fn owner<'a>(&'a self, track: &'a Track, sequence: u64) -> &'a Track {
+        let last = track.segments.back().map(|last| last.sequence);
+        let borrowed = match track.segment(sequence) {
+            Some(segment) => segment.borrowed,
+            None => track.left && last.is_some_and(|last| sequence > last),
+        };
+        let top = self.track(Rendition::Video).filter(|_| borrowed);
+        top.unwrap_or(track)
+    }
+
+    /// Rungs that have left, whose playlists go on when the top one's does.
+    pub fn following(&self) -> Vec<Rendition> {
+        let following = self.tracks.values().filter(|track| track.left);
+        following.map(|track| track.rendition).collect()
     }
 
     fn thumbnail(&self, name: ThumbnailName) -> Found {
@@ -483,7 +501,7 @@ impl Window {
         let found = (self.thumbnails.as_ref()).and_then(|thumbnails| thumbnails.find(name));
         match found {
             Some(Place::Here(bytes)) => Found::Media(bytes),
-            Some(Place::Kept) => Found::Kept,
+            Some(Place::Kept) => Found::Kept(name.to_string()),
             Some(Place::Gone) => Found::Gone,
             None => Found::Unknown,
         }
@@ -599,30 +617,35 @@ impl Window {
     }
 
     fn take_part(&mut self, part: &Part) {
+        let mut gone = Gone::default();
+        let Some(missing) = self.track_mut(part.rendition).take(part, &mut gone) else {
+            return;
+        };
         self.counters.parts += 1;
         self.counters.bytes += part.bytes.len() as u64;
         self.counters.bytes_held += part.bytes.len() as u64;
-        let mut gone = Gone::default();
-        let missing = self.track_mut(part.rendition).take(part, &mut gone);
         self.counters.segments_missing += missing;
         self.have_kept();
         let config = self.config.clone();
         let track = self.track_mut(part.rendition);
         track.let_go(track.end(), &config, &mut gone);
         self.count(part.rendition, gone);
-        self.let_go_of_left(part, &config);
     }
 
-    /// Rungs that have left get no parts: the others' are their clock.
-    fn let_go_of_left(&mut self, part: &Part, config: &WindowConfig) {
-        let left = self.tracks.values_mut().filter(|track| track.left);
+    /// Lets rungs that have left, or had, go on with the top rung's segments.
+    fn follow_top(&mut self) {
+        let Some(top) = self.tracks.remove(&Rendition::Video) else {
+            return;
+        };
         let mut all = Vec::new();
-        for track in left {
+        let borrow = |track: &&mut Track| track.left || track.borrowed > 0;
+        for track in self.tracks.values_mut().filter(borrow) {
             let mut gone = Gone::default();
-            let time = part.time.rescale(track.rendition.rate());
-            track.let_go(time.ticks.max(track.end()), config, &mut gone);
+            track.follow(&top, &mut gone);
+            track.let_go(track.end(), &self.config, &mut gone);
             all.push((track.rendition, gone));
         }
+        self.tracks.insert(Rendition::Video, top);
         for (rendition, gone) in all {
             self.count(rendition, gone);
         }
@@ -665,7 +688,7 @@ impl Window {
             let found = tracks.values().filter_map(|track| {
                 let segment = which(track)?;
                 let time = MediaTime::new(segment.time, track.rendition.rate());
-                Some((time.micros(), track.rendition, segment.size as u64))
+                Some((time.micros(), track.rendition, segment.own_size() as u64))
             });
             found.min()
         };

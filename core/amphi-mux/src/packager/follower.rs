@@ -29,6 +29,8 @@ pub(super) struct Follower {
     /// None while it is not in the ladder.
     filling: Option<Rung>,
     generation: u32,
+    /// What it began that generation with.
+    begun: Option<Parameters>,
     /// Of the newest key frame that came.
     parameters: Option<Parameters>,
     queue: VecDeque<Queued>,
@@ -61,6 +63,7 @@ impl Follower {
             behind: 0,
             filling: None,
             generation: 0,
+            begun: None,
             parameters: None,
             queue: VecDeque::new(),
             spans: VecDeque::new(),
@@ -134,7 +137,7 @@ impl Follower {
                 return self.init().map(Made::Init);
             }
             let begins = span.index == 0;
-            let silent = self.behind > BEHIND_MAX;
+            let silent = begins && self.behind > BEHIND_MAX;
             let must_begin = begins && (span.segment.cut || self.filling.is_none());
             if (must_begin && self.generation_is_new(&span)) || self.filling.is_none() || silent {
                 let was = self.filling.take().is_some();
@@ -171,6 +174,17 @@ impl Follower {
             let Some(parameters) = first.parameters.filter(|_| first.time >= span.from) else {
                 continue;
             };
+            let again = self.generation == span.segment.generation;
+            if again
+                && self
+                    .begun
+                    .as_ref()
+                    .is_some_and(|begun| *begun != parameters)
+            {
+                // A generation has one initialization section: it may come back at the next cut.
+                return false;
+            }
+            self.begun = Some(parameters.clone());
             let pending = Pending {
                 time: span.start,
                 key: true,

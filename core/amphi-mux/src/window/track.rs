@@ -39,8 +39,10 @@ pub(super) struct Track {
     /// Since the newest part, if anybody asked.
     pub(super) full: OnceCell<Option<Bytes>>,
     pub(super) delta: OnceCell<Option<Bytes>>,
-    /// The rung has left the ladder: it is listed nowhere, and what it was may still be asked for.
+    /// The rung has left the ladder: its playlist, which the multivariant one no longer names, goes on with the top rung's segments.
     pub(super) left: bool,
+    /// How many of its segments are the top rung's.
+    pub(super) borrowed: usize,
 }
 
 pub(super) struct Segment {
@@ -61,6 +63,8 @@ pub(super) struct Segment {
     pub(super) size: usize,
     /// Somebody else has it.
     pub(super) kept: bool,
+    /// It is the top rung's of the same number, which has the bytes.
+    pub(super) borrowed: bool,
     /// The end of the newest part when it left the playlist.
     pub(super) left_at: Option<i64>,
     /// Its lines in a playlist, when its parts are no longer listed.
@@ -105,6 +109,7 @@ impl Track {
             full: OnceCell::new(),
             delta: OnceCell::new(),
             left: false,
+            borrowed: 0,
         }
     }
 
@@ -155,13 +160,21 @@ impl Track {
             && !last.complete
         {
             last.close();
+            if last.borrowed {
+                return;
+            }
             let sequence = last.sequence;
             self.closed.push(sequence);
         }
     }
 
-    /// Adds a part; says how many segments before it are missing.
-    pub(super) fn take(&mut self, part: &Part, gone: &mut Gone) -> u64 {
+    /// Adds a part; says how many segments before it are missing. None when it is passed over: the segment in which a rung comes back
+    /// is the top rung's to its end.
+    pub(super) fn take(&mut self, part: &Part, gone: &mut Gone) -> Option<u64> {
+        let last = self.segments.back().filter(|last| last.borrowed);
+        if last.is_some_and(|last| part.sequence <= last.sequence) {
+            return None;
+        }
         self.changed();
         let mut missing = 0;
         let goes_on = self
@@ -198,6 +211,7 @@ impl Track {
                 bytes: 0,
                 size: 0,
                 kept: false,
+                borrowed: false,
                 left_at: None,
                 lines: OnceCell::new(),
             });
@@ -219,7 +233,48 @@ impl Track {
         if part.ends_segment {
             self.close_last();
         }
-        missing
+        Some(missing)
+    }
+
+    /// Goes on with what the top rung has. Whoever plays a rung that leaves is not interrupted: after its own last segment its playlist
+    /// lists the top rung's, under its own names, so that what was hinted at comes.
+    pub(super) fn follow(&mut self, top: &Track, gone: &mut Gone) {
+        let memory_from = self.memory_from;
+        let recent = self.segments.iter_mut().rev();
+        for segment in recent.take_while(|one| one.sequence >= memory_from) {
+            if let Some(of) = top.segment(segment.sequence).filter(|_| segment.borrowed) {
+                let left_at = segment.left_at;
+                *segment = Segment {
+                    left_at,
+                    ..of.lent()
+                };
+            }
+        }
+        let last = self.segments.back().filter(|_| self.left);
+        if let (Some(last), Some(first)) = (last.map(|last| last.sequence), top.segments.front()) {
+            if first.sequence > last + 1 {
+                while !self.segments.is_empty() {
+                    self.forget_first(gone);
+                }
+                self.listed_from = first.sequence;
+                self.young_from = first.sequence;
+                self.memory_from = first.sequence;
+            }
+            for of in top.segments.iter().filter(|one| one.sequence > last) {
+                self.segments.push_back(of.lent());
+                self.borrowed += 1;
+            }
+        }
+        // What the top rung no longer lists cannot be had for as long as it is listed here.
+        let listed_from = self.listed_from;
+        let listed = self.segments.iter().filter(|one| one.borrowed);
+        let mut unlisted =
+            listed.filter(|one| (listed_from..top.listed_from).contains(&one.sequence));
+        if unlisted.next().is_some() {
+            self.listed_from = top.listed_from;
+            self.leave(self.end());
+        }
+        self.changed();
     }
 
     /// A segment without sound still has its number (RFC 8216bis §4.4.4.7).
@@ -249,6 +304,7 @@ impl Track {
                 size: 0,
                 // There is nothing to be kept of it.
                 kept: true,
+                borrowed: false,
                 left_at: None,
                 lines: OnceCell::new(),
             });
@@ -308,15 +364,6 @@ impl Track {
         self.inits.retain(|generation, _| *generation >= oldest);
     }
 
-    /// The rung leaves, with all that was listed of it.
-    pub(super) fn leave_all(&mut self) {
-        self.close_last();
-        if let Some(last) = self.segments.back() {
-            self.listed_from = last.sequence + 1;
-        }
-        self.leave(self.end());
-    }
-
     /// Notes when segments left the playlist.
     pub(super) fn leave(&mut self, end: i64) {
         let left = (self.segments.iter_mut()).take_while(|one| one.sequence < self.listed_from);
@@ -327,9 +374,10 @@ impl Track {
 
     pub(super) fn forget_first(&mut self, gone: &mut Gone) {
         if let Some(first) = self.segments.pop_front() {
+            self.borrowed -= usize::from(first.borrowed);
             gone.segments += 1;
             gone.bytes += first.bytes as u64;
-            if first.kept && first.size > 0 {
+            if first.kept && first.own_size() > 0 {
                 gone.kept.push((first.sequence, first.size));
             }
         }
@@ -341,7 +389,7 @@ impl Track {
             .segments
             .iter()
             .filter(|segment| segment.sequence >= self.listed_from && segment.kept);
-        listed.map(|segment| segment.size as u64).sum()
+        listed.map(|segment| segment.own_size() as u64).sum()
     }
 
     /// The first segment of the playlist, if it may leave early.
@@ -424,6 +472,10 @@ impl Track {
             .map(|segment| LiveSegment {
                 sequence: segment.sequence,
                 generation: segment.generation,
+                map: match segment.borrowed {
+                    true => Rendition::Video,
+                    false => self.rendition,
+                },
                 date_ms: config.zero_unix_ms
                     + MediaTime::new(segment.time, rate).rescale(1000).ticks,
                 duration: segment.complete.then(|| seconds(segment.duration)),
@@ -456,14 +508,15 @@ impl Track {
     }
 
     /// Of all that is listed, the newest first: a cut may have brought another profile or level (RFC 8216bis §6.2.4).
-    pub(super) fn codecs(&self) -> Vec<String> {
+    pub(super) fn codecs(&self, top: Option<&Track>) -> Vec<String> {
         let listed = self
             .segments
             .iter()
             .filter(|segment| segment.sequence >= self.listed_from);
         let mut codecs = Vec::new();
         for segment in listed.rev() {
-            match self.inits.get(&segment.generation) {
+            let track = top.filter(|_| segment.borrowed).unwrap_or(self);
+            match track.inits.get(&segment.generation) {
                 Some(init) if !codecs.contains(&init.codecs) => codecs.push(init.codecs.clone()),
                 Some(_) | None => {}
             }
@@ -471,10 +524,10 @@ impl Track {
         codecs
     }
 
-    /// What was packed lately, for the multivariant playlist.
-    pub(super) fn measured(&self) -> Option<Measured> {
+    /// What was packed lately, for the multivariant playlist. None of a rung that has nothing of its own to show yet.
+    pub(super) fn measured(&self, top: Option<&Track>) -> Option<Measured> {
         let init = self.inits.values().next_back()?;
-        let last = self.segments.back()?;
+        let last = self.segments.back().filter(|last| !last.borrowed)?;
         let rate = self.rendition.rate();
         let seconds = |ticks| MediaTime::new(ticks, rate).seconds();
         let of = |bytes: usize, ticks| {
@@ -509,7 +562,7 @@ impl Track {
                 shown as f64 / seconds(ticks.max(1))
             });
         Some(Measured {
-            codecs: self.codecs(),
+            codecs: self.codecs(top),
             size: init.size,
             peak_bits: peak.max(1),
             average_bits: of(lately.iter().map(|segment| segment.size).sum(), ticks).max(1),
@@ -519,6 +572,36 @@ impl Track {
 }
 
 impl Segment {
+    /// Bytes that are counted for this rung.
+    pub(super) fn own_size(&self) -> usize {
+        if self.borrowed { 0 } else { self.size }
+    }
+
+    /// As it stands in the playlist of a rung that has left.
+    pub(super) fn lent(&self) -> Self {
+        let lent = |piece: &Piece| Piece {
+            bytes: Bytes::new(),
+            ..*piece
+        };
+        Self {
+            sequence: self.sequence,
+            generation: self.generation,
+            time: self.time,
+            duration: self.duration,
+            parts: self.parts.iter().map(lent).collect(),
+            whole: None,
+            complete: self.complete,
+            gap: self.gap,
+            shown: self.shown,
+            bytes: 0,
+            size: self.size,
+            kept: true,
+            borrowed: true,
+            left_at: None,
+            lines: OnceCell::new(),
+        }
+    }
+
     /// What there is of it, if that is in memory.
     pub(super) fn in_memory(&self) -> Option<Bytes> {
         if self.complete {
@@ -537,6 +620,9 @@ impl Segment {
             return;
         }
         self.complete = true;
+        if self.borrowed {
+            return;
+        }
         let mut whole = BytesMut::with_capacity(self.bytes);
         for piece in &self.parts {
             whole.extend_from_slice(&piece.bytes);

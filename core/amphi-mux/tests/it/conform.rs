@@ -74,8 +74,8 @@ impl Broadcast {
                 Found::Init(bytes) | Found::Media(bytes) => {
                     Some(answered(bytes, "max-age=3600, immutable", request))
                 }
-                Found::Kept => {
-                    let bytes = self.kept.get(file).expect("what is said to be kept is");
+                Found::Kept(name) => {
+                    let bytes = self.kept.get(&name).expect("what is said to be kept is");
                     Some(answered(bytes.clone(), "max-age=3600, immutable", request))
                 }
                 Found::NotYet => late(),
@@ -90,7 +90,7 @@ impl Broadcast {
         let (msn, part) = (number("_HLS_msn="), number("_HLS_part="));
         let presence = match (msn, part) {
             (None, Some(_)) => return Some(refused(400)),
-            (None, None) => self.window.presence(rendition),
+            (None, None) => Presence::Ready,
             (Some(msn), part) => {
                 let part = part.map(|part| u32::try_from(part).expect("a part"));
                 self.window.contains(rendition, msn, part)
@@ -103,7 +103,6 @@ impl Broadcast {
         };
         match (presence, playlist) {
             (Presence::TooFar, _) => Some(refused(400)),
-            (Presence::Gone, _) => Some(refused(410)),
             (Presence::Ready, Some(text)) => Some(answered(text, "no-cache", request)),
             (Presence::Ready, None) | (Presence::NotYet, _) => late(),
         }

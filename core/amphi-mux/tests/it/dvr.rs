@@ -131,7 +131,7 @@ fn the_list_grows_up_to_the_window_and_every_segment_of_it_can_be_had() {
                 for name in listed(window, rendition) {
                     let bytes = match window.resource(&name) {
                         Found::Media(bytes) => bytes,
-                        Found::Kept => disk.kept[&name].clone(),
+                        Found::Kept(name) => disk.kept[&name].clone(),
                         found => panic!("{name} is listed and {found:?}"),
                     };
                     let before = all.entry(name).or_insert_with(|| bytes.clone());
@@ -176,7 +176,7 @@ fn what_left_can_be_had_for_as_long_as_was_listed_and_is_then_forgotten() {
             }
             before = names;
             for (name, at) in &left {
-                let there = window.resource(name) == Found::Kept;
+                let there = window.resource(name) == Found::Kept(name.clone());
                 if now - at < LISTED_S as f64 {
                     assert!(there, "{name} left at {at} and is gone at {now}");
                 }
@@ -205,7 +205,7 @@ fn a_disk_that_fails_makes_the_window_short_and_never_leaves_a_gap() {
             }
             for name in listed(window, Rendition::Video) {
                 let found = window.resource(&name);
-                let there = found == Found::Kept && disk.kept.contains_key(&name);
+                let there = found == Found::Kept(name.clone()) && disk.kept.contains_key(&name);
                 assert!(
                     there || matches!(found, Found::Media(_)),
                     "{name} is listed and {found:?}"

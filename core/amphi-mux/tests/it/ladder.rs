@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use amphi_media::{MediaKind, Sample};
 use amphi_mux::{Found, Output, Packager, Part, Presence, RUNGS_MAX, Rendition, Window};
 
-use crate::conform::{Ends, conforms};
+use crate::conform::{Ends, conforms, conforms_in};
+use crate::dvr::{Disk, long_window};
 use crate::program::*;
-use crate::window::{filled, text, window};
+use crate::window::{EPOCH, filled, text, window};
 
 /// From the top down: 640x360, 320x180 and 160x90.
 const RUNGS: [&[u8]; 3] = [SCREEN, CAMERA, CABAC];
@@ -230,33 +231,153 @@ fn a_rung_without_a_key_frame_at_a_cut_leaves_and_comes_back_at_another_one() {
     assert_eq!(generations(LOWER[1]), [0, 1, 2]);
 }
 
+/// The initialization sections that a playlist names, in order.
+fn maps(playlist: &str) -> Vec<String> {
+    let uris = playlist
+        .lines()
+        .filter_map(|line| line.strip_prefix("#EXT-X-MAP:URI=\""));
+    uris.map(|uri| uri.trim_end_matches('"').to_owned())
+        .collect()
+}
+
 #[test]
-fn a_rung_that_left_is_listed_nowhere_until_it_comes_back() {
+fn a_rung_that_left_goes_on_with_the_top_ones_segments_until_it_comes_back() {
     let outputs = pack(&two_then_one_then_two());
     let mut window = window();
     let mut listed = Vec::new();
+    let mut followed = 0;
     for output in &outputs {
         window.push(output);
-        let gone = window.playlist(LOWER[0]).is_none();
         if let (Some(index), Output::Part(part)) = (window.multivariant(), output) {
-            let in_index = text(Some(index)).contains("video1.m3u8");
-            let reports = text(window.playlist(part.rendition)).contains("\"video1.m3u8");
-            assert_eq!(in_index, !gone);
-            assert!(reports || gone || part.rendition == LOWER[0]);
-            listed.push(in_index);
-        }
-        if window.presence(LOWER[0]) == Presence::Gone {
-            assert!(gone);
-            assert_eq!(window.contains(LOWER[0], 0, None), Presence::Gone);
+            listed.push(text(Some(index)).contains("video1.m3u8"));
+            let is_following = window.following() == [LOWER[0]];
+            assert!(!(is_following && listed[listed.len() - 1]));
+            if is_following && part.rendition == Rendition::Video {
+                followed += 1;
+                // Who waits for it gets it, and what was hinted at is there.
+                let part = part.clone();
+                let now = window.contains(LOWER[0], part.sequence, Some(part.index));
+                assert_eq!(now, Presence::Ready);
+                let name = format!("v{EPOCH}r1-{}.{}.m4s", part.sequence, part.index);
+                assert_eq!(window.resource(&name), Found::Media(part.bytes));
+            }
         }
     }
     listed.dedup();
     assert_eq!(listed, [true, false, true]);
+    assert!(followed >= 9, "{followed}");
     let playlist = text(window.playlist(LOWER[0]));
-    assert!(
-        playlist.contains("#EXT-X-GAP"),
-        "what it lacks is said to be missing: {playlist}"
+    let expected = [
+        format!("v{EPOCH}r1-0-init.mp4"),
+        format!("v{EPOCH}-1-init.mp4"),
+        format!("v{EPOCH}r1-2-init.mp4"),
+    ];
+    // The segment in which it comes back may be the top one's, too.
+    let mut maps = maps(&playlist);
+    maps.retain(|map| *map != format!("v{EPOCH}-2-init.mp4"));
+    assert_eq!(maps, expected, "{playlist}");
+    assert!(!playlist.contains("EXT-X-GAP"), "{playlist}");
+    let top = text(window.playlist(Rendition::Video));
+    let lengths = |playlist: &str| -> Vec<String> {
+        let lines = playlist.lines();
+        let told =
+            lines.filter(|line| line.starts_with("#EXTINF") || line.ends_with("DISCONTINUITY"));
+        told.map(str::to_owned).collect()
+    };
+    assert_eq!(
+        lengths(&playlist),
+        lengths(&top),
+        "they show the same under the same numbers"
     );
+    for name in playlist.lines().filter(|line| !line.starts_with('#')) {
+        assert!(matches!(window.resource(name), Found::Media(_)), "{name}");
+    }
+}
+
+#[test]
+fn players_of_a_rung_that_leaves_and_comes_back_see_no_rule_broken() {
+    let mut program = two_then_one_then_two();
+    conforms("a rung that left at a cut", &program, Ends::WithTheProgram);
+    conforms_in(
+        "the same, kept elsewhere",
+        long_window,
+        &program,
+        Ends::OffAir,
+    );
+    program = ladder(40.0);
+    let silent = |sample: &Sample| sample.rung == 1 && (3.0..28.0).contains(&sample.time.seconds());
+    program.retain(|sample| !silent(sample));
+    let [low_latency, _] = conforms("a rung that fell silent", &program, Ends::WithTheProgram);
+    assert!(low_latency.inits >= 4, "{low_latency:?}");
+    // For good, until long after its own segments have left the window.
+    let mut all = rungs(0.0, 30.0, 200);
+    let mut rest = rungs(200.0 / 30.0, 30.0, 1_500);
+    rest[0][0].cut = true;
+    all.extend(rest.into_iter().take(1));
+    all.push(sound(0.0, 1_700.0 / 30.0));
+    for window in [window as fn() -> Window, long_window] {
+        conforms_in(
+            "both left for good",
+            window,
+            &together(&all),
+            Ends::WithTheProgram,
+        );
+    }
+}
+
+#[test]
+fn what_a_rung_borrows_is_kept_once() {
+    let mut all = rungs(0.0, 30.0, 200);
+    let mut rest = rungs(200.0 / 30.0, 30.0, 4_500);
+    rest[0][0].cut = true;
+    all.extend(rest.into_iter().take(1));
+    all.push(sound(0.0, 4_700.0 / 30.0));
+    let (mut window, mut disk) = (long_window(), Disk::default());
+    for output in pack_on(&mut Packager::new(config()), &together(&all)) {
+        window.push(&output);
+        disk.carry_out(&mut window, true);
+        let playlist = window.playlist(LOWER[1]).map(|made| text(Some(made)));
+        for name in playlist.iter().flat_map(|playlist| playlist.lines()) {
+            match window.resource(name) {
+                _ if name.starts_with('#') => {}
+                Found::Kept(kept) => assert!(disk.kept.contains_key(&kept), "{name} is {kept}"),
+                Found::Media(bytes) => assert!(!bytes.is_empty()),
+                found => panic!("{name} is listed and {found:?}"),
+            }
+        }
+    }
+    let playlist = text(window.playlist(LOWER[1]));
+    assert_eq!(
+        maps(&playlist),
+        [format!("v{EPOCH}-1-init.mp4")],
+        "{playlist}"
+    );
+    let own = |name: &&String| name.contains("r2-");
+    assert_eq!(
+        disk.kept.keys().filter(own).count(),
+        0,
+        "{:?}",
+        disk.kept.keys()
+    );
+    assert!(!text(window.multivariant()).contains("video2.m3u8"));
+}
+
+#[test]
+fn a_rung_that_comes_back_in_the_same_generation_is_what_it_was() {
+    let mut program = ladder(40.0);
+    program.retain(|sample| sample.rung != 1 || !(3.0..28.0).contains(&sample.time.seconds()));
+    let other = pictures(CABAC);
+    for sample in program.iter_mut().filter(|sample| sample.rung == 1) {
+        if sample.time.seconds() >= 28.0 {
+            sample.data = other[if sample.key { 0 } else { 1 }].clone();
+        }
+    }
+    let outputs = pack(&program);
+    check(&outputs);
+    let inits = outputs
+        .iter()
+        .filter(|output| matches!(output, Output::Init(init) if init.rendition == LOWER[0]));
+    assert_eq!(inits.count(), 1, "one name, one initialization section");
 }
 
 #[test]
@@ -269,7 +390,7 @@ fn a_rung_that_falls_silent_leaves_within_a_quarter_of_a_minute() {
         .last()
         .map(|part| part.time.seconds());
     assert!(
-        last.is_some_and(|last| (10.0..15.0).contains(&last)),
+        last.is_some_and(|last| (10.0..16.0).contains(&last)),
         "{last:?}"
     );
     assert_eq!(frames(&outputs, LOWER[0]), 720);

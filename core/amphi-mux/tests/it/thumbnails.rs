@@ -165,7 +165,7 @@ fn thumbnails_are_kept_elsewhere_and_leave_with_what_they_show() {
                 listed.len()
             );
             for (name, seconds, _) in &listed {
-                assert_eq!(window.resource(name), Found::Kept);
+                assert_eq!(window.resource(name), Found::Kept(name.clone()));
                 assert_eq!(disk.kept[name], thumbnail(*seconds).bytes);
             }
         },
