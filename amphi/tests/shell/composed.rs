@@ -312,6 +312,15 @@ async fn between_cut_and_composed_a_room_stays_on_air() {
         .await;
     hall.shows(0, &[((0.25, 0.5), RED), ((0.75, 0.5), BLUE)])
         .await;
+    hall.shows(1, &[((0.25, 0.5), RED), ((0.75, 0.5), BLUE)])
+        .await;
+    let index = format!("http://{}/hls/hall/index.m3u8", hall.house.address);
+    let config = Config {
+        slack: SLACK,
+        ..Config::new(index, Mode::LowLatency)
+    };
+    let watching = tokio::spawn(watch(config, Duration::from_secs(90)));
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let cut = hall.asks("PATCH", r#"{"program":"cut"}"#).await;
     assert_eq!(
         cut["layout"], "side-by-side",
@@ -320,6 +329,23 @@ async fn between_cut_and_composed_a_room_stays_on_air() {
     hall.shows(0, &everywhere).await;
     assert_eq!(hall.composer(), None, "nobody composes any more");
     assert_eq!(hall.broadcast().await["started"], started, "one broadcast");
+    // Who plays the lower size is not interrupted, though there is none any more.
+    let lower = hall.house.get("/hls/hall/video1.m3u8").await;
+    assert_eq!(lower.status, 200);
+    assert!(
+        lower.text().contains("#EXT-X-DISCONTINUITY\n"),
+        "{}",
+        lower.text()
+    );
+    hall.asks("DELETE", "").await;
+    let report = watching.await.expect("no panic").expect("a report");
+    let said: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
+    assert!(
+        said.is_empty() && report.ended,
+        "{}\n{:?}",
+        said.join("\n"),
+        report.counters
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
