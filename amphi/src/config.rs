@@ -4,6 +4,7 @@
 //! defaults back, and another holds its keys against [`Config`].
 
 mod broadcast;
+mod program;
 mod recording;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,16 +13,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use amphi_media::{Bitrate, Layout, VideoSize};
 use amphi_policy::name;
 use amphi_policy::token::{Keys, VideoGrant};
-use amphi_room::{ProgramKind, Wish};
-use amphi_studio::composer::{RUNGS_MAX, Rung};
 use serde::{Deserialize, Serialize};
 
 use crate::program::Means;
 
 pub use broadcast::{Broadcast, Rewind, Thumbnails};
+pub use program::{Composing, LayoutWord, Logo, ProgramWord, Size};
 pub use recording::{Export, Hidden, KeepFor, Publish, Recording};
 
 /// The commented default configuration.
@@ -245,159 +244,6 @@ pub enum Switch {
 pub struct RoomDefaults {
     pub broadcast: Switch,
     pub record: Switch,
-}
-
-/// What is composed.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Composing {
-    pub kind: ProgramWord,
-    pub layout: LayoutWord,
-    #[serde(deserialize_with = "ladder")]
-    pub ladder: Vec<Size>,
-    #[serde(deserialize_with = "within::<5, 60, _, _>")]
-    pub frames_per_second: u32,
-}
-
-impl Default for Composing {
-    fn default() -> Self {
-        let size = |width, height, kbit: u64| {
-            Size(Rung {
-                size: VideoSize::new(width, height),
-                bitrate: Bitrate(kbit * 1_000),
-            })
-        };
-        Self {
-            kind: ProgramWord::Auto,
-            layout: LayoutWord::Grid,
-            ladder: vec![
-                size(1_280, 720, 2_000),
-                size(854, 480, 900),
-                size(426, 240, 300),
-                size(256, 144, 120),
-            ],
-            frames_per_second: 30,
-        }
-    }
-}
-
-impl Composing {
-    /// Where nobody says otherwise.
-    pub fn wish(&self) -> Wish {
-        Wish {
-            program: self.kind.into(),
-            layout: self.layout.into(),
-        }
-    }
-}
-
-/// What makes a program's picture.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ProgramWord {
-    /// What this machine can carry best.
-    #[default]
-    Auto,
-    /// Who speaks, cut at key frames.
-    Cut,
-    /// One picture of everybody.
-    Compose,
-}
-
-impl From<ProgramWord> for ProgramKind {
-    fn from(word: ProgramWord) -> Self {
-        match word {
-            ProgramWord::Auto => ProgramKind::Auto,
-            ProgramWord::Cut => ProgramKind::Cut,
-            ProgramWord::Compose => ProgramKind::Compose,
-        }
-    }
-}
-
-/// How people are arranged in one picture.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum LayoutWord {
-    /// All of the same size.
-    #[default]
-    Grid,
-    /// Who speaks large, the others beside.
-    Speaker,
-    /// A shared screen large, people beside.
-    Screen,
-    /// The first two, and nobody else.
-    SideBySide,
-    /// Names only.
-    Audio,
-}
-
-impl From<LayoutWord> for Layout {
-    fn from(word: LayoutWord) -> Self {
-        match word {
-            LayoutWord::Grid => Layout::Grid,
-            LayoutWord::Speaker => Layout::Speaker,
-            LayoutWord::Screen => Layout::Screen,
-            LayoutWord::SideBySide => Layout::SideBySide,
-            LayoutWord::Audio => Layout::Audio,
-        }
-    }
-}
-
-/// One size of the composed picture: `"1280x720 2000k"`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Size(pub Rung);
-
-impl TryFrom<String> for Size {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let parsed = || {
-            let (size, bitrate) = text.split_once(' ')?;
-            let (width, height) = size.split_once('x')?;
-            let kbit: u64 = bitrate.trim().strip_suffix('k')?.parse().ok()?;
-            Some((width.parse().ok()?, height.parse().ok()?, kbit))
-        };
-        let (width, height, kbit): (u32, u32, u64) = parsed().ok_or_else(|| {
-            format!("`{text}` is not a size and its kilobits per second, as in \"1280x720 2000k\"")
-        })?;
-        let is_side = |side: u32| side.is_multiple_of(2) && (128..=3_840).contains(&side);
-        if !is_side(width) || !is_side(height) || width * height > 3_840 * 2_160 {
-            return Err(format!(
-                "`{text}`: a picture's sides are even, from 128 to 3840, and it is no larger than 3840x2160"
-            ));
-        }
-        if !(50..=40_000).contains(&kbit) {
-            return Err(format!("`{text}`: a picture takes from 50k to 40000k"));
-        }
-        Ok(Self(Rung {
-            size: VideoSize::new(width, height),
-            bitrate: Bitrate(kbit * 1_000),
-        }))
-    }
-}
-
-impl From<Size> for String {
-    fn from(Size(rung): Size) -> String {
-        format!(
-            "{}x{} {}k",
-            rung.size.width,
-            rung.size.height,
-            rung.bitrate.0 / 1_000
-        )
-    }
-}
-
-fn ladder<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<Size>, D::Error> {
-    let ladder = Vec::<Size>::deserialize(from)?;
-    let falls = ladder.windows(2).all(|pair| {
-        pair[1].0.size.pixels() < pair[0].0.size.pixels() && pair[1].0.bitrate < pair[0].0.bitrate
-    });
-    if ladder.is_empty() || ladder.len() > RUNGS_MAX || !falls {
-        return Err(serde::de::Error::custom(format!(
-            "a ladder has one to {RUNGS_MAX} sizes, the largest first, each smaller and with fewer bits than the one before"
-        )));
-    }
-    Ok(ladder)
 }
 
 /// One `[[room]]`; what is left out is as in `[rooms]`.
@@ -747,6 +593,7 @@ impl Config {
             program: self.worker(),
             ladder: self.program.ladder.iter().map(|size| size.0).collect(),
             frames_per_second: self.program.frames_per_second,
+            logo: self.program.logo.0.as_ref().map(|(_, image)| image.clone()),
         }
     }
 

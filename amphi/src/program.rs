@@ -321,8 +321,8 @@ impl Programs {
         let (frames, frame_queue) = crossbeam_channel::bounded(FRAMES_MAX);
         let state = Arc::new(Mutex::new(State {
             program: ProgramState {
-                wish,
-                made: Easel::new(self.0.config.means.clone(), wish, Instant::now()).made(),
+                made: Easel::new(self.0.config.means.clone(), wish.clone(), Instant::now()).made(),
+                wish: wish.clone(),
                 composer: None,
                 on_air_member: None,
                 note: None,
@@ -381,7 +381,7 @@ impl Programs {
     fn change(&self, room: &str, wish: Wish) {
         let rooms = self.rooms();
         if let Some(running) = rooms.running.get(room) {
-            held(&running.state).program.wish = wish;
+            held(&running.state).program.wish = wish.clone();
             running.switch(Switch::Wish(wish));
         }
     }

@@ -6,6 +6,8 @@ export interface ServerInfo {
   composes: boolean
   /** What is made where nobody says otherwise. */
   program: Program
+  /** Whether a room's title is written into its composed picture, where nobody says otherwise. */
+  room_title: boolean
   /** Whether members' own tracks are recorded too, where nobody says otherwise. */
   tracks: boolean
 }
@@ -53,11 +55,21 @@ export type BroadcastState = 'off' | 'starting' | 'on_air'
 export type Program = 'auto' | 'cut' | 'compose'
 export type Layout = 'grid' | 'speaker' | 'screen' | 'side-by-side' | 'audio'
 
+/** How the program of a broadcast is made. */
+export interface ProgramWish {
+  program: Program
+  layout: Layout
+  /** Written into a composed picture; nothing if empty. */
+  title: string
+}
+
 export interface Broadcast {
   state: BroadcastState
   program: string | null
   requested: Program | null
   layout: Layout | null
+  /** What is written into the picture where it is composed; empty: nothing. */
+  picture_title: string | null
   picture: { width: number; height: number; frames_per_second: number; sizes: number } | null
   hls: string | null
   /** Where the list of thumbnails is; none where none are made. */
@@ -251,10 +263,10 @@ export const releaseRecording = (id: string, token: string, change: Release) =>
 export const deleteRecording = (id: string, token: string) =>
   ask<{ state: 'deleted' | 'deleting' }>(recordingAt(id), { method: 'DELETE', token })
 
-export const startBroadcast = (name: string, token: string, program: Program, layout: Layout) =>
-  ask<Pick<Broadcast, 'state' | 'program' | 'hls'>>(`${room(name)}/broadcast`, { method: 'POST', body: { program, layout }, token })
+export const startBroadcast = (name: string, token: string, wish: ProgramWish) =>
+  ask<Pick<Broadcast, 'state' | 'program' | 'hls'>>(`${room(name)}/broadcast`, { method: 'POST', body: wish, token })
 /** What is left out stays as it is. */
-export const changeBroadcast = (name: string, token: string, change: { program?: Program; layout?: Layout }) =>
+export const changeBroadcast = (name: string, token: string, change: Partial<ProgramWish>) =>
   ask<Pick<Broadcast, 'state' | 'program' | 'layout'>>(`${room(name)}/broadcast`, { method: 'PATCH', body: change, token })
 export const endBroadcast = (name: string, token: string) =>
   ask<Pick<Broadcast, 'state'>>(`${room(name)}/broadcast`, { method: 'DELETE', token })

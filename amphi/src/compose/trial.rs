@@ -9,9 +9,9 @@ use amphi_studio::cost::Step;
 use amphi_studio::layout::Area;
 use amphi_studio::{CodecError, EncoderConfig, VideoEncoder};
 use bytes::Bytes;
-use rustix::time::{ClockId, clock_gettime};
 
 use super::lettering::Letters;
+use crate::codec::trial::used_us;
 
 const MEMBERS: u32 = 4;
 const LAYER: VideoSize = VideoSize {
@@ -74,6 +74,8 @@ pub fn share(film: &Film, step: &Step) -> Result<f32, CodecError> {
         Ok(())
     };
     let look = Look {
+        title: String::new(),
+        logo: None,
         layout: Layout::Grid,
         frames_per_second: step.frames_per_second,
         rungs: step.rungs.clone(),
@@ -98,7 +100,7 @@ pub fn share(film: &Film, step: &Step) -> Result<f32, CodecError> {
     for (number, (time_us, picture)) in times.enumerate() {
         catch_up(&mut composer, time_us, &mut tell)?;
         if number == 1 {
-            began_us = thread_us();
+            began_us = used_us();
         }
         for member in 0..MEMBERS {
             let frame = Input::Frame {
@@ -113,7 +115,7 @@ pub fn share(film: &Film, step: &Step) -> Result<f32, CodecError> {
         }
     }
     catch_up(&mut composer, BEGIN_US + FILM_US + 200_000, &mut tell)?;
-    let used_us = thread_us() - began_us;
+    let used_us = used_us() - began_us;
     let counters = composer.counters();
     if counters.decoder_errors + counters.encoder_errors > 0 || pictures == 0 {
         return Err(CodecError(format!(
@@ -132,11 +134,6 @@ fn catch_up(
         tell(at, Input::Timeout, composer)?;
     }
     Ok(())
-}
-
-fn thread_us() -> i64 {
-    let used = clock_gettime(ClockId::ThreadCPUTime);
-    used.tv_sec * 1_000_000 + used.tv_nsec / 1_000
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub struct ServerInfo {
     composes: bool,
     /// What is made where nobody says otherwise.
     program: &'static str,
+    /// Whether a room's title is written into its composed picture, where nobody says otherwise.
+    room_title: bool,
     /// Whether every member's own tracks are recorded too, where nobody says otherwise.
     tracks: bool,
 }
@@ -53,7 +55,8 @@ pub async fn server(State(app): State<App>) -> Json<ServerInfo> {
         version: env!("CARGO_PKG_VERSION"),
         access,
         composes: !app.config.program.ladder.is_empty(),
-        program: program_word(app.config.program.wish().program),
+        program: program_word(app.config.program.kind.into()),
+        room_title: app.config.program.room_title,
         tracks: app.config.recording.tracks,
     })
 }

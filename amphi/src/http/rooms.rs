@@ -85,6 +85,9 @@ pub struct Broadcast {
     /// How people are arranged, where they are composed: "grid", "speaker", "screen", "side-by-side" or "audio".
     #[schema(required)]
     pub layout: Option<&'static str>,
+    /// What is written into the picture, where it is composed; empty: nothing.
+    #[schema(required)]
+    pub picture_title: Option<String>,
     /// What is composed.
     #[schema(required)]
     picture: Option<ComposedPicture>,
@@ -214,12 +217,13 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
         .by_rendition()
         .map(|(rendition, viewers)| (rendition.name(), viewers))
         .collect();
-    let Some(requested) = snapshot.broadcast else {
+    let Some(requested) = &snapshot.broadcast else {
         return Broadcast {
             state: BroadcastState::Off,
             program: None,
             requested: None,
             layout: None,
+            picture_title: None,
             picture: None,
             hls: None,
             thumbnails: None,
@@ -244,6 +248,7 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
         program: program.map(|program| program.made.program),
         requested: Some(program_word(requested.program)),
         layout: Some(requested.layout.name()),
+        picture_title: Some(requested.title.clone()),
         picture: program.and_then(|program| picture(&program.made)),
         hls: Some(hls_path(&snapshot.room)),
         thumbnails: (app.origin.makes_thumbnails()).then(|| thumbnails_path(&snapshot.room)),
@@ -442,7 +447,7 @@ pub fn for_room(settings: &RoomSettings, config: &Config) -> Settings {
         title: settings.title.clone(),
         broadcast_auto: settings.broadcast == Switch::Auto,
         record_auto: settings.record == Switch::Auto,
-        wish: config.program.wish(),
+        wish: config.program.wish(&settings.title),
     }
 }
 

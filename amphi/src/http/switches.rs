@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use amphi_media::Layout;
 use amphi_policy::Action;
-use amphi_room::{ProgramKind, Wish};
+use amphi_room::{Wish, WishChange};
 use amphi_shard::{Command, Outcome};
 use axum::Json;
 use axum::extract::State;
@@ -29,6 +28,9 @@ pub struct StartBody {
     program: Option<ProgramWord>,
     #[serde(default)]
     layout: Option<LayoutWord>,
+    /// Written into a composed picture: at most 80 characters, nothing if empty.
+    #[serde(default)]
+    title: Option<String>,
 }
 
 /// What is left out stays as it is.
@@ -39,6 +41,9 @@ pub struct ChangeBody {
     program: Option<ProgramWord>,
     #[serde(default)]
     layout: Option<LayoutWord>,
+    /// Written into a composed picture: at most 80 characters, nothing if empty.
+    #[serde(default)]
+    title: Option<String>,
 }
 
 #[derive(Default, Deserialize, utoipa::ToSchema)]
@@ -58,6 +63,9 @@ pub struct BroadcastAnswer {
     /// How people are arranged where they are composed.
     #[schema(required)]
     layout: Option<&'static str>,
+    /// What is written into the picture where it is composed; empty: nothing.
+    #[schema(required)]
+    title: Option<String>,
     /// Path of the multivariant playlist.
     #[schema(required)]
     hls: Option<String>,
@@ -95,10 +103,12 @@ pub async fn start_broadcast(
 ) -> Result<Json<BroadcastAnswer>, ApiError> {
     let by = bearer.grants(&room);
     by.allows(Action::Broadcast)?;
-    let usual = &app.config.program;
+    let title = body.title.map(written).transpose()?;
+    let usual = app.config.program.wish(&app.settings(&room).await?.title);
     let wish = Wish {
-        program: body.program.unwrap_or(usual.kind).into(),
-        layout: body.layout.unwrap_or(usual.layout).into(),
+        program: body.program.map_or(usual.program, Into::into),
+        layout: body.layout.map_or(usual.layout, Into::into),
+        title: title.unwrap_or(usual.title),
     };
     let _place = place(&app, &room)?;
     match app.ask(&room, Command::StartBroadcast { by, wish }).await? {
@@ -134,8 +144,11 @@ pub async fn change_broadcast(
     by.allows(Action::Broadcast)?;
     let command = Command::ChangeProgram {
         by,
-        program: body.program.map(ProgramKind::from),
-        layout: body.layout.map(Layout::from),
+        change: WishChange {
+            program: body.program.map(Into::into),
+            layout: body.layout.map(Into::into),
+            title: body.title.map(written).transpose()?,
+        },
     };
     match app.ask(&room, command).await? {
         Outcome::Done | Outcome::Snapshot(_) => broadcast_answer(&app, &room).await,
@@ -165,6 +178,7 @@ pub async fn stop_broadcast(
             state: BroadcastState::Off,
             program: None,
             layout: None,
+            title: None,
             hls: None,
         })),
         Outcome::Unavailable(words) => Err(ApiError::unavailable(words)),
@@ -178,6 +192,7 @@ async fn broadcast_answer(app: &App, room: &str) -> Result<Json<BroadcastAnswer>
         state: broadcast.state,
         program: broadcast.program,
         layout: broadcast.layout,
+        title: broadcast.picture_title,
         hls: broadcast.hls,
     }))
 }
@@ -269,6 +284,26 @@ fn place(app: &App, room: &str) -> Result<Place, ApiError> {
     app.programs
         .keep_place(room)
         .ok_or_else(|| ApiError::unavailable(NO_PLACE))
+}
+
+/// Longest text that is written into a picture, in characters.
+const PICTURE_TITLE_MAX: usize = 80;
+
+/// A text that can be written into a picture.
+fn written(title: String) -> Result<String, ApiError> {
+    let title = title.trim().to_owned();
+    let length = title.chars().count();
+    if length > PICTURE_TITLE_MAX {
+        return Err(ApiError::bad_request(format!(
+            "This title has {length} characters; a picture has place for {PICTURE_TITLE_MAX}."
+        )));
+    }
+    if title.chars().any(char::is_control) {
+        return Err(ApiError::bad_request(
+            "A title in the picture is one line without control characters.",
+        ));
+    }
+    Ok(title)
 }
 
 fn nobody_here() -> ApiError {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use amphi_room::{ProgramKind, Wish};
 use amphi_studio::composer::{self, Look, Rung};
 use amphi_studio::cost::{Cost, Load, Step};
+use amphi_studio::lettering::Image;
 use amphi_studio::{Counters, Input, Kind};
 use crossbeam_channel::{Receiver, never};
 use tracing::{info, warn};
@@ -30,6 +31,8 @@ pub struct Means {
     pub program: PathBuf,
     pub ladder: Vec<Rung>,
     pub frames_per_second: u32,
+    /// Laid over every composed picture.
+    pub logo: Option<Image>,
 }
 
 /// How the picture is made now, for people and programs.
@@ -265,6 +268,8 @@ impl Easel {
         };
         let look = Look {
             layout: self.wish.layout,
+            title: self.wish.title.clone(),
+            logo: self.means.logo.clone(),
             frames_per_second: step.frames_per_second,
             rungs: step.rungs,
         };

@@ -101,7 +101,7 @@ impl Stage {
     }
 
     /// The program is wanted like this from now on.
-    pub fn wished(&mut self, now: Instant, wish: Wish, beside: Option<&mut Beside>) {
+    pub fn wished(&mut self, now: Instant, wish: &Wish, beside: Option<&mut Beside>) {
         let before = self.layout.replace(wish.layout);
         if before != self.layout
             && let Some(beside) = beside

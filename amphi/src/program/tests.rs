@@ -93,6 +93,7 @@ impl House {
             programs_max: 8,
             means: Means {
                 program: "/nowhere".into(),
+                logo: None,
                 ladder: Vec::new(),
                 frames_per_second: 30,
             },

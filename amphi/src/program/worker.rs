@@ -117,9 +117,9 @@ impl Worker {
         let (codecs, sound) = codec::program_codecs().map_err(|error| error.to_string())?;
         let zero = Instant::now();
         let mut program = Program::new(zero, amphi_studio::Config::default(), codecs);
-        let mut easel = Easel::new(self.means.clone(), self.wish, zero);
+        let mut easel = Easel::new(self.means.clone(), self.wish.clone(), zero);
         takers.stage = Stage::new(zero);
-        takers.stage.wished(zero, self.wish, None);
+        takers.stage.wished(zero, &self.wish, None);
         held(&self.state).program.started = std::time::SystemTime::now();
         let mut packager = Packager::new(PackagerConfig::new(sound.clone()));
         let begun = easel.begin();
@@ -142,7 +142,7 @@ impl Worker {
                             Control::Switch(Switch::Wish(wish)) => {
                                 let beside =
                                     takers.tape.as_mut().map(|tape| tape.recorder.beside());
-                                takers.stage.wished(now, wish, beside);
+                                takers.stage.wished(now, &wish, beside);
                                 let told = easel.set_wish(wish);
                                 self.tell(told, &mut program, &easel);
                             }

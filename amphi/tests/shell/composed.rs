@@ -27,6 +27,8 @@ const RED: Rgb = [255, 0, 0];
 const GREEN: Rgb = [0, 128, 0];
 const BLUE: Rgb = [0, 0, 255];
 const YELLOW: Rgb = [255, 255, 0];
+/// What is below a title over red: three quarters of it dark.
+const DARK: Rgb = [75, 11, 15];
 
 struct Hall {
     house: House,
@@ -268,9 +270,18 @@ async fn four_cameras_of_two_codecs_are_in_their_cells_at_every_size_and_the_lay
         ..Config::new(index, Mode::LowLatency)
     };
     let watching = tokio::spawn(watch(config, Duration::from_secs(60)));
-    let changed = hall.asks("PATCH", r#"{"layout":"speaker"}"#).await;
-    assert_eq!(changed["layout"], "speaker", "{changed}");
-    hall.shows(0, &[((0.35, 0.5), RED)]).await;
+    assert_eq!(on["title"], "", "nothing is written into it: {on}");
+    let changed = hall
+        .asks("PATCH", r#"{"layout":"speaker","title":" Town hall "}"#)
+        .await;
+    assert_eq!(
+        (&changed["layout"], &changed["title"]),
+        (&"speaker".into(), &"Town hall".into()),
+        "{changed}"
+    );
+    // Its ground is dark: in the upper left corner, over who speaks.
+    hall.shows(0, &[((0.35, 0.5), RED), ((0.05, 0.04), DARK)])
+        .await;
     let state = hall.broadcast().await;
     assert_eq!(state["picture"]["width"], 640, "{state}");
     assert_eq!(state["note"], Value::Null, "{state}");
@@ -419,4 +430,13 @@ async fn a_layout_that_is_none_and_a_program_that_does_not_run_are_refused_in_wo
         .await;
     let words = refused.refused(409, "conflict", None);
     assert!(words.contains("start its broadcast"), "{words}");
+    for (title, says) in [
+        ("x".repeat(81), "81 characters"),
+        ("a\tb".to_owned(), "one line"),
+    ] {
+        let body = serde_json::json!({ "title": title }).to_string();
+        let refused = hall.house.send("POST", path, &hall.able, &body).await;
+        let words = refused.refused(400, "bad_request", None);
+        assert!(words.contains(says), "{words}");
+    }
 }

@@ -70,11 +70,21 @@ pub enum ProgramKind {
 }
 
 /// What somebody wants of the program.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Wish {
     pub program: ProgramKind,
     /// How people are arranged where they are composed.
     pub layout: Layout,
+    /// What is written into a composed picture; nothing if empty.
+    pub title: String,
+}
+
+/// What somebody wants to be otherwise; what is none stays as it is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct WishChange {
+    pub program: Option<ProgramKind>,
+    pub layout: Option<Layout>,
+    pub title: Option<String>,
 }
 
 /// What a room does by itself.
@@ -179,12 +189,11 @@ pub enum Input {
         by: Grants,
         wish: Wish,
     },
-    /// Another program for a room that is on air; what is none stays as it is.
+    /// Another program for a room that is on air.
     ChangeProgram {
         request: RequestId,
         by: Grants,
-        program: Option<ProgramKind>,
-        layout: Option<Layout>,
+        change: WishChange,
     },
     StopBroadcast {
         request: RequestId,

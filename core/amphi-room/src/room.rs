@@ -85,9 +85,8 @@ impl Room {
             Input::ChangeProgram {
                 request,
                 by,
-                program,
-                layout,
-            } => self.ask_program(request, &by, program, layout),
+                change,
+            } => self.ask_program(request, &by, change),
             Input::StopBroadcast { request, by } => self.ask_no_broadcast(request, &by),
             Input::StartRecording { request, by } => self.ask_recording(now, request, &by),
             Input::StopRecording { request, by } => self.ask_no_recording(request, &by),
@@ -144,8 +143,8 @@ impl Room {
     }
 
     /// None while off air.
-    pub fn broadcast(&self) -> Option<Broadcast> {
-        self.switches.broadcast
+    pub fn broadcast(&self) -> Option<&Broadcast> {
+        self.switches.broadcast.as_ref()
     }
 
     /// Since when it records; none while it does not.

@@ -2,13 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use amphi_media::Layout;
 use amphi_policy::{Action, Grants};
 
-use crate::{Denied, Output, ProgramKind, RequestId, Room, Wish};
+use crate::{Denied, Output, RequestId, Room, Wish, WishChange};
 
 /// A broadcast that is on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Broadcast {
     pub wish: Wish,
     pub since: Instant,
@@ -52,17 +51,11 @@ impl Room {
         self.reply(request, result);
     }
 
-    pub(crate) fn ask_program(
-        &mut self,
-        request: RequestId,
-        by: &Grants,
-        program: Option<ProgramKind>,
-        layout: Option<Layout>,
-    ) {
+    pub(crate) fn ask_program(&mut self, request: RequestId, by: &Grants, change: WishChange) {
         let result = by
             .allows(Action::Broadcast)
             .map_err(Denied::Refused)
-            .and_then(|()| self.change_program(program, layout));
+            .and_then(|()| self.change_program(change));
         self.reply(request, result);
     }
 
@@ -101,7 +94,7 @@ impl Room {
         }
         self.switches.started_itself = true;
         if self.settings().broadcast_auto {
-            let wish = self.settings().wish;
+            let wish = self.settings().wish.clone();
             self.start_broadcast(now, wish);
         }
         if self.settings().record_auto {
@@ -139,29 +132,26 @@ impl Room {
 
     fn start_broadcast(&mut self, now: Instant, wish: Wish) {
         if self.switches.broadcast.is_none() {
-            self.start_program_if_unused(now, wish);
+            self.start_program_if_unused(now, &wish);
             // A recording may run a program already: who goes on air has the say.
-            self.set_wish(wish);
+            self.set_wish(&wish);
+            self.output(Output::BroadcastStarted { wish: wish.clone() });
             self.switches.broadcast = Some(Broadcast { wish, since: now });
-            self.output(Output::BroadcastStarted { wish });
         }
     }
 
-    fn change_program(
-        &mut self,
-        program: Option<ProgramKind>,
-        layout: Option<Layout>,
-    ) -> Result<(), Denied> {
-        let Some(wish) = self.switches.program else {
+    fn change_program(&mut self, change: WishChange) -> Result<(), Denied> {
+        let Some(wish) = self.switches.program.clone() else {
             return Err(Denied::Unavailable(
                 "This room is not on air: start its broadcast with the program and the layout that you want.".to_owned(),
             ));
         };
         let wish = Wish {
-            program: program.unwrap_or(wish.program),
-            layout: layout.unwrap_or(wish.layout),
+            program: change.program.unwrap_or(wish.program),
+            layout: change.layout.unwrap_or(wish.layout),
+            title: change.title.unwrap_or(wish.title),
         };
-        self.set_wish(wish);
+        self.set_wish(&wish);
         if let Some(broadcast) = &mut self.switches.broadcast {
             broadcast.wish = wish;
         }
@@ -169,19 +159,20 @@ impl Room {
     }
 
     /// Of the program that runs.
-    fn set_wish(&mut self, wish: Wish) {
+    fn set_wish(&mut self, wish: &Wish) {
         if let Some(present) = &mut self.switches.program
-            && *present != wish
+            && present != wish
         {
-            *present = wish;
+            present.clone_from(wish);
+            let wish = wish.clone();
             self.output(Output::ChangeProgram { wish });
         }
     }
 
     fn start_recording(&mut self, now: Instant) {
         if self.switches.recording.is_none() {
-            let wish = self.settings().wish;
-            self.start_program_if_unused(now, wish);
+            let wish = self.settings().wish.clone();
+            self.start_program_if_unused(now, &wish);
             self.switches.recording = Some(now);
             self.output(Output::RecordingStarted);
         }
@@ -203,13 +194,13 @@ impl Room {
         }
     }
 
-    fn start_program_if_unused(&mut self, now: Instant, wish: Wish) {
+    fn start_program_if_unused(&mut self, now: Instant, wish: &Wish) {
         if self.switches.program.is_none() {
             self.wait_for_members(now);
-            self.switches.program = Some(wish);
+            self.switches.program = Some(wish.clone());
             self.switches.failure = None;
             self.switches.retry_at = None;
-            self.output(Output::StartProgram { wish });
+            self.output(Output::StartProgram { wish: wish.clone() });
         }
     }
 

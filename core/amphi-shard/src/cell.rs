@@ -221,15 +221,10 @@ impl Cell {
             Command::StartBroadcast { by, wish } => {
                 amphi_room::Input::StartBroadcast { request, by, wish }
             }
-            Command::ChangeProgram {
-                by,
-                program,
-                layout,
-            } => amphi_room::Input::ChangeProgram {
+            Command::ChangeProgram { by, change } => amphi_room::Input::ChangeProgram {
                 request,
                 by,
-                program,
-                layout,
+                change,
             },
             Command::StopBroadcast { by } => amphi_room::Input::StopBroadcast { request, by },
             Command::StartRecording { by } => amphi_room::Input::StartRecording { request, by },
@@ -352,7 +347,10 @@ impl Cell {
             room: self.name.clone(),
             title: self.room.settings().title.clone(),
             members: members.collect(),
-            broadcast: self.room.broadcast().map(|broadcast| broadcast.wish),
+            broadcast: self
+                .room
+                .broadcast()
+                .map(|broadcast| broadcast.wish.clone()),
             recording: self.room.recording().is_some(),
             failure: self.room.failure().map(str::to_owned),
         }
@@ -441,11 +439,11 @@ impl Cell {
             }
             Room::StartProgram { wish } => {
                 self.stage = Some(Stage::default());
-                let wish = *wish;
+                let wish = wish.clone();
                 self.output_named(|room| Output::StartProgram { room, wish });
             }
             Room::ChangeProgram { wish } => {
-                let wish = *wish;
+                let wish = wish.clone();
                 self.output_named(|room| Output::ChangeProgram { room, wish });
             }
             Room::StopProgram => self.stop_program(now),

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use amphi_media::{Layout, MemberId, TrackId, VideoSize};
+use amphi_media::{MemberId, TrackId, VideoSize};
 use amphi_policy::{Change, Grants, Refusal};
-use amphi_room::{ProgramKind, Settings, Wish};
+use amphi_room::{Settings, Wish, WishChange};
 use bytes::Bytes;
 
 /// Re-exported so that the shell names one crate for what crosses the border.
@@ -69,11 +69,9 @@ pub enum Command {
         by: Grants,
         wish: Wish,
     },
-    /// What is none stays as it is.
     ChangeProgram {
         by: Grants,
-        program: Option<ProgramKind>,
-        layout: Option<Layout>,
+        change: WishChange,
     },
     StopBroadcast {
         by: Grants,

@@ -295,6 +295,37 @@ impl Canvas {
         }
     }
 
+    /// What is in `area`, as far as it is on the canvas, in the order in which [`Canvas::copy_in`] takes it.
+    pub fn copy_out(&self, area: Area, into: &mut Vec<u8>) {
+        into.clear();
+        for index in 0..3 {
+            let Some((stride, area)) = self.plane_area(index, area) else {
+                return;
+            };
+            for y in area.y..area.bottom() {
+                let start = y as usize * stride + area.x as usize;
+                into.extend_from_slice(&self.planes[index][start..start + area.width as usize]);
+            }
+        }
+    }
+
+    /// Puts back what was copied out of the same area.
+    pub fn copy_in(&mut self, area: Area, mut from: &[u8]) {
+        for index in 0..3 {
+            let Some((stride, area)) = self.plane_area(index, area) else {
+                return;
+            };
+            for y in area.y..area.bottom() {
+                let Some((line, rest)) = from.split_at_checked(area.width as usize) else {
+                    return;
+                };
+                let start = y as usize * stride + area.x as usize;
+                self.planes[index][start..start + line.len()].copy_from_slice(line);
+                from = rest;
+            }
+        }
+    }
+
     /// `area` in samples of a plane, and the plane's line length. None when nothing of it is on the canvas.
     fn plane_area(&self, index: usize, area: Area) -> Option<(usize, Area)> {
         let shift = u32::from(index > 0);

@@ -12,6 +12,7 @@ mod faces;
 mod fade;
 mod io;
 mod ladder;
+mod overlay;
 mod people;
 mod source;
 
@@ -27,6 +28,7 @@ use faces::Face;
 use fade::Fade;
 pub use io::{Described, Input, Look, Output, RUNGS_MAX, Rung};
 use ladder::{Ladder, Moment};
+use overlay::Overlay;
 use people::{People, Shown};
 use source::{Arrived, Seat};
 
@@ -77,6 +79,7 @@ struct Show {
     moved: bool,
     /// The cells moved a moment ago.
     fade: Option<Fade>,
+    overlay: Overlay,
     /// What is laid over each cell, and of whom: drawn again over every picture.
     labels: BTreeMap<Seat, (Option<Face>, Option<Stamp>)>,
     /// Around whom there is a ring.
@@ -166,6 +169,10 @@ impl Composer {
             && show.look.frames_per_second == look.frames_per_second
         {
             // Other cells on the same canvas.
+            if (&show.look.title, &show.look.logo) != (&look.title, &look.logo) {
+                show.overlay = Overlay::new(&look, show.canvas.size(), &mut *self.lettering);
+                show.changed = true;
+            }
             show.look = look;
             return;
         }
@@ -189,9 +196,11 @@ impl Composer {
             || (canvas.clone(), Vec::new(), BTreeMap::new()),
             |show| (show.canvas, show.cells, show.wanted),
         );
+        let overlay = Overlay::new(&look, canvas.size(), &mut *self.lettering);
         self.show = Some(Show {
             fps,
             ladder,
+            overlay,
             before,
             canvas,
             cells,
@@ -443,9 +452,11 @@ impl Show {
         self.fade = self.fade.take().filter(|fade| !fade.is_over(at_us));
         let picture = match &mut self.fade {
             Some(fade) => fade.mix(at_us, &self.canvas),
-            None => &self.canvas,
+            None => &mut self.canvas,
         };
+        self.overlay.put_on(picture);
         let came_out = self.ladder.encode(picture, moment, scaler, counters, out);
+        self.overlay.take_off(picture);
         if came_out {
             // The next picture of a change is another one, also where nobody moves.
             self.changed = self.fade.is_some();

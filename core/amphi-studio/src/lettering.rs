@@ -1,12 +1,19 @@
-//! Words in a picture. The shell has the fonts.
+//! Words in a picture, and other small images. The shell has the fonts.
 
 use amphi_media::VideoSize;
+use serde::{Deserialize, Serialize};
 
 /// Pixels in RGBA, not premultiplied, without gaps between lines.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Image {
     pub size: VideoSize,
     pub rgba: Vec<u8>,
+}
+
+impl std::fmt::Debug for Image {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Image({}x{})", self.size.width, self.size.height)
+    }
 }
 
 impl Image {
@@ -34,6 +41,57 @@ impl Image {
             *part = mixed.round() as u8;
         }
         pixel[3] = (whole * 255.0).round() as u8;
+    }
+
+    /// In its own proportions no larger than `most`: as it is, or smaller by averaging. None when nothing is left of it, or when it
+    /// has not the pixels that it says it has.
+    pub fn shrunk(&self, most: VideoSize) -> Option<Image> {
+        let VideoSize { width, height } = self.size;
+        let pixels = usize::try_from(self.size.pixels()).ok()?;
+        if pixels == 0 || pixels.checked_mul(4) != Some(self.rgba.len()) {
+            return None;
+        }
+        if width <= most.width && height <= most.height {
+            return Some(self.clone());
+        }
+        let (across, down) = (u64::from(width), u64::from(height));
+        let (most_across, most_down) = (u64::from(most.width), u64::from(most.height));
+        let size = if across * most_down >= down * most_across {
+            (most_across, down * most_across / across)
+        } else {
+            (across * most_down / down, most_down)
+        };
+        let size = VideoSize::new(u32::try_from(size.0).ok()?, u32::try_from(size.1).ok()?);
+        if size.pixels() == 0 {
+            return None;
+        }
+        let mut image = Image::new(size);
+        let span = |at: u32, to: u32, from: u32| {
+            let edge = |at: u32| u64::from(at) * u64::from(from) / u64::from(to);
+            (edge(at), edge(at + 1).max(edge(at) + 1))
+        };
+        for (index, out) in (0u32..).zip(image.rgba.chunks_exact_mut(4)) {
+            let (left, right) = span(index % size.width, size.width, width);
+            let (top, bottom) = span(index / size.width, size.height, height);
+            // What covers more counts more.
+            let mut sums = [0u64; 4];
+            for y in top..bottom {
+                for x in left..right {
+                    let at = usize::try_from((y * across + x) * 4).ok()?;
+                    let pixel = self.rgba.get(at..at + 4)?;
+                    let cover = u64::from(pixel[3]);
+                    for (sum, part) in sums.iter_mut().zip(&pixel[..3]) {
+                        *sum += u64::from(*part) * cover;
+                    }
+                    sums[3] += cover;
+                }
+            }
+            for (part, sum) in out.iter_mut().zip(&sums[..3]) {
+                *part = sum.checked_div(sums[3]).unwrap_or(0) as u8;
+            }
+            out[3] = (sums[3] / ((right - left) * (bottom - top))) as u8;
+        }
+        Some(image)
     }
 
     /// Lays another image over this one.

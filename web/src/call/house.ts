@@ -49,12 +49,12 @@ export class House {
   }
 
   /** `record`: and keeps it, if it went on air. */
-  async goLive(program: api.Program, layout: api.Layout, record: RecordWish | null): Promise<void> {
-    const live = await this.ask('broadcast', () => api.startBroadcast(this.room, this.token, program, layout))
+  async goLive(wish: api.ProgramWish, record: RecordWish | null): Promise<void> {
+    const live = await this.ask('broadcast', () => api.startBroadcast(this.room, this.token, wish))
     if (live && record) await this.record(record)
   }
 
-  async changeBroadcast(change: { program?: api.Program; layout?: api.Layout }): Promise<void> {
+  async changeBroadcast(change: Partial<api.ProgramWish>): Promise<void> {
     await this.ask('broadcast', () => api.changeBroadcast(this.room, this.token, change))
   }
 

@@ -1,6 +1,6 @@
 /** The stage's dialogs: going live, the running broadcast, ending it, devices. */
 import { useEffect, useState } from 'preact/hooks'
-import type { Layout, Program, RoomState, ServerInfo } from '../api'
+import type { Layout, Program, ProgramWish, RoomState, ServerInfo } from '../api'
 import * as choices from '../choices'
 import { pathTo } from '../router'
 import { count, secondsBehind } from '../times'
@@ -25,35 +25,45 @@ const LAYOUTS: { layout: Layout; name: string }[] = [
   { layout: 'audio', name: 'Audio: names only' },
 ]
 
+/** Longest text that a picture has place for; the server says the same. */
+const TITLE_MAX = 80
+
 interface GoLiveProps {
   house: House
   server: ServerInfo | null
+  /** What the room is called; empty: it has no title. */
+  title: string
   /** It is recorded already. */
   recording: boolean
   onClose: () => void
 }
 
-/** What makes the picture, and how people are arranged where they are composed. */
-function ProgramChoice(props: { program: Program; layout: Layout; composes: boolean; onProgram: (program: Program) => void; onLayout: (layout: Layout) => void }) {
+/** What makes the picture; where people are composed, how they are arranged and what is written over them. */
+function ProgramChoice({ wish, composes, onChange }: { wish: ProgramWish; composes: boolean; onChange: (change: Partial<ProgramWish>) => void }) {
+  const { program: chosen, layout } = wish
+  // What is typed is told when it is finished.
+  const [title, setTitle] = useState(wish.title)
+  useEffect(() => setTitle(wish.title), [wish.title])
   return (
     <>
       <fieldset class="choices">
         <legend>Program</legend>
         {PROGRAMS.map(({ program, name, says }) => {
-          const missing = program === 'compose' && !props.composes
+          const missing = program === 'compose' && !composes
           return (
             <label key={program} class="choice">
-              <input type="radio" name="program" value={program} checked={props.program === program} disabled={missing} onChange={() => props.onProgram(program)} />
+              <input type="radio" name="program" value={program} checked={chosen === program} disabled={missing} onChange={() => onChange({ program })} />
               <strong>{name}</strong>
               <small>{missing ? 'This server composes no pictures. Cut works.' : says}</small>
             </label>
           )
         })}
       </fieldset>
-      {props.program !== 'cut' && (
+      {chosen !== 'cut' && (
+        <>
         <label class="field">
           <span>Arrangement</span>
-          <select data-testid="layout-select" value={props.layout} onChange={(event) => props.onLayout(event.currentTarget.value as Layout)}>
+          <select data-testid="layout-select" value={layout} onChange={(event) => onChange({ layout: event.currentTarget.value as Layout })}>
             {LAYOUTS.map(({ layout, name }) => (
               <option key={layout} value={layout}>
                 {name}
@@ -61,21 +71,32 @@ function ProgramChoice(props: { program: Program; layout: Layout; composes: bool
             ))}
           </select>
         </label>
+        <label class="field">
+          <span>Title in the picture</span>
+          <input
+            data-testid="title-input"
+            value={title}
+            maxLength={TITLE_MAX}
+            placeholder="None"
+            onInput={(event) => setTitle(event.currentTarget.value)}
+            onChange={(event) => onChange({ title: event.currentTarget.value.trim() })}
+          />
+        </label>
+        </>
       )}
     </>
   )
 }
 
-export function GoLive({ house, server, recording, onClose }: GoLiveProps) {
-  const [program, setProgram] = useState<Program>(server?.program ?? 'auto')
-  const [layout, setLayout] = useState<Layout>('grid')
+export function GoLive({ house, server, title, recording, onClose }: GoLiveProps) {
+  const [wish, setWish] = useState<ProgramWish>({ program: server?.program ?? 'auto', layout: 'grid', title: server?.room_title ? title : '' })
   const mayChoose = house.mayRecord && !recording
   const [record, setRecord] = useState(true)
   const [tracks, setTracks] = useState(server?.tracks === true)
   return (
     <Dialog title="Go live?" onClose={onClose}>
       <p>Everyone with the link can watch. Everybody on stage is heard, and the broadcast shows them.</p>
-      <ProgramChoice program={program} layout={layout} composes={server?.composes === true} onProgram={setProgram} onLayout={setLayout} />
+      <ProgramChoice wish={wish} composes={server?.composes === true} onChange={(change) => setWish({ ...wish, ...change })} />
       {mayChoose && (
         <Also testid="record-too" name="Record it too" says="Who missed it can watch it afterwards." checked={record} onChange={setRecord} />
       )}
@@ -90,7 +111,7 @@ export function GoLive({ house, server, recording, onClose }: GoLiveProps) {
           data-testid="confirm-go-live"
           onClick={() => {
             onClose()
-            void house.goLive(program, layout, mayChoose && record ? { tracks } : null)
+            void house.goLive(wish, mayChoose && record ? { tracks } : null)
           }}
         >
           Go live
@@ -100,7 +121,7 @@ export function GoLive({ house, server, recording, onClose }: GoLiveProps) {
   )
 }
 
-export function StartRecording({ house, server, onClose }: Omit<GoLiveProps, 'recording'>) {
+export function StartRecording({ house, server, onClose }: Omit<GoLiveProps, 'recording' | 'title'>) {
   const [tracks, setTracks] = useState(server?.tracks === true)
   return (
     <Dialog title="Record?" onClose={onClose}>
@@ -164,11 +185,9 @@ export function OnAir({ room, house, server, state, onClose }: OnAirProps) {
       {broadcast.note && <p class="note">{broadcast.note}</p>}
       {house.mayBroadcast && broadcast.requested && (
         <ProgramChoice
-          program={broadcast.requested}
-          layout={broadcast.layout ?? 'grid'}
+          wish={{ program: broadcast.requested, layout: broadcast.layout ?? 'grid', title: broadcast.picture_title ?? '' }}
           composes={server?.composes === true}
-          onProgram={(program) => void house.changeBroadcast({ program })}
-          onLayout={(layout) => void house.changeBroadcast({ layout })}
+          onChange={(change) => void house.changeBroadcast(change)}
         />
       )}
       <CopyLink path={pathTo('watch', room)} label="Copy the link to watch" />

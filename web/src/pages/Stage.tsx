@@ -167,7 +167,7 @@ function OnStage({ room, call, house, vain, onRejoin }: Props) {
         <PeoplePanel room={room} call={call} house={house} openDoor={server.value?.access === 'open'} onClose={() => setPanel(null)} />
       )}
       <Controls call={call} house={house} state={state} panel={panel} onPanel={setPanel} onAsk={setQuestion} onLeave={leave} />
-      {question === 'go-live' && <GoLive house={house} server={server.value} recording={recording} onClose={close} />}
+      {question === 'go-live' && <GoLive house={house} server={server.value} title={state?.title ?? ''} recording={recording} onClose={close} />}
       {question === 'record' && !recording && <StartRecording house={house} server={server.value} onClose={close} />}
       {question === 'on-air' && live && <OnAir room={room} house={house} server={server.value} state={state} onClose={close} />}
       {question === 'end' && live && <EndBroadcast house={house} viewers={state.broadcast.viewers} recording={recording} onClose={close} />}

@@ -9,7 +9,7 @@ use amphi_policy::{Action, Change, Grants, Refusal, SourceSet};
 use amphi_room::{
     ATTRIBUTES_BYTES_MAX, Announced, Denied, EMPTY_BROADCAST_GRACE, Input, Joining,
     LABEL_BYTES_MAX, LeaveReason, LetTracks, MEMBERS_MAX, METADATA_BYTES_MAX, Output, ProgramKind,
-    RequestId, Room, Settings, Subscribers, TRACKS_PER_MEMBER_MAX, Wish,
+    RequestId, Room, Settings, Subscribers, TRACKS_PER_MEMBER_MAX, Wish, WishChange,
 };
 
 mod grants;

@@ -5,10 +5,12 @@ use super::*;
 const CUT: Wish = Wish {
     program: ProgramKind::Cut,
     layout: Layout::Grid,
+    title: String::new(),
 };
 const AUTO: Wish = Wish {
     program: ProgramKind::Auto,
     layout: Layout::Grid,
+    title: String::new(),
 };
 const DONE: Output = Output::Reply {
     request: REQUEST,
@@ -70,7 +72,7 @@ fn the_program_runs_from_the_first_switch_on_to_the_last_switch_off() {
         go_on_air(AUTO),
         &[Output::BroadcastStarted { wish: AUTO }, DONE],
     );
-    assert_eq!(world.room.broadcast().map(|on| on.wish), Some(AUTO));
+    assert_eq!(world.room.broadcast().map(|on| on.wish.clone()), Some(AUTO));
     world.check(
         stop_recording(),
         &[Output::RecordingStopped { reason: None }, DONE],
@@ -130,12 +132,11 @@ fn without_the_grant_no_switch_moves() {
     assert_eq!(world.room.counters().switches_refused, 4);
 }
 
-fn change(program: Option<ProgramKind>, layout: Option<Layout>) -> Input {
+fn change(change: WishChange) -> Input {
     Input::ChangeProgram {
         request: REQUEST,
         by: host(),
-        program,
-        layout,
+        change,
     }
 }
 
@@ -145,22 +146,56 @@ fn the_program_is_changed_while_it_runs_and_what_was_not_named_stays() {
     world.give(go_on_air(CUT));
     let composed = Wish {
         program: ProgramKind::Compose,
-        layout: Layout::Grid,
+        ..CUT
     };
     world.check(
-        change(Some(ProgramKind::Compose), None),
-        &[Output::ChangeProgram { wish: composed }, DONE],
+        change(WishChange {
+            program: Some(ProgramKind::Compose),
+            ..WishChange::default()
+        }),
+        &[
+            Output::ChangeProgram {
+                wish: composed.clone(),
+            },
+            DONE,
+        ],
     );
+    let to_speaker = WishChange {
+        layout: Some(Layout::Speaker),
+        ..WishChange::default()
+    };
     let speaker = Wish {
         layout: Layout::Speaker,
         ..composed
     };
     world.check(
-        change(None, Some(Layout::Speaker)),
-        &[Output::ChangeProgram { wish: speaker }, DONE],
+        change(to_speaker.clone()),
+        &[
+            Output::ChangeProgram {
+                wish: speaker.clone(),
+            },
+            DONE,
+        ],
     );
-    world.check(change(None, Some(Layout::Speaker)), &[DONE]);
-    assert_eq!(world.room.broadcast().map(|on| on.wish), Some(speaker));
+    world.check(change(to_speaker), &[DONE]);
+    let titled = Wish {
+        title: "Town hall".to_owned(),
+        ..speaker
+    };
+    world.check(
+        change(WishChange {
+            title: Some("Town hall".to_owned()),
+            ..WishChange::default()
+        }),
+        &[
+            Output::ChangeProgram {
+                wish: titled.clone(),
+            },
+            DONE,
+        ],
+    );
+    let on_air = world.room.broadcast().map(|on| on.wish.clone());
+    assert_eq!(on_air, Some(titled));
 }
 
 #[test]
@@ -187,7 +222,10 @@ fn who_goes_on_air_during_a_recording_has_the_say_about_the_program() {
 #[test]
 fn a_program_that_does_not_run_cannot_be_changed_and_the_answer_says_what_would_work() {
     let mut world = World::of_two();
-    let outputs = world.give(change(None, Some(Layout::Speaker)));
+    let outputs = world.give(change(WishChange {
+        layout: Some(Layout::Speaker),
+        ..WishChange::default()
+    }));
     let [
         Output::Reply {
             result: Err(Denied::Unavailable(words)),
@@ -204,8 +242,10 @@ fn a_program_that_does_not_run_cannot_be_changed_and_the_answer_says_what_would_
         Input::ChangeProgram {
             request: REQUEST,
             by,
-            program: None,
-            layout: Some(Layout::Speaker),
+            change: WishChange {
+                layout: Some(Layout::Speaker),
+                ..WishChange::default()
+            },
         },
         &[Output::Reply {
             request: REQUEST,

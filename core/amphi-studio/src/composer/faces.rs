@@ -20,12 +20,15 @@ const LABEL_SHARE: u32 = 9;
 const LABEL_MIN: u32 = 16;
 const LABEL_MAX: u32 = 40;
 
+/// The title takes this share of the picture's height.
+const TITLE_SHARE: u32 = 14;
+
 /// Colours of people without a picture, as hues; the pages have the same.
 const HUES: [f32; 10] = [
     14.0, 42.0, 88.0, 150.0, 178.0, 208.0, 232.0, 268.0, 300.0, 336.0,
 ];
 
-/// Longest name that is written, in characters.
+/// Longest name or title that is written, in characters.
 const NAME_MAX: usize = 80;
 
 /// What is told of somebody in a cell.
@@ -46,10 +49,40 @@ pub fn label(face: &Face, lettering: &mut dyn Lettering) -> Option<Stamp> {
         return None;
     }
     let text = lettering.line(&short(&face.name), height * 3 / 5, width_max);
-    let width = text.size.width + 2 * pad + mark;
     if text.size.width == 0 && !face.muted {
         return None;
     }
+    let mut image = ground(text.size.width + 2 * pad + mark, height);
+    if face.muted {
+        muted_mark(&mut image, pad as f32 * 0.6, height as f32);
+    }
+    let top = (height - text.size.height.min(height)) / 2;
+    image.put(&text, pad + mark, top);
+    Some(Stamp::new(&image))
+}
+
+/// What the whole picture is called, on a dark ground. None when there is nothing to be called, or no place.
+pub fn title(
+    text: &str,
+    canvas_height: u32,
+    width_max: u32,
+    lettering: &mut dyn Lettering,
+) -> Option<Stamp> {
+    let height = (canvas_height / TITLE_SHARE).max(LABEL_MIN) & !1;
+    let pad = height / 3;
+    let width_max = width_max.checked_sub(2 * pad)?;
+    let text = lettering.line(&short(text), height * 3 / 5, width_max);
+    if text.size.width == 0 {
+        return None;
+    }
+    let mut image = ground(text.size.width + 2 * pad, height);
+    let top = (height - text.size.height.min(height)) / 2;
+    image.put(&text, pad, top);
+    Some(Stamp::new(&image))
+}
+
+/// Dark, with round corners: white letters can be read on it, whatever is below.
+fn ground(width: u32, height: u32) -> Image {
     let mut image = Image::new(VideoSize::new(width, height));
     let (half_width, half_height) = (width as f32 / 2.0, height as f32 / 2.0);
     paint(&mut image, BACKDROP, LABEL_COVER, |x, y| {
@@ -61,12 +94,7 @@ pub fn label(face: &Face, lettering: &mut dyn Lettering) -> Option<Stamp> {
             height as f32 / 4.0,
         )
     });
-    if face.muted {
-        muted_mark(&mut image, pad as f32 * 0.6, height as f32);
-    }
-    let top = (height - text.size.height.min(height)) / 2;
-    image.put(&text, pad + mark, top);
-    Some(Stamp::new(&image))
+    image
 }
 
 /// Initials on a disc of the name's own colour, for the middle of a cell.

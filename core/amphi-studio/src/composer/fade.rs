@@ -33,11 +33,11 @@ impl Fade {
     }
 
     /// What is seen at this instant.
-    pub fn mix(&mut self, at_us: i64, to: &Canvas) -> &Canvas {
+    pub fn mix(&mut self, at_us: i64, to: &Canvas) -> &mut Canvas {
         let passed_us = (at_us - self.since_us).clamp(0, FADE_US);
         // Already the first picture shows some of it.
         let share = (passed_us * 4 + FADE_US) * 256 / (FADE_US * 5);
         self.mixed.mix(&self.from, to, share as u16);
-        &self.mixed
+        &mut self.mixed
     }
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::layout::Layout;
+use crate::lettering::Image;
 
 /// Rungs of one ladder.
 pub const RUNGS_MAX: usize = 6;
@@ -13,6 +14,10 @@ pub const RUNGS_MAX: usize = 6;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Look {
     pub layout: Layout,
+    /// Written into the picture; nothing if empty.
+    pub title: String,
+    /// Laid over the picture, never enlarged.
+    pub logo: Option<Image>,
     /// 1 to 60.
     pub frames_per_second: u32,
     /// What is encoded, the largest first: it is the canvas on which everybody is drawn. Beyond [`RUNGS_MAX`] none is made.

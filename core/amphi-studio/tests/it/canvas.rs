@@ -1,6 +1,7 @@
 use amphi_media::VideoSize;
 use amphi_studio::canvas::{Canvas, Colour, Picture, Scaler};
 use amphi_studio::layout::Area;
+use amphi_studio::lettering::Image;
 use proptest::prelude::*;
 
 const RED: Colour = Colour {
@@ -247,6 +248,75 @@ proptest! {
                     prop_assert_eq!(luma(&canvas, at_x, at_y), 1);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn what_is_copied_out_of_an_area_goes_back_into_it() {
+    let size = VideoSize::new(64, 36);
+    let mut canvas = Canvas::new(size, Colour::BLACK);
+    let planes = slope(size);
+    canvas.draw(
+        &picture(size, &planes),
+        Area::of(size),
+        Area::of(size),
+        &mut Scaler::default(),
+    );
+    for part in [
+        area(0, 0, 64, 36),
+        area(10, 8, 22, 6),
+        area(60, 30, 40, 40),
+        area(80, 2, 4, 4),
+    ] {
+        let before = canvas.clone();
+        let mut copy = vec![1; 9];
+        canvas.copy_out(part, &mut copy);
+        canvas.fill(part, RED);
+        canvas.copy_in(part, &copy);
+        assert!(canvas == before, "{part:?}");
+    }
+    let before = canvas.clone();
+    canvas.copy_in(area(0, 0, 8, 8), &[]);
+    assert!(canvas == before, "nothing to put back");
+}
+
+#[test]
+fn an_image_is_made_smaller_in_its_proportions_and_never_larger() {
+    let mut image = Image::new(VideoSize::new(40, 20));
+    for (index, pixel) in image.rgba.chunks_exact_mut(4).enumerate() {
+        // White on the left half, nothing on the right one.
+        let left = index % 40 < 20;
+        pixel.copy_from_slice(if left { &[255; 4] } else { &[9, 9, 9, 0] });
+    }
+    let most = |width, height| image.shrunk(VideoSize::new(width, height));
+    assert_eq!(most(80, 80).as_ref(), Some(&image));
+    let smaller = most(8, 80).expect("eight by four");
+    assert_eq!(smaller.size, VideoSize::new(8, 4));
+    for (index, pixel) in smaller.rgba.chunks_exact(4).enumerate() {
+        let expected = if index % 8 < 4 { [255; 4] } else { [0; 4] };
+        assert_eq!(pixel, expected, "{index}");
+    }
+    assert_eq!(
+        most(80, 3).map(|image| image.size),
+        Some(VideoSize::new(6, 3))
+    );
+    assert_eq!(most(1, 80), None, "too flat to be seen");
+    assert_eq!(most(0, 0), None);
+    let lying = Image {
+        size: VideoSize::new(100, 100),
+        rgba: vec![0; 40],
+    };
+    assert_eq!(lying.shrunk(VideoSize::new(10, 10)), None);
+}
+
+proptest! {
+    #[test]
+    fn no_image_of_any_size_is_too_large_for_its_place(width in 1u32..300, height in 1u32..300, most_width in 0u32..80, most_height in 0u32..80) {
+        let image = Image::new(VideoSize::new(width, height));
+        if let Some(smaller) = image.shrunk(VideoSize::new(most_width, most_height)) {
+            prop_assert!(smaller.size.width <= most_width && smaller.size.height <= most_height);
+            prop_assert_eq!(smaller.rgba.len() as u64, smaller.size.pixels() * 4);
         }
     }
 }

@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use amphi_media::{Bitrate, Codec, Sample, Source, TrackId, VideoSize};
-use amphi_studio::composer::Rung;
+use amphi_studio::composer::{Look, Rung};
 use amphi_studio::layout::{Area, Guest, Layout, cells};
+use amphi_studio::lettering::Image;
 use amphi_studio::{Input, Kind};
 
 use crate::codecs::{Done, FILM, luma_of};
@@ -163,6 +164,53 @@ fn a_layout_is_changed_at_once_and_who_stands_still_is_not_dark() {
     let areas = areas(Layout::SideBySide, 2, false, None);
     sees(&world, &[(tracks[0], areas[0]), (tracks[1], areas[1])]);
     assert!(world.counters().layouts >= 2);
+}
+
+/// A moment is enough for it: nobody has to move. People are drawn below as if it were not there.
+#[test]
+fn a_title_and_a_logo_are_laid_over_everybody_and_taken_off_again() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Screen, &done);
+    let screen = world.shows_source(1, Codec::Vp8, Source::Screen);
+    world.run_for(2_000);
+    world.camera(screen).on = false;
+    world.run_for(1_000);
+    let plain = world.pictures.last().expect("a picture").1.data.clone();
+    let mut logo = Image::new(VideoSize::new(640, 320));
+    for pixel in logo.rgba.chunks_exact_mut(4) {
+        pixel.copy_from_slice(&[255, 255, 255, 255]);
+    }
+    let with = Look {
+        title: "Town hall".to_owned(),
+        logo: Some(logo),
+        ..look(Layout::Screen)
+    };
+    world.input(Input::Kind(Kind::Compose(with)));
+    world.run_for(500);
+    let (_, sample) = world.pictures.last().expect("a picture");
+    let bright = |x: u32, y: u32| sample.data[(y * CANVAS.width + x) as usize] > 200;
+    let seen: Vec<(u32, u32)> = (0..CANVAS.height)
+        .flat_map(|y| (0..CANVAS.width).map(move |x| (x, y)))
+        .filter(|(x, y)| bright(*x, *y))
+        .collect();
+    let title = seen.iter().filter(|(x, _)| *x < CANVAS.width / 2);
+    assert!(title.clone().all(|(_, y)| (6..24).contains(y)), "{seen:?}");
+    assert!(title.count() > 200);
+    // An eighth of the height, so 44 by 22, six pixels from both edges.
+    let logo: Vec<_> = seen.iter().filter(|(x, _)| *x > CANVAS.width / 2).collect();
+    assert_eq!(logo.first(), Some(&&(270, 6)));
+    assert_eq!(logo.last(), Some(&&(313, 27)));
+    assert_eq!(logo.len(), 44 * 22);
+    let untouched = |x: u32, y: u32| y > 30 || (140..260).contains(&x);
+    for y in 0..CANVAS.height {
+        for x in (0..CANVAS.width).filter(|x| untouched(*x, y)) {
+            let at = (y * CANVAS.width + x) as usize;
+            assert_eq!(sample.data[at], plain[at], "{x} {y}");
+        }
+    }
+    world.input(Input::Kind(Kind::Compose(look(Layout::Screen))));
+    world.run_for(500);
+    assert_eq!(world.pictures.last().expect("a picture").1.data, plain);
 }
 
 #[test]

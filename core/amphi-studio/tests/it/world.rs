@@ -504,6 +504,8 @@ impl World {
 /// 320 × 180, 25 a second.
 pub fn look(layout: Layout) -> Look {
     Look {
+        title: String::new(),
+        logo: None,
         layout,
         frames_per_second: 25,
         rungs: vec![Rung {
