@@ -1,10 +1,12 @@
 //! A composer in a process of its own: what decodes strangers' bitstreams cannot harm the server, and one that breaks is followed by
 //! another.
 
+#[cfg(test)]
+mod golden;
 mod lettering;
 pub(crate) mod sandbox;
 pub mod trial;
-pub(crate) mod wire;
+pub mod wire;
 pub mod worker;
 
 use std::collections::BTreeSet;
