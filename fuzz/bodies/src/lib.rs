@@ -26,6 +26,7 @@ pub type Target = (&'static str, fn(&[u8]), u32);
 pub const TARGETS: &[Target] = &[
     ("access_unit", mux::access_unit, 200),
     ("call", call::call, 100),
+    ("composer_wire", shell::composer_wire, 2_000),
     ("config", shell::config, 2_000),
     ("data_packet", call::data_packet, 1_000),
     ("decode_h264", video::decode_h264, 400),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use amphi::compose::wire::{Reader, Said, Told};
 use amphi::config::{Config, ConfigError};
 use amphi::net::tcp::Framing;
 
@@ -25,6 +26,31 @@ pub fn config(bytes: &[u8]) {
             );
         }
     }
+}
+
+/// What a composer says, which decodes strangers' bitstreams and could be theirs; and what it is told. Cut into reads of a few bytes
+/// and then as a whole: as many messages come out.
+pub fn composer_wire(bytes: &[u8]) {
+    fn messages<T: serde::de::DeserializeOwned>(bytes: &[u8], step: usize) -> (usize, bool) {
+        let mut reader = Reader::default();
+        let mut count = 0;
+        for mut read in bytes.chunks(step) {
+            while !read.is_empty() {
+                reader.fill(&mut read).expect("memory does not fail");
+                loop {
+                    match reader.next::<T>() {
+                        Ok(Some(_)) => count += 1,
+                        Ok(None) => break,
+                        Err(_) => return (count, true),
+                    }
+                }
+            }
+        }
+        (count, false)
+    }
+    let whole = bytes.len().max(1);
+    assert_eq!(messages::<Said>(bytes, 3), messages::<Said>(bytes, whole));
+    assert_eq!(messages::<Told>(bytes, 3), messages::<Told>(bytes, whole));
 }
 
 /// The TCP port's stream (RFC 4571), cut into reads of one byte and then as a whole: the same packets come out.
