@@ -309,7 +309,7 @@ mod tests {
         let audience = viewers.count(start);
         assert!(near(audience.viewers, CROWD), "{audience:?}");
         assert!(near(audience.video[0], CROWD) && kept_out > CROWD / 2);
-        // All but 500 go; those ask every second. Their number is never far off, and exact in the end.
+        // All but 500 go; those ask every second. Of the crowd one in 32 was remembered, so that for a while some 16 stand for them.
         for second in 1..120 {
             let now = start + Duration::from_secs(second);
             for number in 0..500 {
@@ -318,7 +318,7 @@ mod tests {
             let audience = viewers.count(now);
             if second > 11 {
                 assert!(
-                    (300..800).contains(&audience.viewers),
+                    (50..1_300).contains(&audience.viewers),
                     "{second}: {audience:?}"
                 );
             }
