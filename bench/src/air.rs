@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use peer::net::Options;
 
-use crate::hls::{ROOM, go_live, switch};
-use crate::load::Load;
-use crate::media::Media;
+use crate::hls::{ROOM, ask, go_live, switch};
+use crate::load::{Door, Load};
+use crate::media::{FRAME_RATE, Media};
 use crate::process::{Server, own_thread_cpu_ns};
 
 const MEMBERS: usize = 4;
@@ -58,18 +58,26 @@ async fn run(
     let door = crate::amphi_door(server);
     let mut options = Options::new(door.form);
     options.address = door.address;
-    let mut load = Load::new(media, true);
+    // Stamps would break the pictures, which are decoded here.
+    let mut load = Load::new(media, false);
     for _ in 0..MEMBERS {
         load.join(&door, &options, ROOM, true).await?;
     }
-    load.run_until_all_receive().await?;
+    load.run_for(SETTLE).await?;
     let authority = &server.authority;
     for _ in 0..rounds {
         let call = used(&mut load, server, time, figures).await?.0;
         go_live(authority, &door, "cut").await?;
         let cut = used(&mut load, server, time, figures).await?.0;
         switch(authority, &door, "PATCH", r#"{"program":"compose"}"#).await?;
+        let before = pictures_decoded(authority, &door).await?;
         let (served, worked) = used(&mut load, server, time, figures).await?;
+        let decoded = pictures_decoded(authority, &door).await? - before;
+        let expected = MEMBERS as f64 * f64::from(FRAME_RATE) * time.as_secs_f64();
+        ensure!(
+            decoded >= expected * 0.9,
+            "{decoded} pictures were decoded to be composed, not {expected}"
+        );
         switch(authority, &door, "DELETE", "").await?;
         if ladder {
             figures.ladder.push(served + worked - call);
@@ -82,6 +90,18 @@ async fn run(
     }
     load.leave().await;
     Ok(())
+}
+
+/// For composed programs, since the server began.
+async fn pictures_decoded(authority: &str, door: &Door) -> anyhow::Result<f64> {
+    let token = (door.token)(ROOM, "member-0");
+    let (_, body) = ask(authority, "GET", "/metrics", &token, "").await?;
+    let text = String::from_utf8_lossy(&body);
+    let counter = r#"amphi_studio_total{event="pictures_decoded"} "#;
+    let value = text.lines().find_map(|line| line.strip_prefix(counter));
+    value
+        .and_then(|value| value.parse().ok())
+        .context("the server does not count what it decodes")
 }
 
 /// Shares of a core: the server's and its worker's.

@@ -164,6 +164,8 @@ fn composed(
         bytes: 0,
     };
     let look = Look {
+        title: String::new(),
+        logo: None,
         layout: Layout::Grid,
         frames_per_second: FRAME_RATE,
         rungs: shape
@@ -411,12 +413,18 @@ fn gstreamer(shape: Shape, folder: &Path) -> anyhow::Result<f64> {
 fn cpu_of(mut command: Command) -> anyhow::Result<f64> {
     let before = children_cpu_ns()?;
     let name = command.get_program().to_string_lossy().into_owned();
-    let status = command
+    let output = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .status()
+        .stderr(Stdio::piped())
+        .output()
         .with_context(|| format!("starting {name}"))?;
-    ensure!(status.success(), "{name} ended with {status}");
+    ensure!(
+        output.status.success(),
+        "{name} ended with {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(share_of(children_cpu_ns()? - before))
 }
 

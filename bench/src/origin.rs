@@ -47,6 +47,9 @@ pub struct Figures {
     pub answered_ms_p50: f64,
     pub answered_ms_p99: f64,
     pub answered_ms_most: f64,
+    /// CPU for one answer and the request that follows it: the server's, and that of the thread which asks on the same machine.
+    pub answer_server_us: f64,
+    pub answer_crowd_us: f64,
     pub crowd_busy_percent: f64,
     pub invalid: Option<String>,
 }
@@ -118,6 +121,8 @@ async fn run(
         answered_ms_p50: 0.0,
         answered_ms_p99: 0.0,
         answered_ms_most: 0.0,
+        answer_server_us: 0.0,
+        answer_crowd_us: 0.0,
         crowd_busy_percent: 0.0,
         invalid: None,
     };
@@ -193,6 +198,7 @@ async fn wait_for_parts(
     // All of them have to be there first, and each shakes hands.
     let here = crowd.shared.clone();
     let all = 2 * figures.waiting.div_ceil(2) as u64;
+    let mut cpu_ns = (0, 0);
     together(load, async {
         let deadline = Instant::now() + Duration::from_secs(60);
         while here.ready.load(Ordering::Relaxed) < all {
@@ -201,7 +207,13 @@ async fn wait_for_parts(
         }
         tokio::time::sleep(SETTLE).await;
         here.answers.lock().expect("nobody panics with it").clear();
+        let used = || {
+            Ok::<_, anyhow::Error>((server.usage()?.cpu_ns, here.cpu_ns.load(Ordering::Relaxed)))
+        };
+        let before = used()?;
         tokio::time::sleep(time).await;
+        let after = used()?;
+        cpu_ns = (after.0 - before.0, after.1 - before.1);
         Ok(())
     })
     .await?;
@@ -222,6 +234,9 @@ async fn wait_for_parts(
                 .map(|(at, first)| at.duration_since(*first).as_nanos() as u64),
         );
     }
+    let answered = delays.len().max(1) as f64;
+    figures.answer_server_us = cpu_ns.0 as f64 / 1e3 / answered;
+    figures.answer_crowd_us = cpu_ns.1 as f64 / 1e3 / answered;
     delays.sort_unstable();
     figures.answered_ms_p50 = percentile(&delays, 50.0) / 1e6;
     figures.answered_ms_p99 = percentile(&delays, 99.0) / 1e6;
@@ -246,6 +261,26 @@ struct Shared {
     /// For each part that was waited for, when each answer was there.
     answers: Mutex<std::collections::BTreeMap<(u64, usize), Vec<Instant>>>,
     failure: Mutex<Option<String>>,
+    newest: Newest,
+}
+
+/// The newest playlist as it came, and which part it says comes next.
+#[derive(Default)]
+struct Newest(Mutex<Option<(Vec<u8>, (u64, usize))>>);
+
+impl Newest {
+    /// If these are its bytes.
+    fn next_of(&self, body: &[u8]) -> Option<(u64, usize)> {
+        let newest = self.0.lock().expect("nobody panics with it");
+        newest
+            .as_ref()
+            .filter(|(known, _)| known == body)
+            .map(|(_, next)| *next)
+    }
+
+    fn keep(&self, body: Vec<u8>, next: (u64, usize)) {
+        *self.0.lock().expect("nobody panics with it") = Some((body, next));
+    }
 }
 
 /// Bytes of (playlist, part), for picture and sound.
@@ -514,7 +549,15 @@ async fn wait(
             let mut answers = shared.answers.lock().expect("nobody panics with it");
             answers.entry(next).or_default().push(at);
         }
-        let next = playlist_of(&answer)?.next;
+        // All of them get the same one: it is read once.
+        let next = match shared.newest.next_of(&answer.body) {
+            Some(next) => next,
+            None => {
+                let next = playlist_of(&answer)?.next;
+                shared.newest.keep(answer.body, next);
+                next
+            }
+        };
         waited_for = Some(next);
         path = format!(
             "/hls/{ROOM}/video.m3u8?_HLS_msn={}&_HLS_part={}&_HLS_skip=YES",
@@ -543,19 +586,17 @@ async fn fetch(
     Ok(())
 }
 
-/// nginx over TLS, one worker, files in memory.
+/// nginx over TLS, one process, files in memory.
 struct Nginx {
     server: Server,
     authority: String,
     version: String,
     files: PathBuf,
-    workers: u32,
 }
 
 impl Costs for Nginx {
     fn cpu_ns(&self) -> anyhow::Result<u64> {
-        ensure!(self.workers == 1, "one worker is measured");
-        self.server.workers_cpu_ns()
+        Ok(self.server.usage()?.cpu_ns)
     }
 }
 
@@ -583,7 +624,7 @@ impl Nginx {
             ""
         };
         let text = format!(
-            "daemon off; {user} worker_processes 1; pid {at}/pid; error_log {at}/error.log crit;\n\
+            "daemon off; master_process off; {user} pid {at}/pid; error_log {at}/error.log crit;\n\
              events {{ worker_connections 16384; }}\n\
              http {{ access_log off; sendfile on; tcp_nodelay on; keepalive_requests 1000000; open_file_cache max=16;\n\
              client_body_temp_path {at}/1; proxy_temp_path {at}/2; fastcgi_temp_path {at}/3; uwsgi_temp_path {at}/4;\n\
@@ -603,7 +644,6 @@ impl Nginx {
             authority,
             version,
             files,
-            workers: 1,
         }))
     }
 
@@ -612,7 +652,10 @@ impl Nginx {
         for (rendition, (playlist, part)) in sizes.into_iter().enumerate() {
             for (name, size) in [("playlist", playlist), ("part", part)] {
                 let path = self.files.join(format!("{name}{rendition}"));
-                std::fs::write(path, vec![7; size]).context("writing nginx's files")?;
+                // nginx keeps what it knows of a file: one that changes its size would be cut off.
+                if !path.exists() {
+                    std::fs::write(path, vec![7; size]).context("writing nginx's files")?;
+                }
             }
         }
         Ok(())

@@ -131,6 +131,18 @@ impl Report {
         if let Some(janus) = &self.janus {
             println!("{janus}");
         }
+        self.print_calls();
+        self.print_composed();
+        self.print_on_air();
+        self.print_origin();
+        self.print_kills();
+        self.print_hls();
+    }
+
+    fn print_calls(&self) {
+        if self.floor.is_empty() && self.calls.is_empty() {
+            return;
+        }
         println!();
         println!(
             "| system | shape | packets out/s | CPU µs/packet | delay p50 ms | p99 ms | kB/viewer | lost % | clients busy % |"
@@ -161,10 +173,9 @@ impl Report {
                     .map_or(String::new(), |why| format!(" invalid: {why}")),
             );
         }
-        self.print_composed();
-        self.print_on_air();
-        self.print_origin();
-        self.print_kills();
+    }
+
+    fn print_hls(&self) {
         if let Some(hls) = &self.hls {
             println!();
             println!("| LL-HLS | |");
@@ -267,6 +278,10 @@ impl Report {
             row.answered_ms_p50,
             row.answered_ms_p99,
             row.answered_ms_most
+        );
+        println!(
+            "| CPU for each of these answers | server {:.0} µs, who asks {:.0} µs |",
+            row.answer_server_us, row.answer_crowd_us
         );
         println!(
             "| the crowd's thread busy | {:.0} % |",
