@@ -334,6 +334,8 @@ fn programs(page: &mut Page, app: &App) {
     let studio = &stats.studio;
     for (event, value) in [
         ("pictures", studio.pictures),
+        ("pictures_lower", studio.pictures_lower),
+        ("pictures_lower_dropped", studio.pictures_lower_dropped),
         ("access_units", studio.access_units),
         ("cuts", studio.cuts),
         ("key_frame_requests", studio.key_frame_requests),

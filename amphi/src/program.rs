@@ -54,6 +54,8 @@ pub struct Config {
     /// Programs at once: each has a thread, decoders and an encoder. A room beyond that is told in words.
     pub programs_max: usize,
     pub means: Means,
+    /// The lower simulcast layers of who is on air are rungs, while pictures are cut.
+    pub layers: bool,
     pub recordings: record::Plan,
 }
 
@@ -62,6 +64,8 @@ pub trait Calls: Send + Sync + 'static {
     fn request_key_frame(&self, room: &str, track: TrackId);
     /// This track is drawn so large; none: as large as it comes.
     fn want_size(&self, room: &str, track: TrackId, size: Option<VideoSize>);
+    /// Frames of this track's lower layers are taken too, or not any more.
+    fn take_layers(&self, room: &str, track: TrackId, on: bool);
     /// The program cannot go on; the reason is for people.
     fn program_failed(&self, room: &str, reason: &str);
 }
@@ -189,8 +193,8 @@ impl Rooms {
 struct Running {
     post: Post,
     frames: Sender<Frame>,
-    /// Tracks whose frames are dropped up to their next key frame.
-    dropping: BTreeSet<TrackId>,
+    /// Tracks, and which rung of them, whose frames are dropped up to their next key frame.
+    dropping: BTreeSet<(TrackId, u8)>,
     state: Arc<Mutex<State>>,
     thread: JoinHandle<()>,
 }
@@ -521,7 +525,7 @@ impl Running {
 
     /// True when the frame was dropped.
     fn take_frame(&mut self, frame: Frame) -> bool {
-        let track = frame.track;
+        let track = (frame.track, frame.rung);
         let is_key = frame.key || frame.codec.kind() == MediaKind::Audio;
         if self.dropping.contains(&track) && !is_key {
             return true;

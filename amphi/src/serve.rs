@@ -141,6 +141,7 @@ impl Server {
                 data_dir: server.data_dir.clone(),
                 programs_max: config.limits.broadcasts,
                 means: config.means(),
+                layers: config.broadcast.layers,
                 recordings: record::Plan {
                     published: config.publishes(),
                     keep_for: config.recording.keep_for.0,
@@ -388,6 +389,11 @@ impl program::Calls for CallsOf {
     fn want_size(&self, room: &str, track: TrackId, size: Option<VideoSize>) {
         // Forgotten when the shard has too much to do: a larger layer than needed costs a little, and the next change tells anew.
         self.0.tell(room, Command::WantSize { track, size });
+    }
+
+    fn take_layers(&self, room: &str, track: TrackId, on: bool) {
+        // Forgotten when the shard has too much to do: there are fewer rungs, or some for nobody, until the next cut.
+        self.0.tell(room, Command::TakeLayers { track, on });
     }
 
     fn program_failed(&self, room: &str, reason: &str) {

@@ -155,6 +155,8 @@ fn program(people: &[Vec<f32>]) -> Vec<Bytes> {
                     track: TrackId(number as u32),
                     codec: Codec::Opus,
                     rid: Rid::NONE,
+                    rung: 0,
+                    lower: 0,
                     time: MediaTime::new(packet as i64 * 960, 48_000),
                     arrived: now,
                     sender_time_us: None,

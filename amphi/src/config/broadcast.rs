@@ -14,6 +14,8 @@ pub struct Broadcast {
     #[serde(deserialize_with = "within::<DVR_BYTES_LEAST, DVR_BYTES_MOST, _, _>")]
     pub dvr_bytes_max: u64,
     pub thumbnails: Thumbnails,
+    /// The simulcast layers of who is on air are the ladder of a program that is cut.
+    pub layers: bool,
 }
 
 const DVR_BYTES_LEAST: u64 = 16 << 20;
@@ -25,6 +27,7 @@ impl Default for Broadcast {
             dvr: Rewind(Some(Duration::from_secs(2 * 3_600))),
             dvr_bytes_max: 6 << 30,
             thumbnails: Thumbnails(Some(Duration::from_secs(10))),
+            layers: true,
         }
     }
 }

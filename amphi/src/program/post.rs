@@ -91,6 +91,7 @@ impl Post {
                 | Input::ComposerReady
                 | Input::ComposerGone
                 | Input::Composed(_)
+                | Input::Ladder { .. }
                 | Input::Timeout => {}
             },
         }

@@ -89,6 +89,7 @@ impl Stage {
             | Input::ComposerReady
             | Input::ComposerGone
             | Input::Composed(_)
+            | Input::Ladder { .. }
             | Input::Timeout => return,
         };
         let Some(beside) = beside else { return };

@@ -61,6 +61,8 @@ impl Calls for Studio {
 
     fn want_size(&self, _: &str, _: TrackId, _: Option<VideoSize>) {}
 
+    fn take_layers(&self, _: &str, _: TrackId, _: bool) {}
+
     fn program_failed(&self, room: &str, reason: &str) {
         held(&self.failed).push((room.to_owned(), reason.to_owned()));
     }
@@ -97,6 +99,7 @@ impl House {
                 ladder: Vec::new(),
                 frames_per_second: 30,
             },
+            layers: true,
             recordings: record::Plan::default(),
         };
         let programs = Programs::new(config, studio.clone(), store.clone());
@@ -279,6 +282,8 @@ impl Ada {
                 track,
                 codec,
                 rid: Rid::NONE,
+                rung: 0,
+                lower: 0,
                 time,
                 arrived: Instant::now(),
                 sender_time_us: Some(time.micros()),
@@ -661,6 +666,8 @@ fn frames_that_do_not_fit_are_dropped_up_to_the_next_key_frame() {
         track: TrackId(track),
         codec: Codec::H264,
         rid: Rid::NONE,
+        rung: 0,
+        lower: 0,
         time: MediaTime::new(0, 90_000),
         arrived: Instant::now(),
         sender_time_us: None,

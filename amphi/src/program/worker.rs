@@ -137,6 +137,9 @@ impl Worker {
                             }
                             Control::Switch(Switch::Broadcast(on)) => {
                                 self.switch_broadcast(on, takers, &packager);
+                                // A file has the best layer only.
+                                let on = on.is_some() && self.programs.0.config.layers;
+                                program.handle_input(now, Input::Ladder { on });
                                 program.handle_input(now, Input::NeedKeyFrame);
                             }
                             Control::Switch(Switch::Wish(wish)) => {
@@ -241,6 +244,11 @@ impl Worker {
                         calls.want_size(&self.room, track, takers.size_for(size));
                     }
                 }
+                Output::TakeLayers { track, on } => {
+                    if let Some(calls) = self.programs.0.calls.get() {
+                        calls.take_layers(&self.room, track, on);
+                    }
+                }
                 Output::Sample(sample) => {
                     takers.look(&sample);
                     packager.push(&sample);
@@ -297,6 +305,9 @@ impl Worker {
 
     /// Hands a frame to its track's own file, where tracks are recorded, and asks for the key frame that this needs.
     fn record_frame(&self, now: Instant, frame: &Frame, takers: &mut Takers<'_>) {
+        if frame.rung > 0 {
+            return;
+        }
         let Some(tape) = &mut takers.tape else { return };
         if takers.stage.frame(frame, tape.recorder.beside()) {
             return;

@@ -118,6 +118,100 @@ async fn a_program_with_cuts_keeps_every_rule_that_players_can_see() {
     }
 }
 
+/// Three members: one sends three sizes, one three smaller ones, one a single size.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_program_that_is_cut_simulcast_layers_are_rungs_that_keep_every_rule() {
+    let house = House::open().await;
+    let options = Options::new(Form::Single);
+    let mut performing = Vec::new();
+    let mut levels = Vec::new();
+    let able = token("hall", "ada").grant("roomAdmin", true).sign();
+    let cameras = [
+        ("ada", Camera::layered((640, 360)), LOUD),
+        ("bo", Camera::layered((480, 272)), SILENT),
+        ("cy", Camera::new((320, 180)), SILENT),
+    ];
+    for (name, camera, level) in cameras {
+        let token = token("hall", name).grant("roomAdmin", true).sign();
+        let member = connect(&house.web_socket(), &token, &options).await;
+        let level = Arc::new(AtomicU8::new(level));
+        levels.push(level.clone());
+        let member = member.expect("let in");
+        performing.push(tokio::spawn(perform(member, tone(), Some(camera), level)));
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let on = house
+        .send(
+            "POST",
+            "/api/rooms/hall/broadcast",
+            &able,
+            r#"{"program":"cut"}"#,
+        )
+        .await;
+    assert_eq!(on.status, 200, "{}", on.text());
+    let start = tokio::time::Instant::now();
+    let listed = loop {
+        let index = house.get("/hls/hall/index.m3u8").await.text();
+        if index.contains("video.m3u8") {
+            break index;
+        }
+        assert!(start.elapsed() < SOON, "a picture: {index}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    // A player reads it once: who comes first must find all of them.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let index = house.get("/hls/hall/index.m3u8").await.text();
+    for size in ["640x360", "320x180", "160x90"] {
+        let variant = format!("RESOLUTION={size}");
+        assert!(
+            index.contains(&variant),
+            "{size} in {index}; at first {listed}"
+        );
+    }
+    let address = format!("http://{}/hls/hall/index.m3u8", house.address);
+    let watching = [Mode::LowLatency, Mode::Plain].map(|mode| {
+        let config = Config {
+            slack: SLACK,
+            ..Config::new(address.clone(), mode)
+        };
+        tokio::spawn(watch(config, Duration::from_secs(90)))
+    });
+    for speaker in [1, 2, 0, 1] {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        for (index, level) in levels.iter().enumerate() {
+            let loud = if index == speaker { LOUD } else { SILENT };
+            level.store(loud, Ordering::Relaxed);
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let index = house.get("/hls/hall/index.m3u8").await.text();
+    for size in ["480x272", "240x136", "120x68"] {
+        assert!(index.contains(size), "{size} in {index}");
+    }
+    let studio = house.server.app().programs.stats().studio;
+    let off = house
+        .send("DELETE", "/api/rooms/hall/broadcast", &able, "")
+        .await;
+    assert_eq!(off.status, 200, "{}", off.text());
+    for watching in watching {
+        let report = watching.await.expect("no panic").expect("a report");
+        conforms(&report);
+        // Four renditions, and three cuts at least in each.
+        assert!(
+            report.counters.discontinuities >= 12,
+            "{:?}",
+            report.counters
+        );
+    }
+    assert!(
+        studio.pictures_lower > studio.pictures && studio.pictures_lower_dropped < 100,
+        "{studio:?}"
+    );
+    for performing in performing {
+        performing.abort();
+    }
+}
+
 /// Puts a program into the house's origin as fast as it is shown: segments of a second in a window of five. Every four seconds one of two cameras, each as the sizes of its ladder from the top down.
 pub async fn show(house: &House, seconds: u32, cameras: [&[(u32, u32)]; 2]) {
     let origin = house.server.app().origin.clone();

@@ -26,6 +26,8 @@ pub struct Camera {
     pub film: Loop,
     pub size: (u32, u32),
     pub codec: Codec,
+    /// The same smaller, from the top down: sent beside it as simulcast layers `h` and `q`. Both or none.
+    pub lower: Vec<Loop>,
 }
 
 impl Camera {
@@ -35,6 +37,16 @@ impl Camera {
             film: film(size),
             size,
             codec: Codec::H264,
+            lower: Vec::new(),
+        }
+    }
+
+    /// The test picture of [`Camera::new`], also at half and at a quarter of its size.
+    pub fn layered((width, height): (u32, u32)) -> Self {
+        let lower = [2, 4].map(|part| film((width / part, height / part)));
+        Self {
+            lower: lower.to_vec(),
+            ..Self::new((width, height))
         }
     }
 
@@ -46,7 +58,12 @@ impl Camera {
             Codec::Vp8 => vp8(&source),
             _ => h264(&source),
         };
-        Self { film, size, codec }
+        Self {
+            film,
+            size,
+            codec,
+            lower: Vec::new(),
+        }
     }
 }
 
@@ -132,9 +149,13 @@ async fn publish(member: &mut Handle, announcement: Announcement) -> Publication
 pub async fn perform(mut member: Handle, tone: Loop, camera: Option<Camera>, level: Arc<AtomicU8>) {
     let microphone = publish(&mut member, Announcement::microphone()).await;
     let camera = match camera {
-        Some(Camera { film, size, codec }) => {
-            let announcement = Announcement::camera(codec, size.0, size.1);
-            Some((film, publish(&mut member, announcement).await))
+        Some(camera) => {
+            let (width, height) = camera.size;
+            let mut announcement = Announcement::camera(camera.codec, width, height);
+            if !camera.lower.is_empty() {
+                announcement = announcement.simulcast();
+            }
+            Some((camera, publish(&mut member, announcement).await))
         }
         None => None,
     };
@@ -148,10 +169,18 @@ pub async fn perform(mut member: Handle, tone: Loop, camera: Option<Camera>, lev
             let time = number.wrapping_mul(960);
             peer.write_frame(now, microphone, None, sound, time, Some(level));
             // One picture for every two packets of 20 ms.
-            if let Some((film, camera)) = camera.filter(|_| number % 2 == 0) {
-                let picture = &film[(number / 2) as usize % film.len()];
-                let time = (number / 2).wrapping_mul(90_000 / FPS);
-                peer.write_frame(now, camera, None, picture, time, None);
+            if let Some((camera, line)) = camera.filter(|_| number % 2 == 0) {
+                let top = (!camera.lower.is_empty()).then_some("f");
+                let layers = [(top, &camera.film)]
+                    .into_iter()
+                    .chain([Some("h"), Some("q")].into_iter().zip(&camera.lower));
+                for ((rid, film), layer) in layers.zip(0u32..) {
+                    let picture = &film[(number / 2) as usize % film.len()];
+                    // Each layer has a clock of its own.
+                    let time = (number / 2).wrapping_mul(90_000 / FPS);
+                    let time = time.wrapping_add(layer * 1_000_000);
+                    peer.write_frame(now, line, rid, picture, time, None);
+                }
             }
         });
     }

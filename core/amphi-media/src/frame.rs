@@ -11,6 +11,11 @@ pub struct Frame {
     pub codec: Codec,
     /// Which simulcast layer it came from.
     pub rid: Rid,
+    /// 0: of the layer that whoever takes frames gets, which may be another one from one key frame to the next. Else of a lower
+    /// layer beside it: so many layers below the highest that a track can have. The same layer always has the same number.
+    pub rung: u8,
+    /// With `rung` 0: how many lower layers of its track are live.
+    pub lower: u8,
     /// On the publisher's RTP clock, unwrapped to 64 bits (does not start at zero).
     pub time: MediaTime,
     /// When its last packet reached us.

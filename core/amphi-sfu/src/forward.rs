@@ -4,9 +4,10 @@
 //! session, no copy of the payload; each touched session is then driven once (see `Sfu::flush`). Nothing here goes
 //! over sessions or tracks that the packet does not concern.
 
+use std::collections::BTreeMap;
 use std::time::{Instant, UNIX_EPOCH};
 
-use amphi_media::{MediaKind, Rid, SessionId, TrackId, VideoSize};
+use amphi_media::{Frame, Layer, MediaKind, Rid, SessionId, TrackId, VideoSize};
 use str0m::media::{ExtensionValues, KeyframeRequestKind, Rid as StrRid};
 use str0m::rtp::rtcp::SenderInfo;
 use str0m::rtp::{RtpPacket, RtpWrite};
@@ -21,6 +22,9 @@ use crate::{Counters, Mid, Output, Want};
 /// SRTP counts packets in 48 bits (RFC 3711 §3.3.1). The library's count of what comes from before the first packet, or claims
 /// to by the number in an RTX packet, goes backwards from zero to the top of 64.
 const SEQ_END: u64 = 1 << 48;
+
+/// The highest layer that a track can have.
+const HIGHEST: u8 = Layer::HIGH.0;
 
 /// Largest payload that is sent on. The library's send buffer holds 2,000 bytes with header, extensions and tag.
 const PAYLOAD_BYTES_MAX: usize = 1_500;
@@ -137,12 +141,10 @@ impl Sfu {
         let Some(track) = self.tracks.get_mut(&id) else {
             return;
         };
-        if let Some(framer) = track
-            .framer
-            .as_mut()
-            .filter(|framer| framer.layer() == Some(layer))
-        {
-            framer.pause();
+        for framer in track.framers() {
+            if framer.layer() == Some(layer) {
+                framer.pause();
+            }
         }
         for subscriber in track.subscribers.clone() {
             let Some(session) = self.sessions.get_mut(&subscriber.session) else {
@@ -257,6 +259,7 @@ impl Sfu {
         };
         let best = track.choose_for_frames();
         let rid = track.layers[usize::from(packet.layer)].rid;
+        let live_below = u8::try_from(track.live_below(packet.layer).count()).unwrap_or(0);
         let Some(framer) = &mut track.framer else {
             return false;
         };
@@ -265,11 +268,32 @@ impl Sfu {
         if present == Some(packet.layer) || switches {
             let report = framer.push(rid, packet, now, &mut |frame| {
                 counters.frames_out += 1;
-                outputs.push_back(Output::Frame(frame));
+                let lower = live_below;
+                outputs.push_back(Output::Frame(Frame { lower, ..frame }));
             });
             count(counters, report);
         }
-        best == Some(packet.layer) && (framer.waits_for_key() || framer.layer() != best)
+        let starving =
+            best == Some(packet.layer) && (framer.waits_for_key() || framer.layer() != best);
+        let (Some(lower), Some(top)) = (&mut track.lower, framer.layer()) else {
+            return starving;
+        };
+        for (_, framer) in lower.range_mut(top..) {
+            // Its pictures are the ones above.
+            framer.pause();
+        }
+        if packet.layer >= top {
+            return starving;
+        }
+        let framer = lower
+            .entry(packet.layer)
+            .or_insert_with(|| Framer::new(id, HIGHEST - packet.layer));
+        let report = framer.push(rid, packet, now, &mut |frame| {
+            counters.frames_out += 1;
+            outputs.push_back(Output::Frame(frame));
+        });
+        count(counters, report);
+        starving || framer.waits_for_key()
     }
 
     /// Time has passed for this track: layers may have gone silent, requests and lost packets may be due.
@@ -288,14 +312,14 @@ impl Sfu {
         for (due, layer) in due.iter_mut().zip(&mut track.layers) {
             *due = layer.request.pass_time(now);
         }
-        let mut needs_key = None;
-        if let Some(framer) = &mut track.framer {
+        let mut need_key = Vec::new();
+        for framer in track.framers() {
             let report = framer.pass_time(now, &mut |frame| {
                 counters.frames_out += 1;
                 outputs.push_back(Output::Frame(frame));
             });
             count(counters, report);
-            needs_key = framer.layer().filter(|_| report.needs_key);
+            need_key.extend(framer.layer().filter(|_| report.needs_key));
         }
         if changed && track.all_silent() {
             track.live = false;
@@ -309,7 +333,7 @@ impl Sfu {
                 self.send_key_frame_request(id, layer);
             }
         }
-        if let Some(layer) = needs_key {
+        for layer in need_key {
             self.ask_key_frame(id, layer, now);
         }
         self.watch_track(id, now);
@@ -491,10 +515,13 @@ impl Sfu {
         let track = self.tracks.entry(id).or_default();
         match (on, &track.framer) {
             (true, None) => {
-                track.framer = Some(Framer::new(id));
+                track.framer = Some(Framer::new(id, 0));
                 self.request_key_frame(id, now);
             }
-            (false, _) => track.framer = None,
+            (false, _) => {
+                track.framer = None;
+                track.lower = None;
+            }
             (true, Some(_)) => {}
         }
     }
@@ -512,13 +539,31 @@ impl Sfu {
         }
     }
 
-    /// For the frame taker: of the layer that it should get.
+    /// Whether frames of the layers below are taken too.
+    pub(crate) fn take_layers(&mut self, id: TrackId, on: bool) {
+        let Some(track) = self.tracks.get_mut(&id) else {
+            return;
+        };
+        match (on, &track.lower) {
+            (true, None) if track.framer.is_some() => track.lower = Some(BTreeMap::new()),
+            (true, _) => {}
+            (false, _) => track.lower = None,
+        }
+    }
+
+    /// For the frame taker: of the layers that it should get, all at once, so that their key frames are of the same instant.
     pub(crate) fn request_key_frame(&mut self, id: TrackId, now: Instant) {
-        let best = self
-            .tracks
-            .get(&id)
-            .and_then(|track| track.choose_for_frames());
-        if let Some(layer) = best {
+        let Some(track) = self.tracks.get(&id) else {
+            return;
+        };
+        let Some(best) = track.choose_for_frames() else {
+            return;
+        };
+        let mut layers = vec![best];
+        if track.lower.is_some() {
+            layers.extend(track.live_below(best));
+        }
+        for layer in layers {
             self.ask_key_frame(id, layer, now);
         }
     }

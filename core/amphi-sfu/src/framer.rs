@@ -44,6 +44,8 @@ pub(crate) struct Report {
 #[derive(Debug)]
 pub(crate) struct Framer {
     track: TrackId,
+    /// What its frames say as theirs.
+    rung: u8,
     /// The layer that frames are taken from, and its name.
     layer: Option<(u8, Rid)>,
     /// The sequence number that comes next; none while waiting for a key frame.
@@ -99,9 +101,10 @@ struct ParameterSets {
 }
 
 impl Framer {
-    pub(crate) fn new(track: TrackId) -> Self {
+    pub(crate) fn new(track: TrackId, rung: u8) -> Self {
         Self {
             track,
+            rung,
             layer: None,
             next: None,
             held: BTreeMap::new(),
@@ -388,6 +391,8 @@ impl Framer {
             track: self.track,
             codec: head.codec,
             rid: self.layer.map(|(_, rid)| rid).unwrap_or_default(),
+            rung: self.rung,
+            lower: 0,
             time: MediaTime::new(ticks, head.codec.clock_rate()),
             arrived,
             sender_time_us: head.capture_us,
@@ -527,7 +532,7 @@ pub fn depacketize<'a>(
 ) -> Option<Vec<Frame>> {
     let format = Format::carried(codec)?;
     let mut frames = Vec::new();
-    let mut framer = Framer::new(TrackId(0));
+    let mut framer = Framer::new(TrackId(0), 0);
     for packet in packets {
         let packet = Packet {
             layer: 0,
@@ -611,7 +616,7 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             Self {
-                framer: Framer::new(TrackId(1)),
+                framer: Framer::new(TrackId(1), 0),
                 now: start(),
                 frames: Vec::new(),
                 report: Report::default(),

@@ -134,7 +134,13 @@ pub enum Input<'a> {
         track: TrackId,
         size: Option<VideoSize>,
     },
-    /// Somebody (the program) needs a key frame; merged with everybody's requests.
+    /// Start or stop, beside the frames of the layer that [`Input::TakeFrames`] gives, those of all lower ones (`Frame::rung`). Of no
+    /// effect while no frames of the track are taken.
+    TakeLayers {
+        track: TrackId,
+        on: bool,
+    },
+    /// Somebody (the program) needs a key frame, of all layers of which frames are taken; merged with everybody's requests.
     RequestKeyFrame {
         track: TrackId,
     },

@@ -132,6 +132,7 @@ impl Sfu {
             Input::StopTrack { track } => self.stop_track(track),
             Input::TakeFrames { track, on } => self.take_frames(track, on, now),
             Input::FrameSize { track, size } => self.set_frame_size(track, size, now),
+            Input::TakeLayers { track, on } => self.take_layers(track, on),
             Input::RequestKeyFrame { track } => self.request_key_frame(track, now),
             Input::SendData {
                 session,

@@ -1,5 +1,6 @@
 //! One published track: where it comes from, which of its layers are live, and who takes it.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use amphi_media::{Codec, Layer, Rid, SessionId, VideoSize};
@@ -59,6 +60,8 @@ pub(crate) struct Track {
     pub(crate) layers: [LayerState; LAYERS],
     pub(crate) subscribers: Vec<Subscriber>,
     pub(crate) framer: Option<Framer>,
+    /// Of the layers below that of `framer`, by layer, where they are taken beside it.
+    pub(crate) lower: Option<BTreeMap<u8, Framer>>,
     /// At which size frames are looked at; none: the largest that there is.
     pub(crate) frame_size: Option<VideoSize>,
     pub(crate) level: Level,
@@ -275,9 +278,23 @@ impl Track {
             layer.last = None;
         }
         self.level.silence();
-        if let Some(framer) = &mut self.framer {
+        for framer in self.framers() {
             framer.pause();
         }
+    }
+
+    /// All that take frames of it.
+    pub(crate) fn framers(&mut self) -> impl Iterator<Item = &mut Framer> {
+        let lower = self.lower.iter_mut().flat_map(BTreeMap::values_mut);
+        self.framer.iter_mut().chain(lower)
+    }
+
+    /// The live layers below the one for who takes frames.
+    pub(crate) fn live_below(&self, layer: u8) -> impl Iterator<Item = u8> {
+        (0u8..)
+            .zip(&self.layers[..usize::from(layer)])
+            .filter(|(_, layer)| layer.live)
+            .map(|(index, _)| index)
     }
 
     /// The layer that somebody with this want should get: the highest live one that is not above it, else the lowest
@@ -332,7 +349,9 @@ impl Track {
             .iter()
             .filter_map(|layer| layer.request.due)
             .min();
-        let frames = self.framer.as_ref().and_then(Framer::deadline);
+        let lower = self.lower.iter().flat_map(BTreeMap::values);
+        let frames = self.framer.iter().chain(lower);
+        let frames = frames.filter_map(Framer::deadline).min();
         [silence, requests, frames].into_iter().flatten().min()
     }
 }

@@ -279,6 +279,13 @@ impl Cell {
                 self.reply(id, Outcome::Done);
                 return self.run(now);
             }
+            Command::TakeLayers { track, on } => {
+                self.sfu
+                    .handle_input(now, amphi_sfu::Input::TakeLayers { track, on });
+                self.drain_sfu(now);
+                self.reply(id, Outcome::Done);
+                return self.run(now);
+            }
             Command::ProgramFailed { reason } => {
                 self.reply(id, Outcome::Done);
                 amphi_room::Input::ProgramFailed { reason }

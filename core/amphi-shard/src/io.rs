@@ -101,6 +101,11 @@ pub enum Command {
         track: TrackId,
         size: Option<VideoSize>,
     },
+    /// The program takes the lower simulcast layers of this track too, or not any more.
+    TakeLayers {
+        track: TrackId,
+        on: bool,
+    },
     /// The program cannot go on.
     ProgramFailed {
         reason: String,

@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 pub struct Counters {
     /// Pictures that came out.
     pub pictures: u64,
+    /// Pictures of lower layers that came out.
+    pub pictures_lower: u64,
+    /// Pictures of lower layers that did not: nothing to begin with, or too many that waited.
+    pub pictures_lower_dropped: u64,
     /// Access units of sound that came out.
     pub access_units: u64,
     /// How often another source came on air.
@@ -55,6 +59,8 @@ impl std::ops::AddAssign for Counters {
         // Without `..`, so that a new counter is not forgotten here.
         let Self {
             pictures,
+            pictures_lower,
+            pictures_lower_dropped,
             access_units,
             cuts,
             key_frame_requests,
@@ -79,6 +85,8 @@ impl std::ops::AddAssign for Counters {
             ticks_left_out,
         } = other;
         self.pictures += pictures;
+        self.pictures_lower += pictures_lower;
+        self.pictures_lower_dropped += pictures_lower_dropped;
         self.access_units += access_units;
         self.cuts += cuts;
         self.key_frame_requests += key_frame_requests;

@@ -1,7 +1,9 @@
 //! Who is shown: a screen if there is one, else who speaks; another one no sooner than after three seconds, and only
 //! at one of its key frames.
 
-use std::collections::BTreeMap;
+mod lower;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use amphi_media::{Codec, Frame, MediaKind, MediaTime, MemberId, Sample, TrackId};
 use bytes::Bytes;
@@ -11,6 +13,7 @@ use crate::clock::Seen;
 use crate::io::{Output, StageTrack};
 use crate::mixer::MemberClocks;
 use crate::picture::Picture;
+use lower::{Lower, Shown};
 
 /// How many cameras and screens are followed.
 const PICTURES_MAX: usize = 256;
@@ -79,9 +82,16 @@ pub struct Director {
     told: Option<TrackId>,
     last_camera: Option<TrackId>,
     last_ticks: Option<i64>,
+    /// Nothing was shown yet, by nobody: the first picture is no cut.
+    is_first: bool,
     /// Source and parameter sets of the newest picture that came out.
     last_from: Option<(TrackId, Bytes)>,
     note: Option<String>,
+    /// Lower layers are rungs below the picture.
+    ladder: bool,
+    /// Tracks whose lower layers come.
+    layered: BTreeSet<TrackId>,
+    lower: Lower,
 }
 
 impl Director {
@@ -96,10 +106,23 @@ impl Director {
             told: None,
             last_camera: None,
             last_ticks: after,
-            // Of no track: whatever comes is of another source.
-            last_from: after.map(|_| (TrackId(u32::MAX), Bytes::new())),
+            is_first: after.is_none(),
+            last_from: None,
             note: None,
+            ladder: false,
+            layered: BTreeSet::new(),
+            lower: Lower::default(),
         }
+    }
+
+    pub fn set_ladder(&mut self, on: bool) {
+        self.ladder = on;
+    }
+
+    /// Somebody else makes the picture: what is to be told about layers that were taken.
+    pub fn let_go_of_layers(&mut self) -> impl Iterator<Item = Output> + use<> {
+        let layered = std::mem::take(&mut self.layered);
+        (layered.into_iter()).map(|track| Output::TakeLayers { track, on: false })
     }
 
     pub fn set_track(&mut self, track: &StageTrack, counters: &mut Counters) {
@@ -117,13 +140,16 @@ impl Director {
 
     pub fn remove_track(&mut self, track: TrackId) {
         self.pictures.remove(&track);
+        // Nobody is to be told of a track that is gone.
+        self.layered.remove(&track);
+        self.lower.remove(track);
     }
 
     pub fn set_speakers(&mut self, speakers: Vec<(MemberId, f32)>) {
         self.speakers = speakers;
     }
 
-    /// A picture arrived. At most one sample comes of it, after the outputs that are put into `out`.
+    /// A picture arrived. At most one sample of the top rung comes of it.
     pub fn push(
         &mut self,
         now_us: i64,
@@ -141,7 +167,15 @@ impl Director {
             counters.frames_unknown += 1;
             return;
         };
+        if frame.rung > 0 {
+            let member = clocks.entry(picture.member).or_default();
+            if self.ladder && self.layered.contains(&frame.track) {
+                (self.lower).push(now_us, frame, arrived_us, member, counters);
+            }
+            return self.direct(now_us, None, counters, out);
+        }
         picture.codec = Some(frame.codec);
+        picture.lower = frame.lower;
         if frame.codec != Codec::H264 {
             return self.direct(now_us, None, counters, out);
         }
@@ -151,8 +185,11 @@ impl Director {
         let data = picture.prepare(frame);
         counters.keys_unusable += u64::from(data.is_none());
         let key = frame.key && data.is_some();
-        self.direct(now_us, key.then_some(frame.track), counters, out);
-        if key && self.next.is_some_and(|next| next.track == frame.track) {
+        // A key frame that nobody asked for comes alone: with lower layers, those that are asked for are waited for.
+        let layers_missing = self.ladder && frame.lower > 0 && !self.layered.contains(&frame.track);
+        let at_hand = key && !layers_missing;
+        self.direct(now_us, at_hand.then_some(frame.track), counters, out);
+        if at_hand && self.next.is_some_and(|next| next.track == frame.track) {
             self.cut_to(now_us, frame.track, counters, out);
         }
         let Some(shot) = self.shot.as_mut().filter(|shot| shot.track == frame.track) else {
@@ -170,7 +207,8 @@ impl Director {
             counters.pictures_broken += 1;
             return self.ask_on_air(now_us, ASK_BROKEN_US, counters, out);
         }
-        let Some(ticks) = self.fit_in(time_us.min(now_us + AHEAD_MAX_US), counters) else {
+        let time_us = time_us.min(now_us + AHEAD_MAX_US).max(0);
+        let Some(ticks) = self.fit_in(time_us, counters) else {
             counters.pictures_late += 1;
             if let Some(picture) = self.pictures.get_mut(&frame.track) {
                 picture.needs_key = true;
@@ -178,15 +216,62 @@ impl Director {
             return self.ask_on_air(now_us, ASK_BROKEN_US, counters, out);
         };
         counters.pictures += 1;
-        let cut = key && self.is_another_source(frame.track);
+        let begins = key && self.begins_generation(frame.track);
         out.extend([Output::Sample(Sample {
             kind: MediaKind::Video,
             rung: 0,
             time: MediaTime::new(ticks, TICKS),
             key,
-            cut,
+            cut: begins && !self.is_first,
             data,
         })]);
+        self.is_first &= !begins;
+        let shown = Shown {
+            time_us,
+            sender_us: frame.sender_time_us,
+            ticks,
+        };
+        if begins {
+            (self.lower).begin(frame.track, frame.rid, shown, counters, out);
+        } else {
+            self.lower.show(shown);
+        }
+        self.show_lower(now_us, counters, out);
+    }
+
+    /// Lets lower layers out as far as the picture of their time has been shown.
+    fn show_lower(&mut self, now_us: i64, counters: &mut Counters, out: &mut impl Extend<Output>) {
+        let Some(shot) = self.shot else { return };
+        self.lower.flush(shot.track, now_us, counters, out);
+        if self.lower.wants_cut() {
+            self.ask_on_air(now_us, ASK_BROKEN_US, counters, out);
+        }
+    }
+
+    /// Takes the lower layers of who is on air and of who comes next, and of nobody else.
+    fn take_layers(&mut self, out: &mut impl Extend<Output>) {
+        if !self.ladder && self.layered.is_empty() {
+            return;
+        }
+        let shot = self.shot.map(|shot| shot.track);
+        let shown = shot.into_iter().chain(self.next.map(|next| next.track));
+        // A layer that pauses comes back.
+        let has_lower = |track: &TrackId| {
+            let picture = self.pictures.get(track);
+            self.layered.contains(track) || picture.is_some_and(|picture| picture.lower > 0)
+        };
+        let wanted: BTreeSet<TrackId> = shown
+            .filter(|track| self.ladder && has_lower(track))
+            .collect();
+        let tell = |(track, on)| Output::TakeLayers { track, on };
+        let over: Vec<TrackId> = self.layered.difference(&wanted).copied().collect();
+        for track in &over {
+            self.lower.remove(*track);
+        }
+        let begun = wanted.difference(&self.layered).copied();
+        out.extend(over.into_iter().map(|track| (track, false)).map(tell));
+        out.extend(begun.map(|track| (track, true)).map(tell));
+        self.layered = wanted;
     }
 
     /// Asks who is on air for a key frame, unless that was done a moment ago.
@@ -231,12 +316,15 @@ impl Director {
                     since_us: now_us,
                     asked_us: now_us,
                 });
+                self.take_layers(out);
                 if key_at_hand != Some(track) {
                     ask(track, counters, out);
                 }
             }
             (Some(_), _) => self.next = None,
         }
+        self.take_layers(out);
+        self.show_lower(now_us, counters, out);
         if key_at_hand.is_none() || key_at_hand != self.shot.map(|shot| shot.track) {
             self.ask_on_air(now_us, KEY_INTERVAL_US, counters, out);
         }
@@ -383,9 +471,7 @@ impl Director {
 
     /// The picture's time in ticks, after the one before it. None when it is far too late.
     fn fit_in(&mut self, time_us: i64, counters: &mut Counters) -> Option<i64> {
-        let ticks = MediaTime::new(time_us.max(0), 1_000_000)
-            .rescale(TICKS)
-            .ticks;
+        let ticks = MediaTime::new(time_us, 1_000_000).rescale(TICKS).ticks;
         let least = self.last_ticks.map_or(0, |last| last + APART);
         if ticks < least - BEHIND_MAX_TICKS {
             return None;
@@ -396,17 +482,18 @@ impl Director {
         Some(ticks)
     }
 
-    /// Whether this key frame is of another source, or has other parameter sets, than the picture before it.
-    fn is_another_source(&mut self, track: TrackId) -> bool {
+    /// Whether this key frame is of another source, or has other parameter sets, than the picture before it; or a lower rung needs a
+    /// new beginning.
+    fn begins_generation(&mut self, track: TrackId) -> bool {
         let parameters = self
             .pictures
             .get(&track)
             .and_then(|picture| picture.parameters.0.clone())
             .unwrap_or_default();
         let from = (track, parameters);
-        let another = self.last_from.as_ref().is_some_and(|last| *last != from);
+        let another = self.last_from.as_ref() != Some(&from);
         self.last_from = Some(from);
-        another
+        another || self.lower.wants_cut()
     }
 
     /// What people should know about what they do not see.

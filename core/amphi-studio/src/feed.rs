@@ -111,6 +111,10 @@ impl Feed {
         clocks: &mut MemberClocks,
         counters: &mut Counters,
     ) -> Option<Input> {
+        if frame.rung > 0 {
+            // Of a layer that was taken while the picture was cut.
+            return None;
+        }
         let Some(picture) = self
             .pictures
             .get_mut(&frame.track)

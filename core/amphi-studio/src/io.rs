@@ -51,6 +51,11 @@ pub enum Input {
     ComposerGone,
     /// What came out of the composer.
     Composed(composer::Output),
+    /// Whether, while pictures are cut, the lower simulcast layers of who is on air are rungs of a ladder below the picture. Not at
+    /// first.
+    Ladder {
+        on: bool,
+    },
     /// Time has passed: see `poll_timeout`.
     Timeout,
 }
@@ -58,7 +63,7 @@ pub enum Input {
 /// What the program made, or wants.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Output {
-    /// Times of one kind strictly increase. Sound has no holes and begins at zero; picture begins with a key frame.
+    /// Times of one kind and rung strictly increase. Sound has no holes and begins at zero; picture begins with a key frame.
     /// Sound trails picture by the mixing delay.
     Sample(Sample),
     NeedKeyFrame {
@@ -71,6 +76,12 @@ pub enum Output {
     Wanted {
         track: TrackId,
         size: Option<VideoSize>,
+    },
+    /// Frames of this track's lower layers (`Frame::rung`) are to come too, or not any more. Comes before the request for the key
+    /// frames with which they begin.
+    TakeLayers {
+        track: TrackId,
+        on: bool,
     },
     /// Who is shown from now on; none: sound only.
     OnAir {

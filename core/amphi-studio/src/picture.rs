@@ -28,6 +28,14 @@ pub struct Picture {
     pub parameters: Parameters,
     /// Nothing but a key frame helps.
     pub needs_key: bool,
+    /// How many lower layers of it are live.
+    pub lower: u8,
+    follow: Follow,
+}
+
+/// When frames of one track belong, on the programme clock.
+#[derive(Default)]
+pub struct Follow {
     clock: TrackClock,
     rid: Rid,
     /// Programme clock minus media clock, and the media time up to which it was moved.
@@ -47,9 +55,8 @@ impl Picture {
             shunned_until_us: i64::MIN,
             parameters: Parameters::default(),
             needs_key: true,
-            clock: TrackClock::default(),
-            rid: Rid::NONE,
-            offset: None,
+            lower: 0,
+            follow: Follow::default(),
         }
     }
 
@@ -81,17 +88,35 @@ impl Picture {
         arrived_us: i64,
         member: &mut LeastDelay,
     ) -> (i64, Seen) {
-        let media_us = frame.time.micros();
         self.seen_us = Some(arrived_us);
+        self.needs_key |= frame.rid != self.follow.rid || !frame.contiguous;
+        self.follow.follow(frame, arrived_us, member)
+    }
+
+    /// The frame's data as it goes into the program: a key frame with its parameter sets in front. None when a key
+    /// frame has none and none are known.
+    pub fn prepare(&mut self, frame: &Frame) -> Option<Bytes> {
+        let data = self.parameters.prepare(frame.key, &frame.data)?;
+        self.needs_key &= !frame.key;
+        Some(data)
+    }
+}
+
+impl Follow {
+    /// The programme time of the frame, and whether the clock is another one than before.
+    pub fn follow(
+        &mut self,
+        frame: &Frame,
+        arrived_us: i64,
+        member: &mut LeastDelay,
+    ) -> (i64, Seen) {
+        let media_us = frame.time.micros();
         if frame.rid != self.rid {
             // Each layer has an RTP clock of its own.
-            self.rid = frame.rid;
-            self.clock = TrackClock::default();
-            self.offset = None;
-            self.needs_key = true;
-        }
-        if !frame.contiguous {
-            self.needs_key = true;
+            *self = Self {
+                rid: frame.rid,
+                ..Self::default()
+            };
         }
         let seen = self
             .clock
@@ -109,14 +134,6 @@ impl Picture {
         };
         self.offset = Some((offset, media_us));
         (media_us.saturating_add(offset), seen)
-    }
-
-    /// The frame's data as it goes into the program: a key frame with its parameter sets in front. None when a key
-    /// frame has none and none are known.
-    pub fn prepare(&mut self, frame: &Frame) -> Option<Bytes> {
-        let data = self.parameters.prepare(frame.key, &frame.data)?;
-        self.needs_key &= !frame.key;
-        Some(data)
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Program {
     stage: BTreeMap<TrackId, StageTrack>,
     speakers: Vec<(MemberId, f32)>,
     maker: Maker,
+    /// Lower layers are rungs while pictures are cut.
+    ladder: bool,
     /// When the newest picture was shown, in ticks.
     picture_ticks: Option<i64>,
     outputs: VecDeque<Output>,
@@ -72,6 +74,7 @@ impl Program {
             stage: BTreeMap::new(),
             speakers: Vec::new(),
             maker: Maker::Cut(Box::new(Director::new(None))),
+            ladder: false,
             picture_ticks: None,
             outputs: VecDeque::new(),
             counters: Counters::default(),
@@ -122,6 +125,12 @@ impl Program {
                 }
             }
             Input::Composed(output) => self.take_composed(output),
+            Input::Ladder { on } => {
+                self.ladder = on;
+                if let Maker::Cut(director) = &mut self.maker {
+                    director.set_ladder(on);
+                }
+            }
             Input::Timeout => {}
         }
         if let Maker::Cut(director) = &mut self.maker {
@@ -134,6 +143,7 @@ impl Program {
         let output = self.outputs.pop_front();
         if let Some(Output::Sample(sample)) = &output
             && sample.kind == MediaKind::Video
+            && sample.rung == 0
         {
             self.picture_ticks = self.picture_ticks.max(Some(sample.time.ticks));
         }
@@ -195,10 +205,12 @@ impl Program {
                     director.set_track(track, &mut self.counters);
                 }
                 director.set_speakers(self.speakers.clone());
+                director.set_ladder(self.ladder);
                 self.maker = Maker::Cut(Box::new(director));
                 self.want_the_best();
             }
-            (Kind::Compose(look), Maker::Cut(_)) => {
+            (Kind::Compose(look), Maker::Cut(director)) => {
+                self.outputs.extend(director.let_go_of_layers());
                 let mut feed = Feed::new(look, self.picture_ticks);
                 for track in &self.videos() {
                     feed.set_track(track);

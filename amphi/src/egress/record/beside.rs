@@ -615,6 +615,8 @@ mod tests {
             track: TrackId(track),
             codec: Codec::Opus,
             rid: Rid::NONE,
+            rung: 0,
+            lower: 0,
             time: MediaTime::new(77_000 + i64::from(n) * 960, 48_000),
             arrived: zero + Duration::from_millis(1_000) + Duration::from_millis(20) * n,
             sender_time_us: None,

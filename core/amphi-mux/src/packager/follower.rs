@@ -19,8 +19,9 @@ const QUEUED_MAX: usize = 320;
 const SPANS_MAX: usize = 12;
 /// A key frame this much after the start of a segment still is its first picture.
 const NEAR_TICKS: i64 = VIDEO_RATE as i64 / 10;
-/// Own pictures that the top rung may show without one of this rung, before this one is taken for gone: ten seconds of them.
-const BEHIND_MAX: u32 = 300;
+/// Own pictures that the top rung may show without one of this rung, before this one is taken for gone: three seconds of them.
+/// Lower: who plays a layer that its publisher has switched off sees the top one sooner. Higher: an encoder may leave out more.
+const BEHIND_MAX: u32 = 90;
 
 pub(super) struct Follower {
     pub rung: u8,

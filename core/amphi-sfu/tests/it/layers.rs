@@ -214,3 +214,108 @@ fn frames_come_from_the_best_live_layer_and_their_time_goes_on() {
         );
     }
 }
+
+/// Frames so far of each rung: how many, from which layer the newest came, and whether the first was a key frame.
+fn rungs(call: &Call) -> Vec<(u8, usize, String, bool)> {
+    let frames = || {
+        call.world.said.iter().filter_map(|output| match output {
+            Output::Frame(frame) => Some(frame),
+            _ => None,
+        })
+    };
+    let of = |rung: u8| {
+        let own: Vec<_> = frames().filter(|frame| frame.rung == rung).collect();
+        let (first, last) = (own.first()?, own.last()?);
+        Some((rung, own.len(), last.rid.as_str().to_owned(), first.key))
+    };
+    (0..3).filter_map(of).collect()
+}
+
+fn taken() -> Call {
+    let mut call = call();
+    for input in [
+        Input::TakeFrames {
+            track: TRACK,
+            on: true,
+        },
+        Input::TakeLayers {
+            track: TRACK,
+            on: true,
+        },
+    ] {
+        call.world.input(input);
+    }
+    call.pictures(10, &["q", "h", "f"]);
+    call.world.input(Input::RequestKeyFrame { track: TRACK });
+    call.pictures(30, &["q", "h", "f"]);
+    call
+}
+
+#[test]
+fn frames_of_lower_layers_come_beside_those_of_the_best_one() {
+    let mut call = taken();
+    let before = rungs(&call);
+    let names = before
+        .iter()
+        .map(|(_, _, layer, key)| (layer.as_str(), *key));
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        [("f", true), ("h", true), ("q", true)]
+    );
+    call.world.said.clear();
+    call.pictures(30, &["q", "h", "f"]);
+    let counts: Vec<usize> = rungs(&call).iter().map(|(_, count, ..)| *count).collect();
+    assert_eq!(counts, [30, 30, 30]);
+    let lower = call.world.said.iter().find_map(|output| match output {
+        Output::Frame(frame) if frame.rung == 0 => Some(frame.lower),
+        _ => None,
+    });
+    assert_eq!(lower, Some(2));
+    call.world.input(Input::TakeLayers {
+        track: TRACK,
+        on: false,
+    });
+    call.world.said.clear();
+    call.pictures(30, &["q", "h", "f"]);
+    let left: Vec<u8> = rungs(&call).iter().map(|(rung, ..)| *rung).collect();
+    assert_eq!(left, [0]);
+}
+
+#[test]
+fn key_frames_of_all_layers_that_are_taken_are_asked_for_at_once() {
+    let mut call = taken();
+    call.world.run(ms(600));
+    call.world.clients[call.ada].key_frame_requests.clear();
+    call.world.input(Input::RequestKeyFrame { track: TRACK });
+    call.world.run(ms(10));
+    let requests = &call.world.clients[call.ada].key_frame_requests;
+    let mut asked: Vec<String> = requests
+        .iter()
+        .filter_map(|(_, _, rid)| Some(rid.as_ref()?.to_string()))
+        .collect();
+    asked.sort();
+    assert_eq!(asked, ["f", "h", "q"]);
+    let first = requests[0].0;
+    assert!(requests.iter().all(|(at, ..)| *at == first));
+}
+
+#[test]
+fn the_layer_that_has_become_the_best_is_no_lower_one_and_the_lowest_goes_on() {
+    let mut call = taken();
+    call.pictures(60, &["q", "h"]);
+    call.world.said.clear();
+    call.pictures(30, &["q", "h"]);
+    let now: Vec<(u8, String)> = rungs(&call)
+        .into_iter()
+        .map(|(rung, _, layer, _)| (rung, layer))
+        .collect();
+    assert_eq!(now, [(0, "h".to_owned()), (2, "q".to_owned())]);
+    call.pictures(60, &["q", "h", "f"]);
+    call.world.said.clear();
+    call.pictures(30, &["q", "h", "f"]);
+    let layers: Vec<String> = rungs(&call)
+        .into_iter()
+        .map(|(_, _, layer, _)| layer)
+        .collect();
+    assert_eq!(layers, ["f", "h", "q"]);
+}

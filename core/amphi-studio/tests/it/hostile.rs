@@ -9,6 +9,8 @@ fn frame(track: TrackId, codec: Codec, ticks: i64, data: Bytes) -> Frame {
         track,
         codec,
         rid: Rid::NONE,
+        rung: 0,
+        lower: 0,
         time: MediaTime::new(ticks, codec.clock_rate()),
         arrived: World::new().start,
         sender_time_us: None,

@@ -6,6 +6,7 @@ mod composed;
 mod cost;
 mod cut;
 mod hostile;
+mod layers;
 mod layout;
 mod loudness;
 mod sound;

@@ -267,6 +267,8 @@ fn resting(track: amphi_media::TrackId, packet: i64) -> amphi_media::Frame {
         track,
         codec: amphi_media::Codec::Opus,
         rid: amphi_media::Rid::NONE,
+        rung: 0,
+        lower: 0,
         time: amphi_media::MediaTime::new(77_000_000 + packet * 960, 48_000),
         arrived: World::new().start,
         sender_time_us: None,

@@ -1,6 +1,6 @@
 //! People with microphones and cameras, a network that delays, and a program that takes their frames.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
@@ -56,6 +56,16 @@ pub struct Camera {
     pub rtp_us: i64,
     /// The next frame says that something before it was lost.
     pub lost: bool,
+    /// The rungs of its lower simulcast layers.
+    pub lower: Vec<u8>,
+    /// Those that are not sent at present.
+    pub paused: BTreeSet<u8>,
+    /// Stands in the SPS of lower layers.
+    pub lower_variant: u8,
+    /// Frames of lower layers are taken, and those of which a key frame has come.
+    taken: bool,
+    going: BTreeSet<u8>,
+    wants_lower_key: BTreeSet<u8>,
     wants_key: bool,
     sent: i64,
 }
@@ -87,6 +97,8 @@ pub struct World {
     pub pictures: Vec<(i64, Sample)>,
     pub every_rung: Vec<Sample>,
     pub requests: Vec<(i64, TrackId)>,
+    /// Whose lower layers were taken or not any more, and when.
+    pub layers: Vec<(i64, TrackId, bool)>,
     pub on_air: Vec<(i64, Option<TrackId>)>,
     pub notes: Vec<Option<String>>,
     pub failed: Option<String>,
@@ -134,6 +146,7 @@ impl World {
             pictures: Vec::new(),
             every_rung: Vec::new(),
             requests: Vec::new(),
+            layers: Vec::new(),
             on_air: Vec::new(),
             notes: Vec::new(),
             failed: None,
@@ -191,6 +204,12 @@ impl World {
             obeys: true,
             variant: 1,
             rid: Rid::NONE,
+            lower: Vec::new(),
+            paused: BTreeSet::new(),
+            lower_variant: 10,
+            taken: false,
+            going: BTreeSet::new(),
+            wants_lower_key: BTreeSet::new(),
             rtp_us: 1_000_000_000 * i64::from(track.0),
             lost: false,
             wants_key: true,
@@ -299,7 +318,7 @@ impl World {
                     self.requests.push((self.now_us, track));
                     if let Some(camera) = self.cameras.get_mut(&track).filter(|camera| camera.obeys)
                     {
-                        camera.wants_key = true;
+                        camera.ask_for_key();
                     }
                 }
                 Output::OnAir { track, member } => {
@@ -309,6 +328,13 @@ impl World {
                 Output::Note(note) => self.notes.push(note),
                 Output::Wanted { track, size } => {
                     self.wanted.insert(track, size);
+                }
+                Output::TakeLayers { track, on } => {
+                    self.layers.push((self.now_us, track, on));
+                    if let Some(camera) = self.cameras.get_mut(&track) {
+                        camera.taken = on;
+                        camera.going.clear();
+                    }
                 }
                 Output::Compose(input) => self.compose(input),
                 Output::Failed { reason } => self.failed = Some(reason),
@@ -427,6 +453,8 @@ impl World {
                         track: microphone.track,
                         codec: Codec::Opus,
                         rid: Rid::NONE,
+                        rung: 0,
+                        lower: 0,
                         time: MediaTime::new(77_000_000 + number * 960, 48_000),
                         arrived: self.start,
                         sender_time_us: microphone
@@ -454,6 +482,8 @@ impl World {
                         track: camera.track,
                         codec: camera.codec,
                         rid: camera.rid,
+                        rung: 0,
+                        lower: camera.lower.len() as u8,
                         time: MediaTime::new(captured_us + camera.rtp_us, 1_000_000)
                             .rescale(90_000),
                         arrived: self.start,
@@ -466,6 +496,7 @@ impl World {
                         data: picture(camera.track, captured_us, key, camera.variant),
                     },
                 ));
+                made.extend(camera.lower_layers(captured_us, self.start));
             }
         }
         for (arrival, frame) in made {
@@ -498,6 +529,51 @@ impl World {
 
     pub fn track_on_air(&self) -> Option<TrackId> {
         self.on_air.last().and_then(|(_, track)| *track)
+    }
+}
+
+impl Camera {
+    pub fn ask_for_key(&mut self) {
+        self.wants_key = true;
+        self.wants_lower_key = self.lower.iter().copied().collect();
+    }
+
+    /// The same picture in the lower layers, each a little sooner than the one above, since it is smaller.
+    fn lower_layers(&mut self, captured_us: i64, arrived: Instant) -> Vec<(i64, Frame)> {
+        let mut made = Vec::new();
+        for rung in self.lower.clone() {
+            if self.paused.contains(&rung) {
+                self.going.remove(&rung);
+                continue;
+            }
+            let key = self.wants_lower_key.remove(&rung);
+            if key && self.taken {
+                self.going.insert(rung);
+            }
+            if !self.going.contains(&rung) {
+                continue;
+            }
+            let rtp_us = self.rtp_us + 7_000_000_000 * i64::from(rung);
+            let rid = Rid::new(["f", "h", "q"][usize::from(rung)]);
+            made.push((
+                captured_us + self.delay_us - 10_000 * i64::from(rung),
+                Frame {
+                    track: self.track,
+                    codec: self.codec,
+                    rid,
+                    rung,
+                    lower: 0,
+                    time: MediaTime::new(captured_us + rtp_us, 1_000_000).rescale(90_000),
+                    arrived,
+                    sender_time_us: self.reports.then_some(3_900_000_000_000_000 + captured_us),
+                    key,
+                    contiguous: true,
+                    size: None,
+                    data: picture(self.track, captured_us, key, self.lower_variant + rung),
+                },
+            ));
+        }
+        made
     }
 }
 
