@@ -15,7 +15,7 @@ export const serveSdk = () =>
  * Lets a person join by that page.
  * @param {import('./browser.mjs').Person} person
  * @param {{site: {url: string}, url: string, token: string, connections?: 'one' | 'two', codec?: string,
- *   simulcast?: 'yes' | 'no', publish?: 'camera' | 'nothing'}} how
+ *   simulcast?: 'yes' | 'no', scalability?: string, publish?: 'camera' | 'nothing', thrift?: 'yes' | 'no'}} how
  */
 export async function joinBySdk(person, { site, ...how }) {
   const asked = new URLSearchParams({ connections: 'one', ...how, url: how.url.replace(/^http/, 'ws') });
@@ -28,3 +28,14 @@ export async function joinBySdk(person, { site, ...how }) {
 /** What that page shows and plays of another member. */
 export const pictureOf = (person, identity) => person.page.locator(`video[data-identity="${identity}"]`);
 export const soundOf = (person, identity) => person.page.locator(`audio[data-identity="${identity}"]`);
+
+/** What of that page's camera its browser has encoded and sent so far: frames by rid. */
+export const framesSent = (person) =>
+  person.page.evaluate(async () => {
+    const [camera] = room.localParticipant.videoTrackPublications.values();
+    const sent = {};
+    for (const one of (await camera.track.sender.getStats()).values()) {
+      if (one.type === 'outbound-rtp') sent[one.rid ?? ''] = one.framesSent ?? 0;
+    }
+    return sent;
+  });

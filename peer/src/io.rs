@@ -225,6 +225,12 @@ pub enum Event {
     FirstSubscriber {
         publication: PublicationId,
     },
+    /// Somebody takes our publication up to this quality (0 low, 1 medium, 2 high); none: nobody takes anything of it. A
+    /// client with dynacast sends no more than that.
+    Demand {
+        publication: PublicationId,
+        most: Option<i32>,
+    },
     /// A line carries this track from here on.
     TrackSubscribed {
         track: Sid,

@@ -637,6 +637,21 @@ impl Peer {
                     self.event(Event::FirstSubscriber { publication: id });
                 }
             }
+            Response::SubscribedQualityUpdate(update) => {
+                let most = update
+                    .subscribed_codecs
+                    .iter()
+                    .flat_map(|codec| &codec.qualities)
+                    .filter(|quality| quality.enabled)
+                    .map(|quality| quality.quality)
+                    .max();
+                if let Some(publication) = self
+                    .publication_of(&update.track_sid)
+                    .map(|publication| publication.id)
+                {
+                    self.event(Event::Demand { publication, most });
+                }
+            }
             Response::MediaSectionsRequirement(requirement) => {
                 self.more_lines.audio += requirement.num_audios;
                 self.more_lines.video += requirement.num_videos;

@@ -139,6 +139,8 @@ struct Published {
     codec: Codec,
     frames: u32,
     key_wanted: bool,
+    /// The house says that nobody takes it.
+    unwanted: bool,
     ticking: bool,
     ended: bool,
     /// Its announcement was not answered before the socket broke.
@@ -598,6 +600,7 @@ impl World {
             codec,
             frames: 0,
             key_wanted: true,
+            unwanted: false,
             ticking: false,
             ended: false,
             lost: false,
@@ -615,13 +618,23 @@ impl World {
             published.ticking = false;
             return;
         }
+        let interval = match published.codec.kind() {
+            Kind::Audio => Duration::from_millis(20),
+            Kind::Video => Duration::from_millis(66),
+        };
+        // Every other client has dynacast, and its encoder rests.
+        if published.unwanted && stay.0.is_multiple_of(2) {
+            published.key_wanted = true;
+            self.happen(now + interval, Happening::Frame { stay, publication });
+            return;
+        }
         let (number, media, id) = (published.frames, published.media, published.id);
         published.frames += 1;
         let key = std::mem::take(&mut published.key_wanted) || number.is_multiple_of(300);
         let frame = coded(published.codec, key, &stamp(media, number));
-        let (interval, ticks, level) = match published.codec.kind() {
-            Kind::Audio => (Duration::from_millis(20), 960, Some(30)),
-            Kind::Video => (Duration::from_millis(66), 6_000, None),
+        let (ticks, level) = match published.codec.kind() {
+            Kind::Audio => (960, Some(30)),
+            Kind::Video => (6_000, None),
         };
         let written = client
             .peer
@@ -910,6 +923,15 @@ impl World {
                     .find(|own| own.id == publication);
                 if let Some(own) = own {
                     own.key_wanted = true;
+                }
+            }
+            Event::Demand { publication, most } => {
+                let own = self.clients[stay.0]
+                    .publications
+                    .iter_mut()
+                    .find(|own| own.id == publication);
+                if let Some(own) = own {
+                    own.unwanted = most.is_none();
                 }
             }
             Event::Unpublished { publication } => {

@@ -78,6 +78,8 @@ counters! {
     /// Requests sent to publishers.
     key_frames_sent,
     layer_switches,
+    /// Times that a publisher was told up to which layer its track is taken.
+    demands_told,
     nacks_in,
     nacks_out,
 

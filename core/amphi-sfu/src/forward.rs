@@ -12,6 +12,7 @@ use str0m::media::{ExtensionValues, KeyframeRequestKind, Rid as StrRid};
 use str0m::rtp::rtcp::SenderInfo;
 use str0m::rtp::{RtpPacket, RtpWrite};
 
+use crate::demand::Demand;
 use crate::framer::{Framer, Report};
 use crate::packet::{Packet, Start};
 use crate::session::Session;
@@ -328,6 +329,7 @@ impl Sfu {
         if changed {
             self.layers_changed(id, now);
         }
+        self.pass_demand_time(id, now);
         for (layer, due) in (0u8..).zip(due) {
             if due {
                 self.send_key_frame_request(id, layer);
@@ -363,6 +365,7 @@ impl Sfu {
                 self.aim(id, subscriber, now);
             }
         }
+        self.weigh_demand(id);
     }
 
     /// Decides which layer a line should carry, and asks for what it takes to get there.
@@ -377,11 +380,12 @@ impl Sfu {
             return;
         };
         line.target = track.choose(line.want);
-        // Before its first packet a track is new, not silent.
+        // Before its first packet a track is new, not silent; and one that nobody took has to be sent again first.
         let starved = line.want != Want::Paused
             && line.target.is_none()
             && track.codec.is_some()
-            && !track.muted;
+            && !track.muted
+            && !track.demand.rests(now);
         if starved != line.starved {
             line.starved = starved;
             self.outputs.push_back(Output::StreamState {
@@ -426,6 +430,7 @@ impl Sfu {
             .subscribers
             .push(subscriber);
         self.aim(track_id, subscriber, now);
+        self.weigh_demand(track_id);
     }
 
     /// Takes the track off a line.
@@ -438,13 +443,15 @@ impl Sfu {
         };
         let track = line.track.take();
         silence_line(session, line_index);
-        if let Some(track) = track.and_then(|track| self.tracks.get_mut(&track)) {
+        let Some(track_id) = track else { return };
+        if let Some(track) = self.tracks.get_mut(&track_id) {
             let subscriber = Subscriber {
                 session: id,
                 line: line_index,
             };
             track.subscribers.retain(|other| *other != subscriber);
         }
+        self.weigh_demand(track_id);
     }
 
     pub(crate) fn release(&mut self, id: SessionId, mid: &Mid) {
@@ -470,6 +477,7 @@ impl Sfu {
             silence_line(session, line);
         }
         self.aim(track, Subscriber { session: id, line }, now);
+        self.weigh_demand(track);
     }
 
     pub(crate) fn mute(&mut self, id: TrackId, muted: bool, now: Instant) {
@@ -524,6 +532,7 @@ impl Sfu {
             }
             (true, Some(_)) => {}
         }
+        self.weigh_demand(id);
     }
 
     /// Another layer may be the one that is wanted: its key frame is asked for, and until it comes the present one goes on.
@@ -536,6 +545,61 @@ impl Sfu {
         let present = track.framer.as_ref().and_then(Framer::layer);
         if present.is_some() && wanted != present {
             self.request_key_frame(id, now);
+        }
+        self.weigh_demand(id);
+    }
+
+    /// Something that bears on who takes the track has changed, or time has passed: its publisher may have to be told.
+    pub(crate) fn weigh_demand(&mut self, id: TrackId) {
+        let taken = self.taken(id);
+        let (Some(track), Some(now)) = (self.tracks.get_mut(&id), self.now) else {
+            return;
+        };
+        let is_audio = track
+            .codec
+            .is_some_and(|codec| codec.kind() == MediaKind::Audio);
+        let Some(source) = track.source.filter(|_| !is_audio) else {
+            track.demand = Demand::default();
+            return;
+        };
+        if track.demand.weigh(taken, now) {
+            self.counters.demands_told += 1;
+            self.outputs.push_back(Output::Demand {
+                session: source.session,
+                track: id,
+                most: track.demand.told(),
+            });
+        }
+        self.watch_track(id, now);
+    }
+
+    /// The highest layer that somebody takes, be it live or not.
+    fn taken(&self, id: TrackId) -> Option<Layer> {
+        let track = self.tracks.get(&id)?;
+        let by_lines = track.subscribers.iter().filter_map(|subscriber| {
+            let line = self
+                .sessions
+                .get(&subscriber.session)?
+                .lines
+                .get(subscriber.line)?;
+            match line.want {
+                Want::Paused => None,
+                Want::AtMost(layer) => Some(layer.clamp(track.lowest(), Layer::HIGH)),
+            }
+        });
+        by_lines.max().max(track.taken_for_frames())
+    }
+
+    fn pass_demand_time(&mut self, id: TrackId, now: Instant) {
+        let due = |track: &&Track| track.demand.deadline().is_some_and(|at| at <= now);
+        let Some(track) = self.tracks.get(&id).filter(due) else {
+            return;
+        };
+        let subscribers = track.subscribers.clone();
+        self.weigh_demand(id);
+        // What rested and should have come by now is missed from here on.
+        for subscriber in subscribers {
+            self.aim(id, subscriber, now);
         }
     }
 

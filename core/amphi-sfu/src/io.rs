@@ -229,6 +229,14 @@ pub enum Output {
         track: TrackId,
         active: bool,
     },
+    /// Somebody takes the track's layers up to `most`; none: nobody takes anything of it, and its publisher need not send it.
+    /// More is told at once, less after some seconds. Before the first one its publisher counts as sending everything.
+    Demand {
+        /// The publisher's.
+        session: SessionId,
+        track: TrackId,
+        most: Option<Layer>,
+    },
     /// Who speaks, loudest first, from RFC 6464 levels smoothed; sent when it changes, at most every 300 ms.
     Speakers(Vec<Speaker>),
     /// How well a session is heard and seen, about every 2 s when changed, and once after it connects.

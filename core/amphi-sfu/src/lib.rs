@@ -10,6 +10,7 @@ use std::time::Duration;
 mod config;
 mod counters;
 mod data;
+mod demand;
 mod egress;
 mod format;
 mod forward;

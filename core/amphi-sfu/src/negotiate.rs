@@ -7,6 +7,7 @@ use amphi_media::{MediaKind, SessionId};
 use str0m::change::{SdpAnswer, SdpOffer};
 use str0m::media::{Direction as StrDirection, MediaKind as StrKind, Mid as StrMid};
 
+use crate::demand::Demand;
 use crate::sdp::{self, Role};
 use crate::session::{Line, Pending, Receiving, guarded};
 use crate::sfu::Sfu;
@@ -324,8 +325,7 @@ impl Sfu {
             .filter(|line| receiving.values().all(|other| other.track != line.track))
         {
             if let Some(track) = self.tracks.get_mut(&line.track) {
-                track.source = None;
-                track.fall_silent();
+                track.lose_source();
             }
         }
         for (mid, line) in receiving {
@@ -333,11 +333,13 @@ impl Sfu {
             let source = Some(Source { session: id, mid });
             if track.source != source {
                 track.source = source;
+                track.demand = Demand::default();
                 track.forget_numbers();
             }
             for (layer, rid) in track.layers.iter_mut().zip(line.rids) {
                 layer.rid = rid.unwrap_or_default();
             }
+            self.weigh_demand(line.track);
         }
     }
 

@@ -232,14 +232,20 @@ impl Sfu {
         for line in &mut session.lines {
             line.track = None;
         }
-        for track in self.tracks.values_mut() {
+        let mut less_taken = Vec::new();
+        for (track_id, track) in &mut self.tracks {
+            let before = track.subscribers.len();
             track
                 .subscribers
                 .retain(|subscriber| subscriber.session != id);
             if track.source.is_some_and(|source| source.session == id) {
-                track.source = None;
-                track.fall_silent();
+                track.lose_source();
+            } else if track.subscribers.len() < before {
+                less_taken.push(*track_id);
             }
+        }
+        for track in less_taken {
+            self.weigh_demand(track);
         }
     }
 

@@ -7,6 +7,7 @@ use amphi_media::{Codec, Layer, Rid, SessionId, VideoSize};
 use str0m::media::Mid;
 
 use crate::Want;
+use crate::demand::Demand;
 use crate::framer::Framer;
 use crate::packet::{Packet, Parameters, Start};
 use crate::padding::Numbering;
@@ -64,6 +65,8 @@ pub(crate) struct Track {
     pub(crate) lower: Option<BTreeMap<u8, Framer>>,
     /// At which size frames are looked at; none: the largest that there is.
     pub(crate) frame_size: Option<VideoSize>,
+    /// Up to which layer its publisher believes it to be taken.
+    pub(crate) demand: Demand,
     pub(crate) level: Level,
     /// When the caller's timer for this track fires.
     pub(crate) check_at: Option<Instant>,
@@ -270,6 +273,13 @@ impl Track {
         self.layers.iter().all(|layer| !layer.live)
     }
 
+    /// Nobody sends it any more.
+    pub(crate) fn lose_source(&mut self) {
+        self.source = None;
+        self.demand = Demand::default();
+        self.fall_silent();
+    }
+
     /// Muted or without a source: whatever comes later begins anew.
     pub(crate) fn fall_silent(&mut self) {
         self.live = false;
@@ -321,15 +331,33 @@ impl Track {
         let Some(wanted) = self.frame_size else {
             return Some(best);
         };
-        let enough = |size: VideoSize| {
-            size.width * ENLARGED_PERCENT >= wanted.width * 100
-                || size.height * ENLARGED_PERCENT >= wanted.height * 100
-        };
         (0u8..)
             .zip(&self.layers)
             .filter(|(_, layer)| layer.live)
-            .find(|(_, layer)| layer.size.is_some_and(enough))
+            .find(|(_, layer)| layer.size.is_some_and(|size| fills(size, wanted)))
             .map_or(Some(best), |(index, _)| Some(index))
+    }
+
+    /// Up to which layer the frame taker takes it: as [`Self::choose_for_frames`], if all layers were live. Before its size
+    /// was heard a layer counts as too small. None when nobody takes frames.
+    pub(crate) fn taken_for_frames(&self) -> Option<Layer> {
+        self.framer.as_ref()?;
+        let enough = |layer: &LayerState| match (layer.size, self.frame_size) {
+            (Some(size), Some(wanted)) => fills(size, wanted),
+            (None, _) | (_, None) => false,
+        };
+        let first = (0u8..)
+            .zip(&self.layers)
+            .find(|(index, layer)| *index >= self.lowest().0 && enough(layer));
+        Some(first.map_or(Layer::HIGH, |(index, _)| Layer(index)))
+    }
+
+    /// The lowest layer that its publisher has named; without names there is only one.
+    pub(crate) fn lowest(&self) -> Layer {
+        let mut named = (0u8..)
+            .zip(&self.layers)
+            .filter(|(_, layer)| layer.rid != Rid::NONE);
+        named.next().map_or(Layer::HIGH, |(index, _)| Layer(index))
     }
 
     /// The live layers, lowest first, with their sizes.
@@ -352,8 +380,17 @@ impl Track {
         let lower = self.lower.iter().flat_map(BTreeMap::values);
         let frames = self.framer.iter().chain(lower);
         let frames = frames.filter_map(Framer::deadline).min();
-        [silence, requests, frames].into_iter().flatten().min()
+        [silence, requests, frames, self.demand.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
+}
+
+/// A picture of this size is large enough for a place of that one.
+fn fills(size: VideoSize, wanted: VideoSize) -> bool {
+    size.width * ENLARGED_PERCENT >= wanted.width * 100
+        || size.height * ENLARGED_PERCENT >= wanted.height * 100
 }
 
 #[cfg(test)]

@@ -575,6 +575,7 @@ impl Cell {
             | Sfu::TrackSilent { .. }
             | Sfu::Layers { .. }
             | Sfu::StreamState { .. }
+            | Sfu::Demand { .. }
             | Sfu::Quality { .. } => {}
         }
     }

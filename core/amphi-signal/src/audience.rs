@@ -69,6 +69,7 @@ pub fn sfu_audience(output: &amphi_sfu::Output) -> SfuAudience {
         | Output::ChannelOpen { session, .. }
         | Output::Data { session, .. }
         | Output::StreamState { session, .. }
+        | Output::Demand { session, .. }
         | Output::Quality { session, .. } => SfuAudience::Session(*session),
         Output::Speakers(_) => SfuAudience::Everybody,
         Output::Transmit { .. }

@@ -227,7 +227,7 @@ pub(crate) fn layers(announced: &Announced) -> Vec<(Layer, VideoSize, u64, Strin
     }
 }
 
-fn quality(layer: Layer) -> proto::VideoQuality {
+pub(crate) fn quality(layer: Layer) -> proto::VideoQuality {
     match layer.0 {
         0 => proto::VideoQuality::Low,
         1 => proto::VideoQuality::Medium,

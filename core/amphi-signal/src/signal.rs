@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use amphi_media::{MemberId, SessionId, TrackId};
+use amphi_media::{Layer, MemberId, SessionId, TrackId};
 use amphi_room::LeaveReason;
 use amphi_sfu::{Channel, Quality, Want};
 use bytes::Bytes;
@@ -77,6 +77,8 @@ pub struct Signal {
     pub(crate) speaking: BTreeMap<MemberId, f32>,
     pub(crate) qualities: BTreeMap<SessionId, Quality>,
     pub(crate) told_subscribed: BTreeSet<TrackId>,
+    /// Up to which layer each of its tracks is taken, where the client was told.
+    pub(crate) demands: BTreeMap<TrackId, Option<Layer>>,
     pub(crate) incoming: Incoming,
     outputs: VecDeque<Output>,
     pub(crate) counters: Counters,
@@ -143,6 +145,7 @@ impl Signal {
             speaking: BTreeMap::new(),
             qualities: BTreeMap::new(),
             told_subscribed: BTreeSet::new(),
+            demands: BTreeMap::new(),
             incoming: Incoming::default(),
             outputs: VecDeque::new(),
             counters: Counters::default(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use amphi_media::{MemberId, Source, TrackId};
+use amphi_media::{Codec, Layer, MediaKind, MemberId, Source, TrackId};
 use amphi_room::{Denied, LeaveReason, RequestId};
 use amphi_sfu::{NewLine, Quality, Speaker};
 use livekit_protocol as proto;
@@ -59,6 +59,7 @@ impl Signal {
             Said::StopTrack { track, refusal, .. } => {
                 let sid = self.publishing.stopped(*track, refusal.is_some());
                 self.told_subscribed.remove(track);
+                self.demands.remove(track);
                 if let (Some(refusal), Some(track_sid)) = (refusal, sid) {
                     self.send(Response::TrackUnpublished(
                         proto::TrackUnpublishedResponse { track_sid },
@@ -131,6 +132,7 @@ impl Signal {
             Said::Ended { session } if self.sessions().contains(session) => self.session_ended(),
             Said::Data { channel, bytes, .. } => self.sent_data(view, *channel, bytes),
             Said::StreamState { track, active, .. } => self.stream_state(view, *track, *active),
+            Said::Demand { track, most, .. } => self.demanded(view, *track, *most),
             Said::Speakers(speakers) => self.speakers(view, speakers),
             Said::Quality { session, quality } => {
                 self.qualities.insert(*session, *quality);
@@ -206,6 +208,9 @@ impl Signal {
         let speaking = std::mem::take(&mut self.speaking);
         self.tell_speaking(view, &speaking);
         self.speaking = speaking;
+        for (track, most) in self.demands.clone() {
+            self.tell_demand(view, track, most);
+        }
     }
 
     /// Goes on with what changes lines, if something is to be changed and nothing is under way.
@@ -572,6 +577,45 @@ impl Signal {
                 state: state.into(),
             }],
         }));
+    }
+
+    /// Kept, since a client that comes back with a new socket may have missed it.
+    fn demanded(&mut self, view: View<'_>, track: TrackId, most: Option<Layer>) {
+        let own = view.room.track(track).filter(|known| {
+            known.member == self.member && known.announced.kind == MediaKind::Video
+        });
+        if own.is_some() {
+            self.demands.insert(track, most);
+            self.tell_demand(view, track, most);
+        }
+    }
+
+    /// Which layers of its track the client should send. A lower one is always asked for with a higher one: who wants the
+    /// higher one is given the lower one when the network is short.
+    fn tell_demand(&mut self, view: View<'_>, track: TrackId, most: Option<Layer>) {
+        let Some(known) = view.room.track(track) else {
+            return;
+        };
+        let qualities: Vec<proto::SubscribedQuality> = [Layer::LOW, Layer::MEDIUM, Layer::HIGH]
+            .into_iter()
+            .map(|layer| proto::SubscribedQuality {
+                quality: info::quality(layer).into(),
+                enabled: most.is_some_and(|most| layer <= most),
+            })
+            .collect();
+        // By the client's own name for it: a codec that it does not publish would be one that it is asked to publish too.
+        let codec = known.announced.codec.or(known.codec);
+        let codec = proto::SubscribedCodec {
+            codec: codec.unwrap_or(Codec::H264).name().to_ascii_lowercase(),
+            qualities: qualities.clone(),
+        };
+        #[expect(deprecated, reason = "clients before `subscribed_codecs` read it")]
+        let update = proto::SubscribedQualityUpdate {
+            track_sid: view.facts.track_sid(known),
+            subscribed_qualities: qualities,
+            subscribed_codecs: vec![codec],
+        };
+        self.send(Response::SubscribedQualityUpdate(update));
     }
 
     /// Members speak, not tracks; and a screen's sound is nobody speaking.

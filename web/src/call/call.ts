@@ -64,8 +64,8 @@ setLogLevel('warn')
 
 /** What LiveKit calls what we publish with: H.264, because the broadcast takes it as it is. */
 const ROOM_OPTIONS = {
-  adaptiveStream: false,
-  dynacast: false,
+  adaptiveStream: true,
+  dynacast: true,
   publishDefaults: { videoCodec: 'h264', simulcast: true, red: false, backupCodec: false },
   videoCaptureDefaults: { resolution: VideoPresets.h720.resolution },
 } as const

@@ -43,7 +43,15 @@ impl Call {
                 let mark = layer.as_bytes()[0];
                 // Every layer counts its pictures from elsewhere, and has an RTP clock of its own.
                 let picture = (u32::from(mark) * 100 + self.sent) as u16;
-                let mut payload = made::vp8(asked || self.sent == 0, picture, picture as u8);
+                let size = match *layer {
+                    "q" => (160, 90),
+                    "h" => (320, 180),
+                    _ => (640, 360),
+                };
+                let mut payload = match asked || self.sent == 0 {
+                    true => made::vp8_key(size, picture, picture as u8),
+                    false => made::vp8(false, picture, picture as u8),
+                };
                 payload.extend_from_slice(&[mark, 0]);
                 let time = self.sent * 3_000 + u32::from(mark) * 1_000_000;
                 self.world.send(
@@ -84,6 +92,27 @@ impl Call {
         String::from_utf8(seen).expect("marks are letters")
     }
 
+    fn take_frames(&mut self, on: bool) {
+        self.world.input(Input::TakeFrames { track: TRACK, on });
+    }
+
+    fn frame_size(&mut self, size: Option<VideoSize>) {
+        self.world.input(Input::FrameSize { track: TRACK, size });
+    }
+
+    fn demands(&self) -> Vec<Option<Layer>> {
+        demands(&self.world)
+    }
+
+    /// Whether Bo was told that his line pauses, or is back.
+    fn states(&self) -> Vec<bool> {
+        let state = |output: &Output| match output {
+            Output::StreamState { active, .. } => Some(*active),
+            _ => None,
+        };
+        self.world.said.iter().filter_map(state).collect()
+    }
+
     fn newest_layers(&self) -> Vec<(Layer, Option<VideoSize>)> {
         let layers = self
             .world
@@ -98,18 +127,27 @@ impl Call {
     }
 }
 
+/// Up to which layer the publisher was told that somebody takes the track, each time.
+fn demands(world: &World) -> Vec<Option<Layer>> {
+    let demand = |output: &Output| match output {
+        Output::Demand { most, .. } => Some(*most),
+        _ => None,
+    };
+    world.said.iter().filter_map(demand).collect()
+}
+
 #[test]
 fn the_highest_layer_is_carried_by_default_and_the_layers_are_told() {
     let mut call = call();
     call.pictures(15, &["q", "h", "f"]);
     assert_eq!(call.seen().chars().last(), Some('f'));
-    let size = Some(VideoSize::new(640, 360));
+    let size = |width, height| Some(VideoSize::new(width, height));
     assert_eq!(
         call.newest_layers(),
         [
-            (Layer::LOW, size),
-            (Layer::MEDIUM, size),
-            (Layer::HIGH, size)
+            (Layer::LOW, size(160, 90)),
+            (Layer::MEDIUM, size(320, 180)),
+            (Layer::HIGH, size(640, 360))
         ]
     );
 }
@@ -171,18 +209,130 @@ fn a_layer_that_goes_silent_is_left_for_a_live_one() {
 fn a_wanted_line_without_a_live_layer_is_told_and_so_is_its_return() {
     let mut call = call();
     call.pictures(5, &["q", "h", "f"]);
-    let states = |call: &Call| -> Vec<bool> {
-        let state = |output: &Output| match output {
-            Output::StreamState { active, .. } => Some(*active),
-            _ => None,
-        };
-        call.world.said.iter().filter_map(state).collect()
-    };
-    assert_eq!(states(&call), Vec::<bool>::new());
+    assert_eq!(call.states(), Vec::<bool>::new());
     call.world.run(ms(3_000));
-    assert_eq!(states(&call), [false]);
+    assert_eq!(call.states(), [false]);
     call.pictures(5, &["q", "h", "f"]);
-    assert_eq!(states(&call), [false, true]);
+    assert_eq!(call.states(), [false, true]);
+}
+
+#[test]
+fn a_publisher_is_told_late_of_less_and_at_once_of_more() {
+    let mut call = call();
+    call.pictures(20, &["q", "h", "f"]);
+    call.want(Want::AtMost(Layer::LOW));
+    call.pictures(140, &["q", "h", "f"]);
+    assert_eq!(call.demands(), [], "not before some seconds have passed");
+    call.pictures(20, &["q", "h", "f"]);
+    assert_eq!(call.demands(), [Some(Layer::LOW)]);
+    call.want(Want::AtMost(Layer::MEDIUM));
+    assert_eq!(call.demands(), [Some(Layer::LOW), Some(Layer::MEDIUM)]);
+    call.pictures(10, &["q"]);
+    call.pictures(20, &["q", "h"]);
+    assert!(
+        call.seen().ends_with("qh"),
+        "what is there first, and what was asked for when it comes: {}",
+        call.seen()
+    );
+    call.want(Want::Paused);
+    call.world.run(ms(5_100));
+    assert_eq!(call.demands().last(), Some(&None));
+}
+
+#[test]
+fn a_track_that_nobody_takes_is_found_from_its_publication_on() {
+    let mut world = World::new();
+    let ada = world.join();
+    let mid = world.publish(ada, TRACK, MediaKind::Video, &["q", "h", "f"]);
+    let mut call = Call {
+        world,
+        ada,
+        bo: ada,
+        mid,
+        bo_mid: mid,
+        sent: 0,
+    };
+    call.pictures(100, &["q", "h", "f"]);
+    assert_eq!(call.demands(), []);
+    call.pictures(60, &["q", "h", "f"]);
+    assert_eq!(call.demands(), [None]);
+    call.bo = call.world.join();
+    call.bo_mid = call.world.subscribe(call.bo, TRACK, 3);
+    assert_eq!(call.demands(), [None, Some(Layer::HIGH)]);
+    call.pictures(2, &["q", "h", "f"]);
+    assert!(!call.seen().is_empty(), "the first picture is shown");
+    let session = call.world.clients[call.bo].session;
+    call.world.input(Input::CloseSession { session });
+    call.world.run(ms(5_100));
+    assert_eq!(
+        call.demands().last(),
+        Some(&None),
+        "whoever left takes nothing"
+    );
+}
+
+#[test]
+fn a_track_at_rest_is_not_called_silent_before_it_had_time_to_come_back() {
+    let mut call = call();
+    call.pictures(20, &["q", "h", "f"]);
+    call.want(Want::Paused);
+    call.world.run(ms(8_000));
+    call.want(Want::AtMost(Layer::HIGH));
+    assert_eq!(call.demands(), [None, Some(Layer::HIGH)]);
+    call.world.run(ms(1_900));
+    assert_eq!(call.states(), Vec::<bool>::new());
+    call.world.run(ms(200));
+    assert_eq!(call.states(), [false]);
+    call.pictures(5, &["q", "h", "f"]);
+    assert_eq!(call.states(), [false, true]);
+}
+
+#[test]
+fn who_takes_frames_asks_for_the_layer_that_fills_its_place() {
+    let mut call = call();
+    call.pictures(20, &["q", "h", "f"]);
+    call.want(Want::Paused);
+    call.take_frames(true);
+    call.frame_size(Some(VideoSize::new(320, 180)));
+    call.pictures(160, &["q", "h", "f"]);
+    assert_eq!(call.demands(), [Some(Layer::MEDIUM)]);
+    call.frame_size(None);
+    assert_eq!(call.demands().last(), Some(&Some(Layer::HIGH)));
+    call.frame_size(Some(VideoSize::default()));
+    call.pictures(160, &["q", "h", "f"]);
+    assert_eq!(
+        call.demands().last(),
+        Some(&Some(Layer::LOW)),
+        "one that is not drawn may be in a moment"
+    );
+    call.take_frames(false);
+    call.world.run(ms(5_100));
+    assert_eq!(call.demands().last(), Some(&None));
+    call.take_frames(true);
+    assert_eq!(call.demands().last(), Some(&Some(Layer::LOW)));
+}
+
+#[test]
+fn a_track_of_one_layer_is_taken_whole_or_not_at_all() {
+    let mut world = World::new();
+    let (ada, bo) = (world.join(), world.join());
+    world.publish(ada, TRACK, MediaKind::Video, &[]);
+    world.subscribe(bo, TRACK, 3);
+    let session = world.clients[bo].session;
+    world.input(Input::Select {
+        session,
+        track: TRACK,
+        want: Want::AtMost(Layer::LOW),
+    });
+    world.run(ms(6_000));
+    assert_eq!(demands(&world), []);
+    world.input(Input::Select {
+        session,
+        track: TRACK,
+        want: Want::Paused,
+    });
+    world.run(ms(6_000));
+    assert_eq!(demands(&world), [None]);
 }
 
 #[test]

@@ -707,6 +707,14 @@ pub mod made {
         vec![0x41, 0x9a, mark, 0xcc]
     }
 
+    /// As [`vp8`], a key frame of this size.
+    pub fn vp8_key(size: (u16, u16), picture_id: u16, tl0: u8) -> Vec<u8> {
+        let mut packet = vp8(true, picture_id, tl0);
+        packet[12..14].copy_from_slice(&size.0.to_le_bytes());
+        packet[14..16].copy_from_slice(&size.1.to_le_bytes());
+        packet
+    }
+
     /// One packet with a picture id of 15 bits, TL0PICIDX and TID.
     pub fn vp8(key: bool, picture_id: u16, tl0: u8) -> Vec<u8> {
         let mut packet = vec![

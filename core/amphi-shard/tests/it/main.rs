@@ -179,6 +179,35 @@ fn a_broadcast_takes_frames_and_ends_with_its_room() {
 }
 
 #[test]
+fn a_publisher_is_told_that_nobody_takes_its_camera_until_it_is_on_air() {
+    let mut hall = Hall::new();
+    let ada = hall.join("ada", Form::Single, &[]);
+    let camera = hall.publish(ada, Announcement::camera(Codec::Vp8, 640, 360));
+    hall.run(Duration::from_secs(3));
+    let demands = |hall: &Hall| -> Vec<Option<i32>> {
+        let demand = |event: &Event| match event {
+            Event::Demand { publication, most } if *publication == camera => Some(*most),
+            _ => None,
+        };
+        hall.events(ada).iter().filter_map(demand).collect()
+    };
+    assert_eq!(demands(&hall), []);
+    hall.run(Duration::from_secs(4));
+    assert_eq!(demands(&hall), [None]);
+    hall.command(Command::StartBroadcast {
+        by: hall::moderator(),
+        wish: amphi_room::Wish::default(),
+    });
+    hall.run(Duration::from_millis(100));
+    assert_eq!(demands(&hall), [None, Some(2)]);
+    hall.command(Command::StopBroadcast {
+        by: hall::moderator(),
+    });
+    hall.run(Duration::from_secs(6));
+    assert_eq!(demands(&hall), [None, Some(2), None]);
+}
+
+#[test]
 fn a_second_join_with_the_same_identity_sends_the_first_away_with_a_reason() {
     let mut hall = Hall::new();
     let first = hall.join("ada", Form::Single, &[]);

@@ -1,6 +1,6 @@
 //! Traps 10, 11 and 14: what a client publishes.
 
-use amphi_media::Codec;
+use amphi_media::{Codec, Layer};
 use amphi_sfu::{Mid, ReceiveLine};
 
 use super::*;
@@ -435,4 +435,69 @@ fn a_track_of_data_or_a_second_codec_is_declined_in_words() {
         );
         assert!(!declined.message.is_empty());
     }
+}
+
+/// What of its track the client was told to send, by name of the codec: low, medium, high.
+fn demands(messages: &[Response]) -> Vec<(String, String, Vec<bool>)> {
+    let demand = |message: &Response| match message {
+        Response::SubscribedQualityUpdate(update) => {
+            let codec = &update.subscribed_codecs[0];
+            #[expect(deprecated, reason = "older clients read it")]
+            let old = &update.subscribed_qualities;
+            assert_eq!(&codec.qualities, old);
+            let enabled = codec.qualities.iter().map(|quality| quality.enabled);
+            Some((
+                update.track_sid.clone(),
+                codec.codec.clone(),
+                enabled.collect(),
+            ))
+        }
+        _ => None,
+    };
+    messages.iter().filter_map(demand).collect()
+}
+
+#[test]
+fn a_publisher_is_told_which_layers_are_taken_and_again_when_it_is_back() {
+    let mut world = World::new();
+    let (ada, bo) = (world.enter("ada"), world.enter("bo"));
+    let mut request = add_track(proto::TrackSource::Camera);
+    request.simulcast_codecs = vec![proto::SimulcastCodec {
+        codec: "vp8".into(),
+        cid: request.cid.clone(),
+        ..proto::SimulcastCodec::default()
+    }];
+    world.say(ada, Request::AddTrack(request));
+    let sid = world.published(ada);
+    world.take(ada);
+    world.take(bo);
+    let (session, track) = (world.signals[&ada].sessions()[0], world.track_of(&sid));
+    let mut demand = |most| {
+        world.signal(
+            ada,
+            Input::Sfu(&amphi_sfu::Output::Demand {
+                session,
+                track,
+                most,
+            }),
+        );
+        demands(&world.take(ada))
+    };
+    let told = |enabled: [bool; 3]| vec![(sid.clone(), "vp8".to_owned(), enabled.to_vec())];
+    assert_eq!(demand(None), told([false; 3]));
+    assert_eq!(demand(Some(Layer::MEDIUM)), told([true, true, false]));
+    world.close_socket(ada);
+    let back = proto::JoinRequest {
+        reconnect: true,
+        participant_sid: world.sid(ada),
+        publisher_offer: None,
+        ..request_with_offer(1)
+    };
+    world.connect(join_with(&back, &claims("ada")));
+    assert_eq!(
+        demands(&world.take(ada)),
+        told([true, true, false]),
+        "what it was told while away would be lost"
+    );
+    assert_eq!(demands(&world.take(bo)), [], "it concerns nobody else");
 }

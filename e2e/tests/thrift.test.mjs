@@ -1,0 +1,59 @@
+// Nobody encodes what nobody takes (LiveKit's dynacast), and nobody takes what is not seen (its adaptive stream).
+import assert from 'node:assert/strict';
+import { becomes, pause } from '../harness/poll.mjs';
+import { colourOf } from '../harness/probe.mjs';
+import { framesSent, joinBySdk, pictureOf, serveSdk } from '../harness/sdk.mjs';
+import { scenario } from '../harness/scenario.mjs';
+import { admin, token } from '../harness/token.mjs';
+
+/** The layers that a page's browser sends just now, lowest first. */
+async function layersSent(person) {
+  const before = await framesSent(person);
+  await pause(1_000);
+  const after = await framesSent(person);
+  return ['q', 'h', 'f', ''].filter((rid) => (after[rid] ?? 0) > (before[rid] ?? 0)).join();
+}
+
+const show = (person, identity, style) =>
+  pictureOf(person, identity).evaluate((video, wanted) => Object.assign(video.style, wanted), style);
+
+scenario(
+  'a camera encodes the layers that somebody takes, and nothing when nobody does',
+  async (stage) => {
+    const server = await stage.server();
+    const site = await serveSdk();
+    stage.closing.push(() => site.close());
+    const join = (person, identity, how) =>
+      joinBySdk(person, { site, url: server.url, token: token({ room: 'thrift', identity }), thrift: 'yes', ...how });
+    const ada = await stage.person({ name: 'Ada', colour: 'red', hz: 440 });
+    await join(ada, 'ada');
+    const sends = (what, layers) => becomes(what, () => layersSent(ada), (sent) => sent === layers, { within: 30_000 });
+    await sends('alone she encodes nothing', '');
+
+    const bo = await stage.person({ name: 'Bo' });
+    await join(bo, 'bo', { publish: 'nothing', connections: 'two' });
+    await becomes('Bo sees her', () => colourOf(pictureOf(bo, 'ada')), (colour) => colour === 'red', { within: 10_000 });
+    await show(bo, 'ada', { width: '160px', height: '90px' });
+    await sends('for a stamp the lowest layer is enough', 'q');
+    await show(bo, 'ada', { width: '640px', height: '360px' });
+    await sends('a large picture needs the higher one', 'q,h');
+    await becomes(
+      'and Bo gets it',
+      () => pictureOf(bo, 'ada').evaluate((video) => video.videoWidth),
+      (width) => width === 640,
+    );
+    await show(bo, 'ada', { display: 'none' });
+    await sends('whom nobody sees need not be encoded', '');
+
+    // The program takes it too: all of it where it goes on air untouched, and what fills the cell where it is composed.
+    const broadcast = (method, body) => server.api(method, '/api/rooms/thrift/broadcast', { token: admin('thrift'), body });
+    assert.ok((await broadcast('POST', { program: 'cut' })).status < 300);
+    await sends('on air untouched it is sent whole', 'q,h');
+    await show(bo, 'ada', { display: 'block' });
+    await becomes('Bo sees her again', () => colourOf(pictureOf(bo, 'ada')), (colour) => colour === 'red');
+    await show(bo, 'ada', { display: 'none' });
+    assert.ok((await broadcast('DELETE')).status < 300);
+    await sends('off air again', '');
+  },
+  { deadline: 180_000 },
+);
