@@ -57,3 +57,45 @@ scenario(
   },
   { deadline: 180_000 },
 );
+
+scenario(
+  'VP9 of several layers in one stream: a stamp gets the lower ones, a large picture and the audience all',
+  async (stage) => {
+    const server = await stage.server();
+    const site = await serveSdk();
+    stage.closing.push(() => site.close());
+    const join = (person, identity, how) =>
+      joinBySdk(person, { site, url: server.url, token: token({ room: 'layers', identity }), thrift: 'yes', ...how });
+    const ada = await stage.person({ name: 'Ada', colour: 'red', hz: 440 });
+    await join(ada, 'ada', { codec: 'vp9' });
+    const codecOf = (person, type) =>
+      person.page.evaluate(async (wanted) => {
+        const publications = [...room.localParticipant.videoTrackPublications.values()];
+        for (const other of room.remoteParticipants.values()) publications.push(...other.videoTrackPublications.values());
+        for (const { track } of publications) {
+          const stats = await (track.sender ?? track.receiver).getStats();
+          for (const one of stats.values()) if (one.type === wanted) return stats.get(one.codecId)?.mimeType;
+        }
+      }, type);
+    const bo = await stage.person({ name: 'Bo' });
+    await join(bo, 'bo', { publish: 'nothing' });
+    await becomes('Bo sees her', () => colourOf(pictureOf(bo, 'ada')), (colour) => colour === 'red', { within: 30_000 });
+    assert.equal(await codecOf(ada, 'outbound-rtp'), 'video/VP9');
+    assert.equal(await codecOf(bo, 'inbound-rtp'), 'video/VP9');
+    const width = () => pictureOf(bo, 'ada').evaluate((video) => video.videoWidth);
+    await show(bo, 'ada', { width: '640px', height: '360px' });
+    await becomes('large, he gets her whole', width, (seen) => seen === 640);
+    await show(bo, 'ada', { width: '160px', height: '90px' });
+    await becomes('small, he gets a lower layer', width, (seen) => seen < 640);
+    await becomes('and sees her', () => colourOf(pictureOf(bo, 'ada')), (colour) => colour === 'red');
+    await show(bo, 'ada', { width: '640px', height: '360px' });
+    await becomes('large again, he gets her whole again', width, (seen) => seen === 640);
+
+    const body = { program: 'compose' };
+    assert.ok((await server.api('POST', '/api/rooms/layers/broadcast', { token: admin('layers'), body })).status < 300);
+    const viewer = await stage.person({ name: 'Viewer' });
+    await viewer.watch(server.url, 'layers');
+    await becomes('the audience sees her', () => colourOf(viewer.see('player')), (colour) => colour === 'red', { within: 40_000 });
+  },
+  { deadline: 180_000 },
+);

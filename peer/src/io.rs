@@ -83,13 +83,14 @@ pub enum Codec {
     Opus,
     H264,
     Vp8,
+    Vp9,
 }
 
 impl Codec {
     pub fn kind(self) -> Kind {
         match self {
             Codec::Opus => Kind::Audio,
-            Codec::H264 | Codec::Vp8 => Kind::Video,
+            Codec::H264 | Codec::Vp8 | Codec::Vp9 => Kind::Video,
         }
     }
 
@@ -98,6 +99,7 @@ impl Codec {
             Codec::Opus => "audio/opus",
             Codec::H264 => "video/H264",
             Codec::Vp8 => "video/VP8",
+            Codec::Vp9 => "video/VP9",
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Cutting coded frames into RTP payloads: H.264 (RFC 6184, single units and FU-A), VP8 (RFC 7741) and Opus (RFC 7587).
+//! Cutting coded frames into RTP payloads: H.264 (RFC 6184, single units and FU-A), VP8 (RFC 7741), VP9
+//! (RFC 9628, one layer) and Opus (RFC 7587).
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
@@ -12,13 +13,14 @@ const FRAGMENT: u8 = 28;
 
 /// Makes the payloads of one coded frame, in order; the last one carries the marker for video.
 ///
-/// `frame`: H.264 in Annex B form, one VP8 frame, or one Opus packet. `picture_id` counts frames and is only used
-/// for VP8.
+/// `frame`: H.264 in Annex B form, one VP8 or VP9 frame, or one Opus packet. `picture_id` counts frames and
+/// is only used for VP8 and VP9.
 pub fn packetize(codec: Codec, frame: &[u8], picture_id: u16) -> Vec<Bytes> {
     match codec {
         Codec::Opus => vec![Bytes::copy_from_slice(frame)],
         Codec::H264 => h264(frame),
         Codec::Vp8 => vp8(frame, picture_id),
+        Codec::Vp9 => vp9(frame, picture_id),
     }
 }
 
@@ -55,6 +57,27 @@ fn vp8(frame: &[u8], picture_id: u16) -> Vec<Bytes> {
             // X; S on the first piece of the only partition.
             payload.put_u8(if index == 0 { 0x90 } else { 0x80 });
             payload.put_u8(0x80); // I: a picture id follows, in its 15-bit form.
+            payload.put_u16(0x8000 | picture_id);
+            payload.put_slice(piece);
+            payload.freeze()
+        })
+        .collect()
+}
+
+fn vp9(frame: &[u8], picture_id: u16) -> Vec<Bytes> {
+    // Only a key frame's first bytes have the frame type bit at zero (VP9 bitstream specification, §6.2; profile 0).
+    let goes_on = frame.first().is_some_and(|first| first & 0x0c != 0);
+    let pieces = frame.chunks(PAYLOAD_BYTES_MAX - 3);
+    let last = pieces.len().saturating_sub(1);
+    pieces
+        .enumerate()
+        .map(|(index, piece)| {
+            let mut payload = BytesMut::with_capacity(3 + piece.len());
+            let inter_picture = if goes_on { 0x40 } else { 0 };
+            let begins = if index == 0 { 0x08 } else { 0 };
+            let ends = if index == last { 0x04 } else { 0 };
+            // I: a picture id follows, in its 15-bit form.
+            payload.put_u8(0x80 | inter_picture | begins | ends);
             payload.put_u16(0x8000 | picture_id);
             payload.put_slice(piece);
             payload.freeze()

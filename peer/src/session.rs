@@ -106,6 +106,7 @@ impl Session {
             .clear_codecs()
             .enable_opus(true, false)
             .enable_vp8(true)
+            .enable_vp9(true)
             .enable_h264(true);
         let mut rtc = config.build(now);
         let candidate =
@@ -254,6 +255,7 @@ impl Session {
             Codec::Opus => str0m::format::Codec::Opus,
             Codec::H264 => str0m::format::Codec::H264,
             Codec::Vp8 => str0m::format::Codec::Vp8,
+            Codec::Vp9 => str0m::format::Codec::Vp9,
         };
         let params = self.rtc.codec_config().params();
         let fits = |pt: &&Pt| {

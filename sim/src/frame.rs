@@ -28,6 +28,8 @@ pub(crate) fn coded(codec: Codec, key: bool, stamp: &str) -> Vec<u8> {
         (Codec::Opus, _) => &[0xfc, 0xff, 0xfe],
         (Codec::Vp8, true) => &[0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01],
         (Codec::Vp8, false) => &[0x11, 0, 0],
+        (Codec::Vp9, true) => &[0x82, 0x49, 0x83, 0x42, 0x20, 0x27, 0xf0, 0x16, 0x70],
+        (Codec::Vp9, false) => &[0x86, 0],
         // Constrained baseline 3.1, 1280×720: parameter sets, then a slice.
         (Codec::H264, true) => &[
             0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1f, 0x8c, 0x8d, 0x40, 0x28, 0x02, 0xdd, 0x80, 0xb4,
@@ -44,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_stamp_is_found_at_the_end_of_every_kind_of_frame() {
-        for codec in [Codec::Opus, Codec::Vp8, Codec::H264] {
+        for codec in [Codec::Opus, Codec::Vp8, Codec::Vp9, Codec::H264] {
             for key in [true, false] {
                 let frame = coded(codec, key, &stamp(Media(7), 300));
                 let payloads = peer::packet::packetize(codec, &frame, 1);

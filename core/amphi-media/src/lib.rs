@@ -15,6 +15,7 @@ pub mod opus;
 mod sample;
 mod time;
 pub mod vp8;
+pub mod vp9;
 
 pub use frame::Frame;
 pub use id::{MemberId, Rid, SessionId, TrackId};

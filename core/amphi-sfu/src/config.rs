@@ -12,18 +12,18 @@ pub struct Config {
     pub udp_candidates: Vec<SocketAddr>,
     /// Where we can be reached by ICE-TCP, passive (RFC 6544 §4.1).
     pub tcp_candidates: Vec<SocketAddr>,
-    /// What is negotiated, most wanted first. Only Opus, H.264 and VP8 are carried; others are left out.
+    /// What is negotiated, most wanted first. Only Opus, H.264, VP8 and VP9 are carried; others are left out.
     pub codecs: Vec<Codec>,
 }
 
 impl Config {
-    /// Opus, H.264 and VP8, and no candidates.
+    /// Opus, H.264, VP8 and VP9, and no candidates.
     pub fn new(identity: Identity) -> Self {
         Self {
             identity,
             udp_candidates: Vec::new(),
             tcp_candidates: Vec::new(),
-            codecs: vec![Codec::Opus, Codec::H264, Codec::Vp8],
+            codecs: vec![Codec::Opus, Codec::H264, Codec::Vp8, Codec::Vp9],
         }
     }
 }

@@ -24,7 +24,7 @@ impl Format {
     /// The usual format of a codec: for H.264 baseline with fragments. None for what we do not carry.
     pub(crate) fn carried(codec: Codec) -> Option<Self> {
         match codec {
-            Codec::Opus | Codec::Vp8 => Some(Self { codec, h264: None }),
+            Codec::Opus | Codec::Vp8 | Codec::Vp9 => Some(Self { codec, h264: None }),
             Codec::H264 => Some(Self {
                 codec,
                 h264: Some(H264 {
@@ -32,7 +32,7 @@ impl Format {
                     packetization_mode: 1,
                 }),
             }),
-            Codec::Aac | Codec::Vp9 | Codec::Av1 => None,
+            Codec::Aac | Codec::Av1 => None,
         }
     }
 
@@ -46,6 +46,11 @@ impl Format {
             }),
             StrCodec::Vp8 => Some(Self {
                 codec: Codec::Vp8,
+                h264: None,
+            }),
+            // Profile 0 is 8 bits 4:2:0 (RFC 9628 §6); nobody here decodes the others.
+            StrCodec::Vp9 if spec.format.profile_id.unwrap_or(0) == 0 => Some(Self {
+                codec: Codec::Vp9,
                 h264: None,
             }),
             StrCodec::H264 => Some(Self {
@@ -165,7 +170,21 @@ pub(crate) fn configure(config: &mut CodecConfig, codecs: &[Codec]) {
                 }
             }
             Codec::Vp8 => config.enable_vp8(true),
-            Codec::Aac | Codec::Vp9 | Codec::Av1 => {}
+            Codec::Vp9 => {
+                let format = FormatParams {
+                    profile_id: Some(0),
+                    ..FormatParams::default()
+                };
+                config.add_config(
+                    98.into(),
+                    Some(99.into()),
+                    StrCodec::Vp9,
+                    Frequency::NINETY_KHZ,
+                    None,
+                    format,
+                );
+            }
+            Codec::Aac | Codec::Av1 => {}
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::packet::{Packet, Start};
 use crate::session::Session;
 use crate::sfu::Sfu;
 use crate::track::{Asked, Heard, LAYERS, Subscriber, Track};
+use crate::vp9::Descriptor;
 use crate::{Counters, Mid, Output, Want};
 
 /// SRTP counts packets in 48 bits (RFC 3711 §3.3.1). The library's count of what comes from before the first packet, or claims
@@ -176,6 +177,7 @@ impl Sfu {
             return false;
         };
         let mut hungry = false;
+        let descriptor = Descriptor::of(packet);
         for subscriber in &track.subscribers {
             let Some(session) = sessions.get_mut(&subscriber.session) else {
                 continue;
@@ -204,7 +206,21 @@ impl Sfu {
                 }
                 counters.layer_switches += u64::from(line.layer.is_some());
                 line.layer = Some(packet.layer);
+                line.cut.begin();
             }
+            let Want::AtMost(most) = line.want else {
+                continue;
+            };
+            let passed = line.cut.pass(packet, descriptor, most.min(Layer::HIGH));
+            hungry |= passed.hungry;
+            let Some(seq) = passed.seq else {
+                continue;
+            };
+            let thinned = (seq != packet.seq).then(|| Packet {
+                seq,
+                ..packet.clone()
+            });
+            let packet = thinned.as_ref().unwrap_or(packet);
             let Some(payload_type) = line.payload_type(rtc, packet.format) else {
                 counters.dropped_no_format += 1;
                 continue;
@@ -229,7 +245,7 @@ impl Sfu {
                 captured,
                 packet.payload.clone(),
             )
-            .marker(packet.marker)
+            .marker(passed.marker)
             .nackable(packet.format.codec.kind() == MediaKind::Video)
             .ext_vals(extensions);
             if let Some(patch) = numbers.vp8.and_then(|vp8| vp8.patch()) {

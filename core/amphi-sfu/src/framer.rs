@@ -1,16 +1,17 @@
 //! Packets → frames, for one track: puts packets in order, waits for those that are being sent again, and takes
-//! pictures out of them (RFC 6184 for H.264, RFC 7741 for VP8, RFC 7587 for Opus).
+//! pictures out of them (RFC 6184 for H.264, RFC 7741 for VP8, RFC 9628 for VP9, RFC 7587 for Opus).
 //!
 //! This is the only place where the packet lane becomes the frame lane.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use amphi_media::{Codec, Frame, MediaKind, MediaTime, Rid, TrackId, VideoSize, h264, vp8};
+use amphi_media::{Codec, Frame, MediaKind, MediaTime, Rid, TrackId, VideoSize, h264, vp8, vp9};
 use bytes::Bytes;
 
 use crate::format::Format;
 use crate::packet::{FU_A, Packet, Parameters, STAP_A, Start, aggregated, vp8_payload};
+use crate::vp9::Descriptor;
 
 /// How long a lost video packet is waited for: a NACK, a round trip of 100 ms, and once more.
 const VIDEO_WAIT: Duration = Duration::from_millis(300);
@@ -81,6 +82,8 @@ struct Picture {
     has_sps: bool,
     in_fragment: bool,
     broken: bool,
+    /// VP9: of the largest layer.
+    size: Option<VideoSize>,
 }
 
 /// What the first packet of a picture tells.
@@ -305,7 +308,8 @@ impl Framer {
         let understood = match codec {
             Codec::H264 => self.picture.add_h264(&packet.payload, &mut self.parameters),
             Codec::Vp8 => self.picture.add_vp8(&packet.payload),
-            Codec::Opus | Codec::Aac | Codec::Vp9 | Codec::Av1 => Err(Nonsense),
+            Codec::Vp9 => self.picture.add_vp9(&packet.payload),
+            Codec::Opus | Codec::Aac | Codec::Av1 => Err(Nonsense),
         };
         self.picture.broken |= understood.is_err();
         if packet.marker {
@@ -348,6 +352,18 @@ impl Framer {
                 };
                 key = header.key;
                 self.parameters.size = header.size.or(self.parameters.size);
+                picture.data
+            }
+            // All spatial layers, lowest first: a decoder shows the last one. The first says whether it needs others.
+            Codec::Vp9 => {
+                let Some(header) = vp9::header(&picture.data) else {
+                    self.break_off();
+                    return;
+                };
+                key = header.key;
+                if key {
+                    self.parameters.size = picture.size.or(header.size);
+                }
                 picture.data
             }
             _ => picture.data,
@@ -501,6 +517,24 @@ impl Picture {
             return Err(Nonsense);
         }
         self.data.extend_from_slice(piece);
+        self.shows = true;
+        Ok(())
+    }
+}
+
+impl Picture {
+    /// Frames of spatial layers follow each other, each whole.
+    fn add_vp9(&mut self, payload: &[u8]) -> Result<(), Nonsense> {
+        let descriptor = Descriptor::read(payload).ok_or(Nonsense)?;
+        let piece = &payload[descriptor.bytes..];
+        if descriptor.begins == self.in_fragment
+            || self.data.len() + piece.len() > PICTURE_BYTES_MAX
+        {
+            return Err(Nonsense);
+        }
+        self.data.extend_from_slice(piece);
+        self.in_fragment = !descriptor.ends;
+        self.size = descriptor.size.or(self.size);
         self.shows = true;
         Ok(())
     }
@@ -834,6 +868,27 @@ mod tests {
         );
         bench.push(packet(Codec::Vp8, 4, 3, true, &[0x00, 0x11]));
         assert_eq!(bench.report.broken, 1, "a piece without a beginning");
+    }
+
+    #[test]
+    fn vp9_layers_are_joined_and_a_torn_one_breaks_its_picture_off() {
+        let frame = [0x82, 0x49, 0x83, 0x42, 0x20, 0x27, 0xf0, 0x16, 0x70];
+        let mut bench = Bench::new();
+        let vp9 =
+            |seq, time, marker, payload: &[u8]| packet(Codec::Vp9, seq, time, marker, payload);
+        bench.push(vp9(1, 1, false, &[&[0x2c, 0, 0][..], &frame].concat()));
+        bench.push(vp9(2, 1, false, &[0x28, 3, 0, 0xaa]));
+        bench.push(vp9(3, 1, true, &[0x24, 3, 0, 0xbb]));
+        assert_eq!(
+            bench.frames[0].data[..],
+            [&frame[..], &[0xaa, 0xbb]].concat()
+        );
+        assert!(bench.frames[0].key);
+        assert_eq!(bench.frames[0].size, Some(VideoSize::new(640, 360)));
+        bench.push(vp9(4, 2, false, &[0x6c, 0, 0, 0x86]));
+        bench.push(vp9(5, 2, true, &[0x64, 3, 0, 0xcc]));
+        assert_eq!(bench.report.broken, 1, "a piece without a beginning");
+        assert!(bench.report.needs_key);
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod sfu;
 mod speakers;
 pub mod stun;
 mod track;
+mod vp9;
 
 pub use config::{Config, Identity};
 pub use counters::Counters;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use amphi_media::{Codec, VideoSize, h264, vp8};
+use amphi_media::{Codec, VideoSize, h264, vp8, vp9};
 use str0m::rtp::Vp8Descriptor;
 
 use crate::format::Format;
+use crate::vp9::Descriptor;
 
 /// RFC 6184 §5.2: NAL unit types of packets that hold several units, or a piece of one.
 pub(crate) const STAP_A: u8 = 24;
@@ -59,7 +60,8 @@ impl Start {
         match codec {
             Codec::H264 => h264_start(payload),
             Codec::Vp8 => vp8_start(payload),
-            Codec::Opus | Codec::Aac | Codec::Vp9 | Codec::Av1 => Start::Key {
+            Codec::Vp9 => vp9_start(payload),
+            Codec::Opus | Codec::Aac | Codec::Av1 => Start::Key {
                 size: None,
                 parameters: Parameters::Here,
             },
@@ -144,6 +146,19 @@ fn vp8_start(payload: &[u8]) -> Start {
                 parameters: Parameters::Here,
             },
             _ => Start::Delta,
+        },
+        _ => Start::Delta,
+    }
+}
+
+fn vp9_start(payload: &[u8]) -> Start {
+    match Descriptor::read(payload) {
+        Some(descriptor) if descriptor.begins_key_picture() => Start::Key {
+            size: descriptor.size.or_else(|| {
+                let frame = &payload[descriptor.bytes..];
+                vp9::header(frame).and_then(|header| header.size)
+            }),
+            parameters: Parameters::Here,
         },
         _ => Start::Delta,
     }
@@ -242,6 +257,39 @@ mod tests {
         check(Codec::Vp8, &[0x10, 0x11], Start::Delta);
         check(Codec::Vp8, &[0x90, 0x80], Start::Delta);
         check(Codec::Vp8, &[], Start::Delta);
+    }
+
+    #[test]
+    fn vp9_begins_with_the_lowest_layer_of_a_picture_that_needs_none_before() {
+        let frame = [0x82, 0x49, 0x83, 0x42, 0x20, 0x27, 0xf0, 0x16, 0x70];
+        let with = |descriptor: &[u8]| [descriptor, &frame[..]].concat();
+        check(
+            Codec::Vp9,
+            &with(&[0xa8, 0x81, 0x23, 0x00, 7]),
+            key(Some((640, 360)), Parameters::Here),
+        );
+        // The structure knows of larger layers than the first frame.
+        check(
+            Codec::Vp9,
+            &with(&[0x0a, 0x30, 1, 64, 0, 180, 2, 128, 1, 104]),
+            key(Some((640, 360)), Parameters::Here),
+        );
+        check(
+            Codec::Vp9,
+            &with(&[0xa8, 0x81, 0x23, 0x02, 7]),
+            Start::Delta,
+        );
+        check(
+            Codec::Vp9,
+            &with(&[0xe8, 0x81, 0x23, 0x00, 7]),
+            Start::Delta,
+        );
+        check(
+            Codec::Vp9,
+            &with(&[0xa0, 0x81, 0x23, 0x00, 7]),
+            Start::Delta,
+        );
+        check(Codec::Vp9, &[0xa8, 0x81], Start::Delta);
     }
 
     #[test]

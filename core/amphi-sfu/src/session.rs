@@ -18,6 +18,7 @@ use crate::egress::Egress;
 use crate::format::{self, Format, PayloadTypes};
 use crate::quality::{self, Meter};
 use crate::track::LAYERS;
+use crate::vp9::Cut;
 use crate::{Channel, Config, SendLine, Transport, Want};
 
 /// Addresses of the other side that are remembered as verified: a phone that walks from Wi-Fi to cellular has two.
@@ -62,6 +63,7 @@ pub(crate) struct Line {
     pub(crate) target: Option<u8>,
     /// Told to the caller as paused although it is wanted.
     pub(crate) starved: bool,
+    pub(crate) cut: Cut,
     pub(crate) egress: Egress,
     pub(crate) ssrc: Option<Ssrc>,
     /// The payload type for the format that was sent last; asked for anew after each negotiation.
@@ -290,6 +292,7 @@ impl Line {
             layer: None,
             target: None,
             starved: false,
+            cut: Cut::default(),
             egress: Egress::default(),
             ssrc: None,
             payload_type: None,

@@ -47,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     ("tcp_framing", shell::tcp_framing, 4_000),
     ("token", policy::token, 4_000),
     ("vp8", media::vp8, 4_000),
+    ("vp9", media::vp9, 4_000),
 ];
 
 /// Runs the body of one target.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amphi_media::{h264, opus, vp8};
+use amphi_media::{h264, opus, vp8, vp9};
 
 /// An Annex B stream: split, and every unit read as whatever it says it is.
 pub fn h264(bytes: &[u8]) {
@@ -32,6 +32,17 @@ pub fn opus(bytes: &[u8]) {
         assert!(
             duration > Duration::ZERO && duration <= Duration::from_millis(120),
             "RFC 6716 §3.2.5"
+        );
+    }
+}
+
+/// One VP9 frame.
+pub fn vp9(bytes: &[u8]) {
+    if let Some(header) = vp9::header(bytes) {
+        assert_eq!(
+            header.key,
+            header.size.is_some(),
+            "key frames, and only they, have a size"
         );
     }
 }

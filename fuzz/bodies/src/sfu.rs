@@ -25,16 +25,16 @@ pub fn stun(bytes: &[u8]) {
     }
 }
 
-/// RTP payloads of one video stream, as frames are made of them: a byte of flags (VP8 or H.264, marker, gap, new
+/// RTP payloads of one video stream, as frames are made of them: a byte of flags (codec, marker, gap, new
 /// time), one of length, the payload, and so on.
 pub fn depacketize(bytes: &[u8]) {
     let Some((first, mut rest)) = bytes.split_first() else {
         return;
     };
-    let codec = if first & 1 == 0 {
-        Codec::H264
-    } else {
-        Codec::Vp8
+    let codec = match first & 3 {
+        0 | 2 => Codec::H264,
+        1 => Codec::Vp8,
+        _ => Codec::Vp9,
     };
     let (mut seq, mut time) = (0, 0);
     let mut packets = Vec::new();
@@ -57,7 +57,7 @@ pub fn depacketize(bytes: &[u8]) {
         });
     }
     let given: usize = packets.iter().map(|packet| packet.bytes.len() + 64).sum();
-    let frames = amphi_sfu::depacketize(codec, Instant::now(), packets).expect("both are carried");
+    let frames = amphi_sfu::depacketize(codec, Instant::now(), packets).expect("all are carried");
     let mut taken = 0;
     for frame in frames {
         assert!(!frame.data.is_empty() && frame.codec == codec);

@@ -8,4 +8,5 @@ mod hostile;
 mod join;
 mod layers;
 mod offers;
+mod svc;
 mod world;

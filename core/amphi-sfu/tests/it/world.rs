@@ -707,6 +707,45 @@ pub mod made {
         vec![0x41, 0x9a, mark, 0xcc]
     }
 
+    /// One packet of VP9 as a browser's SVC has them (RFC 9628): picture id of 15 bits, layer indices, TL0PICIDX, and before a
+    /// key picture's lowest layer the sizes of all three. The frame's last byte but one is the layer, the last one `mark`.
+    pub fn vp9(key: bool, spatial: u8, piece: Piece, picture_id: u16, mark: u8) -> Vec<u8> {
+        let structure = key && spatial == 0 && piece != Piece::End;
+        let mut flags = 0xa0;
+        flags |= if key { 0 } else { 0x40 };
+        flags |= if piece == Piece::End { 0 } else { 0x08 };
+        flags |= if piece == Piece::Begin { 0 } else { 0x04 };
+        flags |= if structure { 0x02 } else { 0 };
+        let inter_layer = u8::from(spatial > 0);
+        let mut packet = vec![
+            flags,
+            0x80 | (picture_id >> 8) as u8,
+            picture_id as u8,
+            spatial << 1 | inter_layer,
+            picture_id as u8,
+        ];
+        if structure {
+            packet.extend_from_slice(&[0x50, 0, 160, 0, 90, 1, 64, 0, 180, 2, 128, 1, 104]);
+        }
+        match (key && spatial == 0, piece) {
+            (_, Piece::End) => {}
+            (true, _) => {
+                packet.extend_from_slice(&[0x82, 0x49, 0x83, 0x42, 0x20, 0x09, 0xf0, 0x05, 0x90])
+            }
+            (false, _) => packet.extend_from_slice(&[0x86, 1]),
+        }
+        packet.extend_from_slice(&[spatial, mark]);
+        packet
+    }
+
+    /// Which piece of a layer's frame a packet has.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum Piece {
+        Whole,
+        Begin,
+        End,
+    }
+
     /// As [`vp8`], a key frame of this size.
     pub fn vp8_key(size: (u16, u16), picture_id: u16, tl0: u8) -> Vec<u8> {
         let mut packet = vp8(true, picture_id, tl0);

@@ -17,6 +17,8 @@ pub const ROOM: &str = "hall";
 pub const OPUS: &[u8] = &[0xfc, 0xff, 0xfe];
 /// A VP8 key frame's header; nobody here decodes it.
 pub const VP8_KEY: &[u8] = &[0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01, 0, 0];
+/// Likewise of VP9.
+pub const VP9_KEY: &[u8] = &[0x82, 0x49, 0x83, 0x42, 0x20, 0x27, 0xf0, 0x16, 0x70, 0];
 /// Loud, in -dBov (RFC 6464).
 pub const LEVEL: u8 = 20;
 

@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use amphi_policy::{Change, SourceSet};
 use amphi_shard::{Command, Outcome, Output};
-use hall::{Hall, LEVEL, OPUS, VP8_KEY};
+use hall::{Hall, LEVEL, OPUS, VP8_KEY, VP9_KEY};
 use peer::{Announcement, Channel, Codec, Event, Form, Kind};
 
 /// Both publish; each gets the other's media, in every mixture of the protocol's two forms.
-fn check_two_members(forms: [Form; 2]) {
+fn check_two_members(forms: [Form; 2], codec: Codec, picture: &[u8]) {
     let mut hall = Hall::new();
     let members = [
         hall.join("ada", forms[0], &[]),
         hall.join("bo", forms[1], &[]),
     ];
     let sounds = members.map(|who| hall.publish(who, Announcement::microphone()));
-    let pictures = members.map(|who| hall.publish(who, Announcement::camera(Codec::Vp8, 640, 360)));
+    let pictures = members.map(|who| hall.publish(who, Announcement::camera(codec, 640, 360)));
     hall.run(Duration::from_secs(5));
     for tick in 0..100u32 {
         for (index, who) in members.into_iter().enumerate() {
             hall.write(who, sounds[index], OPUS, tick * 960, Some(LEVEL));
-            hall.write(who, pictures[index], VP8_KEY, tick * 1_800, None);
+            hall.write(who, pictures[index], picture, tick * 1_800, None);
         }
         hall.run(Duration::from_millis(20));
     }
@@ -35,7 +35,7 @@ fn check_two_members(forms: [Form; 2]) {
         };
         assert!(
             got(Kind::Audio) >= 95 && got(Kind::Video) >= 95,
-            "{forms:?} {}, {}",
+            "{codec:?} {forms:?} {}, {}",
             got(Kind::Audio),
             got(Kind::Video)
         );
@@ -44,9 +44,11 @@ fn check_two_members(forms: [Form; 2]) {
 
 #[test]
 fn two_members_see_and_hear_each_other_in_both_forms() {
-    check_two_members([Form::Single, Form::Single]);
-    check_two_members([Form::Pair, Form::Pair]);
-    check_two_members([Form::Single, Form::Pair]);
+    for (codec, picture) in [(Codec::Vp8, VP8_KEY), (Codec::Vp9, VP9_KEY)] {
+        check_two_members([Form::Single, Form::Single], codec, picture);
+        check_two_members([Form::Pair, Form::Pair], codec, picture);
+        check_two_members([Form::Single, Form::Pair], codec, picture);
+    }
 }
 
 #[test]

@@ -46,7 +46,10 @@ fn the_first_message_is_a_join_response_with_all_that_clients_die_without() {
         .iter()
         .map(|codec| codec.mime.as_str())
         .collect();
-    assert_eq!(mimes, ["video/H264", "video/VP8", "audio/opus"]);
+    assert_eq!(
+        mimes,
+        ["video/H264", "video/VP8", "video/VP9", "audio/opus"]
+    );
     let others: Vec<_> = join
         .other_participants
         .iter()

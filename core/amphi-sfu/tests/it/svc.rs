@@ -1,0 +1,171 @@
+//! VP9 with several spatial layers in one stream.
+
+use amphi_media::{Codec, Frame, Layer, TrackId, VideoSize};
+use amphi_sfu::{Input, Output, Want};
+use str0m::format::Codec as StrCodec;
+use str0m::media::{MediaKind, Mid as StrMid};
+
+use crate::world::made::{self, Piece};
+use crate::world::{Fate, Media, World, assert_unbroken, is_rtp, ms};
+
+const TRACK: TrackId = TrackId(1);
+
+/// Ada publishes three layers in one stream; Bo and Cy receive her.
+struct Call {
+    world: World,
+    ada: usize,
+    mid: StrMid,
+    bo: (usize, StrMid),
+    cy: (usize, StrMid),
+    sent: u16,
+}
+
+fn call() -> Call {
+    let mut world = World::new();
+    let (ada, bo, cy) = (world.join(), world.join(), world.join());
+    let mid = world.publish(ada, TRACK, MediaKind::Video, &[]);
+    let bo = (bo, world.subscribe(bo, TRACK, 3));
+    let cy = (cy, world.subscribe(cy, TRACK, 3));
+    Call {
+        world,
+        ada,
+        mid,
+        bo,
+        cy,
+        sent: 0,
+    }
+}
+
+impl Call {
+    /// Ada sends pictures, 33 ms apart, each of three layers in four packets; a key picture when she was asked for one.
+    fn pictures(&mut self, count: u16) {
+        for _ in 0..count {
+            let requests = &mut self.world.clients[self.ada].key_frame_requests;
+            let key = self.sent == 0 || !requests.is_empty();
+            requests.clear();
+            let pieces = [
+                (0, Piece::Whole),
+                (1, Piece::Whole),
+                (2, Piece::Begin),
+                (2, Piece::End),
+            ];
+            for (spatial, piece) in pieces {
+                let payload = made::vp9(key, spatial, piece, self.sent, self.sent as u8);
+                let time = u32::from(self.sent) * 3_000;
+                let last = piece == Piece::End;
+                self.world.send(
+                    self.ada,
+                    self.mid,
+                    Media::video(StrCodec::Vp9, time, last, &payload),
+                );
+            }
+            self.sent += 1;
+            self.world.run(ms(33));
+        }
+    }
+
+    fn want(&mut self, client: usize, most: Layer) {
+        let session = self.world.clients[client].session;
+        self.world.input(Input::Select {
+            session,
+            track: TRACK,
+            want: Want::AtMost(most),
+        });
+    }
+
+    /// Of each picture that arrived whole: its highest layer. Numbers have no gap, and only a picture's last packet has the
+    /// marker.
+    fn seen(&mut self, (client, mid): (usize, StrMid)) -> Vec<u8> {
+        let packets = self.world.clients[client].received(mid);
+        assert_unbroken(&packets);
+        let mut seen = Vec::new();
+        for (index, packet) in packets.iter().enumerate() {
+            let next = packets.get(index + 1);
+            let ends = next.is_some_and(|next| next.header.timestamp != packet.header.timestamp);
+            if next.is_some() {
+                assert_eq!(packet.header.marker, ends, "packet {index}");
+            }
+            if packet.header.marker {
+                seen.push(packet.payload[packet.payload.len() - 2]);
+            }
+        }
+        seen
+    }
+}
+
+#[test]
+fn who_wants_less_gets_the_lower_layers_of_the_one_stream() {
+    let mut call = call();
+    call.want(call.bo.0, Layer::LOW);
+    call.pictures(10);
+    assert_eq!(call.seen(call.bo), [0; 10]);
+    assert_eq!(call.seen(call.cy), [2; 10]);
+}
+
+#[test]
+fn less_begins_with_the_next_picture_and_more_with_a_key_picture() {
+    let mut call = call();
+    call.pictures(10);
+    call.want(call.bo.0, Layer::MEDIUM);
+    call.pictures(10);
+    call.want(call.bo.0, Layer::LOW);
+    call.pictures(40);
+    let before = call.world.counter("key_frames_sent");
+    call.want(call.bo.0, Layer::HIGH);
+    call.pictures(5);
+    assert_eq!(
+        call.world.counter("key_frames_sent"),
+        before + 1,
+        "an upper layer goes on from itself"
+    );
+    call.pictures(5);
+    let seen = call.seen(call.bo);
+    assert_eq!(seen.len(), 70);
+    assert_eq!(seen[..20], [[2; 10], [1; 10]].concat());
+    assert_eq!(seen[20..60], [0; 40]);
+    assert_eq!(seen[65..], [2; 5]);
+    assert_eq!(call.seen(call.cy), [2; 70], "others notice nothing");
+}
+
+#[test]
+fn a_lost_packet_of_a_layer_that_is_carried_is_sent_again() {
+    let mut call = call();
+    call.want(call.bo.0, Layer::LOW);
+    call.pictures(10);
+    let mut lost = 0;
+    let bo = call.bo.0;
+    call.world.filter = Box::new(move |way, bytes| {
+        if way.to_client == Some(bo) && is_rtp(bytes) && lost < 1 {
+            lost += 1;
+            return Fate::IsLost;
+        }
+        Fate::Arrives
+    });
+    call.pictures(20);
+    assert_eq!(call.seen(call.bo), [0; 30]);
+}
+
+#[test]
+fn frames_have_all_layers_of_a_picture_and_the_size_of_the_largest() {
+    let mut call = call();
+    call.world.input(Input::TakeFrames {
+        track: TRACK,
+        on: true,
+    });
+    call.pictures(3);
+    let frames: Vec<&Frame> = call
+        .world
+        .said
+        .iter()
+        .filter_map(|output| match output {
+            Output::Frame(frame) => Some(frame),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(frames.len(), 3);
+    assert_eq!(frames[0].codec, Codec::Vp9);
+    assert!(frames[0].key && !frames[2].key);
+    assert_eq!(frames[2].size, Some(VideoSize::new(640, 360)));
+    let delta = [0x86, 1, 0, 2, 0x86, 1, 1, 2, 0x86, 1, 2, 2, 2, 2];
+    assert_eq!(frames[2].data[..], delta);
+}
