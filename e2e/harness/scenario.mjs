@@ -4,6 +4,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Person } from './browser.mjs';
+import { FirefoxPerson } from './firefox.mjs';
 import { within } from './poll.mjs';
 import { newFolder, removeFolder, Server } from './server.mjs';
 
@@ -30,6 +31,13 @@ class Stage {
   /** Opens a person's browser (see Person.open). */
   async person(who) {
     const person = await Person.open(who);
+    this.people.push(person);
+    return person;
+  }
+
+  /** Opens a person's Firefox (see FirefoxPerson.open). */
+  async firefox(who) {
+    const person = await FirefoxPerson.open(who);
     this.people.push(person);
     return person;
   }

@@ -54,6 +54,10 @@ scenario(
     await host.see('layout-select').selectOption('side-by-side');
     const halves = () => Promise.all([[0.05, 0.45], [0.55, 0.95]].map((across) => colourOf(player, { across, down: [0.2, 0.8] })));
     await becomes('the first two side by side', halves, (colours) => colours.join() === 'red,green');
+    await host.see('title-input').fill('Round table');
+    await host.see('title-input').blur();
+    const onAir = async () => (await server.api('GET', '/api/rooms/round-table')).body.broadcast;
+    await becomes('a title is written into the picture', onAir, (broadcast) => broadcast.picture_title === 'Round table');
     const { body } = await server.api('GET', '/api/rooms/round-table');
     assert.equal(body.broadcast.layout, 'side-by-side');
     assert.equal(body.broadcast.program, 'compose');

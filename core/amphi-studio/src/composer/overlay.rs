@@ -26,14 +26,14 @@ pub struct Overlay {
 impl Overlay {
     /// For a picture of this size: the title in the upper left corner, the logo in the upper right one.
     pub fn new(look: &Look, size: VideoSize, lettering: &mut dyn Lettering) -> Self {
-        let inset = size.width.min(size.height) / INSET_SHARE & !1;
+        let inset = (size.width.min(size.height) / INSET_SHARE) & !1;
         let logo = look.logo.as_ref().and_then(|logo| {
             let most = VideoSize::new(
                 size.width / LOGO_WIDTH_SHARE,
                 size.height / LOGO_HEIGHT_SHARE,
             );
             let image = logo.shrunk(most)?;
-            let left = size.width.checked_sub(image.size.width + inset)? & !1;
+            let left = (size.width.checked_sub(image.size.width + inset)?) & !1;
             Some(placed(Stamp::new(&image), left, inset))
         });
         let logo_width = logo.as_ref().map_or(0, |(_, area)| area.width + inset);
