@@ -64,6 +64,8 @@ pub enum Sabotage {
     TellsNobody,
     /// From the end of the busy time on.
     ForwardsNothingInTheEnd,
+    /// Whose track somebody gets is told that nobody takes it.
+    TellsPublishersToRest,
 }
 
 pub fn run_with(seed: u64, sabotage: Option<Sabotage>) -> Outcome {
@@ -795,7 +797,8 @@ impl World {
             }
             Sabotage::IgnoresLostGrants
             | Sabotage::TellsNobody
-            | Sabotage::ForwardsNothingInTheEnd => false,
+            | Sabotage::ForwardsNothingInTheEnd
+            | Sabotage::TellsPublishersToRest => false,
         }
     }
 
@@ -932,6 +935,17 @@ impl World {
                     .find(|own| own.id == publication);
                 if let Some(own) = own {
                     own.unwanted = most.is_none();
+                }
+            }
+            Event::FirstSubscriber { publication }
+                if self.sabotage == Some(Sabotage::TellsPublishersToRest) =>
+            {
+                let own = self.clients[stay.0]
+                    .publications
+                    .iter_mut()
+                    .find(|own| own.id == publication);
+                if let Some(own) = own {
+                    own.unwanted = true;
                 }
             }
             Event::Unpublished { publication } => {

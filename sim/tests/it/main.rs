@@ -98,4 +98,5 @@ fn the_model_finds_out_a_house_that_does_not_do_what_it_is_told() {
     check_sabotage(Sabotage::IgnoresLostGrants, "it is refused or taken away");
     check_sabotage(Sabotage::TellsNobody, "sees");
     check_sabotage(Sabotage::ForwardsNothingInTheEnd, "gets nothing");
+    check_sabotage(Sabotage::TellsPublishersToRest, "gets nothing");
 }
