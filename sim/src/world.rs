@@ -64,7 +64,6 @@ pub enum Sabotage {
     TellsNobody,
     /// From the end of the busy time on.
     ForwardsNothingInTheEnd,
-    /// Whose track somebody gets is told that nobody takes it.
     TellsPublishersToRest,
 }
 
@@ -147,6 +146,12 @@ struct Published {
     ended: bool,
     /// Its announcement was not answered before the socket broke.
     lost: bool,
+}
+
+impl Client {
+    fn own(&mut self, id: PublicationId) -> Option<&mut Published> {
+        self.publications.iter_mut().find(|own| own.id == id)
+    }
 }
 
 struct World {
@@ -920,40 +925,24 @@ impl World {
                 }
             }
             Event::KeyFrameRequest { publication, .. } => {
-                let own = self.clients[stay.0]
-                    .publications
-                    .iter_mut()
-                    .find(|own| own.id == publication);
-                if let Some(own) = own {
+                if let Some(own) = self.clients[stay.0].own(publication) {
                     own.key_wanted = true;
                 }
             }
             Event::Demand { publication, most } => {
-                let own = self.clients[stay.0]
-                    .publications
-                    .iter_mut()
-                    .find(|own| own.id == publication);
-                if let Some(own) = own {
+                if let Some(own) = self.clients[stay.0].own(publication) {
                     own.unwanted = most.is_none();
                 }
             }
             Event::FirstSubscriber { publication }
                 if self.sabotage == Some(Sabotage::TellsPublishersToRest) =>
             {
-                let own = self.clients[stay.0]
-                    .publications
-                    .iter_mut()
-                    .find(|own| own.id == publication);
-                if let Some(own) = own {
+                if let Some(own) = self.clients[stay.0].own(publication) {
                     own.unwanted = true;
                 }
             }
             Event::Unpublished { publication } => {
-                let own = self.clients[stay.0]
-                    .publications
-                    .iter_mut()
-                    .find(|own| own.id == publication);
-                if let Some(own) = own {
+                if let Some(own) = self.clients[stay.0].own(publication) {
                     own.ended = true;
                     let media = own.media;
                     if self
