@@ -173,7 +173,7 @@ fn read_all(mut socket: UnixStream, events: &Sender<Event>) {
             Ok(false) | Err(_) => return,
         }
         loop {
-            let event = match reader.next::<Said>() {
+            let event = match reader.next_message::<Said>() {
                 Ok(Some(Said::Output(output))) => Event::Output(output),
                 Ok(Some(Said::Report(report))) => Event::Report(report),
                 Ok(None) => break,

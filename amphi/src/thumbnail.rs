@@ -269,7 +269,7 @@ impl Running {
         // What trickles in does not get longer than what comes at once.
         let until = Instant::now() + ANSWER_MAX;
         loop {
-            if let Some(answer) = self.reader.next()? {
+            if let Some(answer) = self.reader.next_message()? {
                 self.answers = self.answers.saturating_add(1);
                 return Ok(answer);
             }

@@ -87,7 +87,7 @@ impl Reader {
     }
 
     /// The next whole message. An error when it is none: the other end is broken.
-    pub fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+    pub fn next_message<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         let rest = &self.bytes[self.taken..];
         let Some((length, rest)) = rest.split_first_chunk() else {
             return Ok(None);
@@ -139,7 +139,7 @@ mod tests {
             for mut chunk in bytes.chunks(piece.min(bytes.len())) {
                 while !chunk.is_empty() {
                     assert!(reader.fill(&mut chunk).expect("memory does not fail"));
-                    while let Some(told) = reader.next::<Told>().expect("whole messages") {
+                    while let Some(told) = reader.next_message::<Told>().expect("whole messages") {
                         let Told::Input(Input::Frame { data, time_us, .. }) = told else {
                             panic!("another message: {told:?}");
                         };
@@ -156,10 +156,10 @@ mod tests {
     fn a_length_beyond_the_bound_and_what_is_no_message_are_errors() {
         let mut reader = Reader::default();
         reader.fill(&mut &[0xff; 8][..]).expect("memory");
-        assert!(reader.next::<Told>().is_err());
+        assert!(reader.next_message::<Told>().is_err());
         let mut reader = Reader::default();
         reader.fill(&mut &[1, 0, 0, 0, 0xff][..]).expect("memory");
-        assert!(reader.next::<Told>().is_err());
+        assert!(reader.next_message::<Told>().is_err());
         assert!(packed(&frame(BYTES_MAX)).is_err());
     }
 }

@@ -45,7 +45,7 @@ pub fn run() -> anyhow::Result<()> {
             if !reader.fill(&mut socket)? {
                 return Ok(());
             }
-            while let Some(told) = reader.next::<Told>()? {
+            while let Some(told) = reader.next_message::<Told>()? {
                 if let Told::Input(input) = told {
                     composer.handle_input(clock.now_us(), input);
                     say_all(&mut composer, &mut socket)?;
@@ -101,7 +101,7 @@ impl Clock {
 /// Waits for the clock. None when the server has gone.
 fn first(socket: &mut UnixStream, reader: &mut Reader) -> anyhow::Result<Option<Clock>> {
     loop {
-        if let Some(told) = reader.next::<Told>()? {
+        if let Some(told) = reader.next_message::<Told>()? {
             let Told::Clock { now_us } = told else {
                 bail!("something was told before the clock");
             };

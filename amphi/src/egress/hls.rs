@@ -27,7 +27,7 @@ use tokio::sync::{Semaphore, watch};
 
 pub use self::clip::{Clip, Refused};
 use self::disk::{Disk, DiskStats, Shelf};
-use super::viewers::{Audience, Tickets, Viewers};
+use super::viewers::{Audience, ON_STAGE, Tickets, Viewers};
 use super::{Kind, Live, Setting};
 use crate::gzip;
 use crate::thumbnail::{self, Thumbnailer};
@@ -259,8 +259,16 @@ impl Origin {
     /// `index.m3u8`, with a ticket of its own in the addresses that it names (`viewers.rs`).
     ///
     /// Whoever asks between "go live" and the first part waits for it, if told that it is `coming`.
-    pub async fn multivariant(&self, room: &str, coming: Coming) -> Result<Playlist, Missing> {
-        let query = format!("v={}", self.ticket(room));
+    pub async fn multivariant(
+        &self,
+        room: &str,
+        ticket: Option<&str>,
+        coming: Coming,
+    ) -> Result<Playlist, Missing> {
+        let query = match ticket {
+            Some(ON_STAGE) => format!("v={ON_STAGE}"),
+            Some(_) | None => format!("v={}", self.ticket(room)),
+        };
         self.wait(room, Rendition::Audio, coming, |channel| {
             match channel.window().multivariant_for(&query) {
                 Some(body) => Look::Found(Playlist {
@@ -368,7 +376,7 @@ impl Origin {
         address: Option<IpAddr>,
         agent: &str,
     ) {
-        let Some(channel) = self.channel(room) else {
+        let Some(channel) = self.channel(room).filter(|_| ticket != Some(ON_STAGE)) else {
             return;
         };
         let viewer = self.tickets.viewer(room, ticket, address, agent);
@@ -864,7 +872,7 @@ mod tests {
     async fn a_room_that_is_not_on_air_has_nothing() {
         let origin = Origin::new(LIMITS);
         assert_eq!(
-            origin.multivariant("hall", Coming::No).await.err(),
+            origin.multivariant("hall", None, Coming::No).await.err(),
             Some(Missing::NotOnAir)
         );
         assert_eq!(
@@ -886,11 +894,29 @@ mod tests {
         show.play_parts(1);
         let origin = show.origin.clone();
         let (first, second) = (
-            text(origin.multivariant("hall", Coming::No).await),
-            text(origin.multivariant("hall", Coming::No).await),
+            text(origin.multivariant("hall", None, Coming::No).await),
+            text(origin.multivariant("hall", None, Coming::No).await),
         );
         assert!(first.contains("audio.m3u8?v="), "{first}");
         assert_ne!(first, second);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_on_stage_and_looks_at_what_the_audience_sees_is_not_counted() {
+        let mut show = on_air();
+        show.play_parts(1);
+        let origin = show.origin.clone();
+        let playlist = text(
+            origin
+                .multivariant("hall", Some(ON_STAGE), Coming::No)
+                .await,
+        );
+        assert!(playlist.contains("audio.m3u8?v=stage"), "{playlist}");
+        let saw = |ticket: &str| {
+            origin.saw_viewer("hall", Rendition::Audio, Some(ticket), None, "a browser");
+            origin.audience("hall").viewers
+        };
+        assert_eq!((saw(ON_STAGE), saw("whatever")), (0, 1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -1063,7 +1089,7 @@ mod tests {
         origin.end("hall");
         let early = {
             let origin = origin.clone();
-            tokio::spawn(async move { origin.multivariant("hall", Coming::Yes).await })
+            tokio::spawn(async move { origin.multivariant("hall", None, Coming::Yes).await })
         };
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!early.is_finished());
@@ -1078,7 +1104,7 @@ mod tests {
         show.play_parts(1);
         assert!(text(early.await.expect("no panic")).contains("audio.m3u8?v="));
         assert_eq!(
-            origin.multivariant("cellar", Coming::Yes).await.err(),
+            origin.multivariant("cellar", None, Coming::Yes).await.err(),
             Some(Missing::Late)
         );
     }
@@ -1090,17 +1116,17 @@ mod tests {
         origin.begin("attic", config(9));
         assert_eq!(origin.stats().broadcasts_refused, 1);
         assert_eq!(
-            origin.multivariant("attic", Coming::No).await.err(),
+            origin.multivariant("attic", None, Coming::No).await.err(),
             Some(Missing::NotOnAir)
         );
         origin.end("hall");
         origin.begin("attic", config(10));
         assert_eq!(
-            origin.multivariant("hall", Coming::No).await.err(),
+            origin.multivariant("hall", None, Coming::No).await.err(),
             Some(Missing::NotOnAir)
         );
         assert_eq!(
-            origin.multivariant("attic", Coming::No).await.err(),
+            origin.multivariant("attic", None, Coming::No).await.err(),
             Some(Missing::Late)
         );
     }

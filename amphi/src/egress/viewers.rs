@@ -30,6 +30,10 @@ const COUNTED_EVERY: Duration = Duration::from_secs(1);
 /// Letters of a ticket: eight that are random, and eight that say that we made it.
 const TICKET_BYTES: usize = 16;
 
+/// The ticket of who is on stage and looks at what the audience sees: nobody of the audience, and not counted. Who pretends it only
+/// makes themselves invisible.
+pub const ON_STAGE: &str = "stage";
+
 /// Gives tickets out, and knows its own again.
 #[derive(Default)]
 pub struct Tickets {

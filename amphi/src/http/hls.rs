@@ -32,7 +32,7 @@ const MEDIA_CACHE: &str = "public, max-age=3600, immutable";
         ("_HLS_msn" = Option<u64>, Query, description = "Wait until the playlist has this media sequence number"),
         ("_HLS_part" = Option<u32>, Query, description = "… and this part of it"),
         ("_HLS_skip" = Option<String>, Query, description = "YES: leave out what was listed long ago, if the playlist says that it can"),
-        ("v" = Option<String>, Query, description = "The viewer's ticket, as it stands in index.m3u8"),
+        ("v" = Option<String>, Query, description = "The viewer's ticket, as it stands in index.m3u8. With stage, index.m3u8 gives one that is not counted: for who is in the call and looks at what the audience sees"),
     ),
     responses(
         (status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
@@ -67,7 +67,7 @@ pub async fn file(
         };
         let playlist = app
             .origin
-            .multivariant(&room, coming)
+            .multivariant(&room, value("v"), coming)
             .await
             .map_err(error)?;
         return Ok(playlist_answer(playlist, "no-store", &headers));

@@ -25,7 +25,7 @@ pub fn run() -> anyhow::Result<()> {
     }
     let mut reader = Reader::default();
     while reader.fill(&mut socket)? {
-        while let Some(Wanted { picture }) = reader.next()? {
+        while let Some(Wanted { picture }) = reader.next_message()? {
             let answer = match thumbnail(&picture) {
                 Ok(made) => Answer::Made(made),
                 Err(reason) => Answer::Refused(reason),

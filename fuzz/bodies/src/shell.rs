@@ -38,7 +38,7 @@ pub fn composer_wire(bytes: &[u8]) {
             while !read.is_empty() {
                 reader.fill(&mut read).expect("memory does not fail");
                 loop {
-                    match reader.next::<T>() {
+                    match reader.next_message::<T>() {
                         Ok(Some(_)) => count += 1,
                         Ok(None) => break,
                         Err(_) => return (count, true),

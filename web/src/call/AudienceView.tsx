@@ -7,7 +7,8 @@ export function AudienceView({ source }: { source: string }) {
   const video = useRef<HTMLVideoElement>(null)
   useEffect(() => {
     if (!video.current) return
-    const player = new LivePlayer(video.current, source)
+    // Who is on stage is nobody of the audience, and not counted.
+    const player = new LivePlayer(video.current, `${source}?v=stage`)
     // Whoever is in the call hears it already.
     video.current.muted = true
     return () => player.close()
