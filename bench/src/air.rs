@@ -93,7 +93,7 @@ async fn run(
 }
 
 /// For composed programs, since the server began.
-async fn pictures_decoded(authority: &str, door: &Door) -> anyhow::Result<f64> {
+pub async fn pictures_decoded(authority: &str, door: &Door) -> anyhow::Result<f64> {
     let token = (door.token)(ROOM, "member-0");
     let (_, body) = ask(authority, "GET", "/metrics", &token, "").await?;
     let text = String::from_utf8_lossy(&body);

@@ -67,6 +67,8 @@ pub struct Figures {
     pub composed: Vec<f64>,
     pub decoders_alone: Vec<f64>,
     pub encoders_alone: Vec<f64>,
+    /// The same decoders and encoders picture by picture, as a composer has to use them: in each other's way, but nothing is drawn.
+    pub codecs_in_turn: Vec<f64>,
     /// ffmpeg's own decoders, `xstack`, and x264 (veryfast, zerolatency).
     pub ffmpeg: Vec<f64>,
     /// GStreamer's `compositor` between openh264's decoders and encoder: the codecs that we have.
@@ -76,15 +78,21 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Composed as a multiple of the same codecs alone, round by round.
-    pub fn ratios(&self) -> Vec<f64> {
+    /// Composed as a multiple of the same codecs, each alone, round by round.
+    pub fn to_alone(&self) -> Vec<f64> {
         let floors = self.decoders_alone.iter().zip(&self.encoders_alone);
-        self.composed
-            .iter()
-            .zip(floors)
-            .map(|(composed, (decoders, encoders))| composed / (decoders + encoders))
-            .collect()
+        let both = floors.map(|(decoders, encoders)| decoders + encoders);
+        ratios(&self.composed, both)
     }
+
+    /// As a multiple of the same codecs in turn.
+    pub fn to_in_turn(&self) -> Vec<f64> {
+        ratios(&self.composed, self.codecs_in_turn.iter().copied())
+    }
+}
+
+fn ratios(of: &[f64], to: impl Iterator<Item = f64>) -> Vec<f64> {
+    of.iter().zip(to).map(|(of, to)| of / to).collect()
 }
 
 pub fn measure(rounds: usize) -> anyhow::Result<Vec<Figures>> {
@@ -118,6 +126,7 @@ fn measure_shape(
         composed: Vec::new(),
         decoders_alone: Vec::new(),
         encoders_alone: Vec::new(),
+        codecs_in_turn: Vec::new(),
         ffmpeg: Vec::new(),
         gstreamer: Vec::new(),
         pictures: 0,
@@ -131,6 +140,9 @@ fn measure_shape(
         figures.kbit_s = made.bytes as f64 * 8.0 / 1_000.0 / SECONDS as f64;
         figures.decoders_alone.push(decoders_alone(films)?);
         figures.encoders_alone.push(encoders_alone(shape, &kept)?);
+        figures
+            .codecs_in_turn
+            .push(codecs_in_turn(shape, films, &kept)?);
         if is_installed("ffmpeg", "-version") {
             figures.ffmpeg.push(ffmpeg(shape, folder)?);
         }
@@ -300,27 +312,63 @@ impl VideoEncoder for Keeping {
     }
 }
 
+/// An encoder that has seen what was before the films began, and what it is to encode of them.
+type Begun<'a> = (video_codec::H264Encoder, Vec<&'a (Canvas, MediaTime, bool)>);
+
+fn begin_encoders(shape: Shape, kept: &Kept) -> anyhow::Result<Vec<Begun<'_>>> {
+    let rungs = shape.rungs.iter().zip(kept);
+    rungs
+        .map(|((width, height, kbit), pictures)| {
+            let mut encoder = video_codec::H264Encoder::new(&EncoderConfig {
+                size: VideoSize::new(*width, *height),
+                frames_per_second: FRAME_RATE,
+                bitrate: Bitrate(kbit * 1_000),
+            })?;
+            let begun = |time: &MediaTime| time.rescale(1_000_000).ticks >= BEGIN_US;
+            let (first, film): (Vec<_>, Vec<_>) =
+                pictures.iter().partition(|(_, time, _)| !begun(time));
+            for (picture, time, key) in first {
+                encoder.encode(picture, *time, *key)?;
+            }
+            Ok((encoder, film))
+        })
+        .collect()
+}
+
 /// The same pictures through the same encoders.
 fn encoders_alone(shape: Shape, kept: &Kept) -> anyhow::Result<f64> {
     let mut cpu_ns = 0;
-    for ((width, height, kbit), pictures) in shape.rungs.iter().zip(kept) {
-        let mut encoder = video_codec::H264Encoder::new(&EncoderConfig {
-            size: VideoSize::new(*width, *height),
-            frames_per_second: FRAME_RATE,
-            bitrate: Bitrate(kbit * 1_000),
-        })?;
-        let begun = |time: &MediaTime| time.rescale(1_000_000).ticks >= BEGIN_US;
-        let (first, film): (Vec<_>, Vec<_>) =
-            pictures.iter().partition(|(_, time, _)| !begun(time));
-        for (picture, time, key) in first {
-            encoder.encode(picture, *time, *key)?;
-        }
+    for (mut encoder, film) in begin_encoders(shape, kept)? {
         let before = own_thread_cpu_ns()?;
         for (picture, time, key) in film {
             encoder.encode(picture, *time, *key)?;
         }
         cpu_ns += own_thread_cpu_ns()? - before;
     }
+    Ok(share_of(cpu_ns))
+}
+
+/// Of each instant the frames of all films, then the picture that was composed of them at every size.
+fn codecs_in_turn(shape: Shape, films: &[Vec<Bytes>], kept: &Kept) -> anyhow::Result<f64> {
+    let mut encoders = begin_encoders(shape, kept)?;
+    let mut decoders = films
+        .iter()
+        .map(|_| video_codec::decoder(Codec::H264))
+        .collect::<Result<Vec<_>, _>>()?;
+    let before = own_thread_cpu_ns()?;
+    let mut pictures = 0;
+    for number in 0..PICTURES {
+        for (decoder, film) in decoders.iter_mut().zip(films) {
+            decoder.decode(&film[number], &mut |_| pictures += 1)?;
+        }
+        for (encoder, film) in &mut encoders {
+            if let Some((picture, time, key)) = film.get(number) {
+                encoder.encode(picture, *time, *key)?;
+            }
+        }
+    }
+    let cpu_ns = own_thread_cpu_ns()? - before;
+    ensure!(pictures == films.len() * PICTURES, "a picture is missing");
     Ok(share_of(cpu_ns))
 }
 

@@ -4,6 +4,7 @@
 mod air;
 mod call;
 mod compose;
+mod cost;
 mod floor;
 mod hls;
 mod janus;
@@ -90,6 +91,8 @@ enum What {
     Air,
     /// What recordings lack of a server that is killed at any moment, and whether they play. Not among `all`.
     Kills,
+    /// Core-hours of an hour: four on stage, composed at every size, and an audience over TLS; by five minutes. Not among `all`.
+    Cost,
     /// Viewers per core over TLS, beside nginx, and how soon everybody who waits is answered.
     Origin,
 }
@@ -159,6 +162,14 @@ async fn main() -> anyhow::Result<()> {
         };
         let server = &arguments.server;
         report.origin(origin::measure(server, viewers, waiting, rounds, time / 2).await);
+    }
+    if arguments.what == What::Cost {
+        let viewers = arguments.viewers.unwrap_or(1_000);
+        let seconds = arguments
+            .seconds
+            .unwrap_or(if arguments.quick { 30 } else { 300 });
+        let time = Duration::from_secs(seconds);
+        report.cost(cost::measure(&arguments.server, viewers, time).await);
     }
     report.print();
     report.write(&arguments.json)?;

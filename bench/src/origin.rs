@@ -136,10 +136,10 @@ async fn run(
             move |shared| watch(authority, client, rendition, shared)
         })?;
         let with = together(&mut load, crowd.measured(server, time)).await?;
-        requests += with.requests;
-        bytes += with.bytes;
+        requests += with.watched.requests;
+        bytes += with.watched.bytes;
         seconds += time.as_secs_f64();
-        figures.crowd_busy_percent = figures.crowd_busy_percent.max(with.busy_percent);
+        figures.crowd_busy_percent = figures.crowd_busy_percent.max(with.watched.busy_percent);
         let sizes = with.sizes;
         figures.invalid = figures.invalid.take().or(crowd.disperse());
         figures.amphi.push(with.share - quiet);
@@ -249,7 +249,7 @@ async fn wait_for_parts(
 
 /// What all connections of a crowd have in common.
 #[derive(Default)]
-struct Shared {
+pub struct Shared {
     stop: AtomicBool,
     ready: AtomicU64,
     requests: AtomicU64,
@@ -264,13 +264,16 @@ struct Shared {
     newest: Newest,
 }
 
+/// A segment, and a part of it.
+type Place = (u64, usize);
+
 /// The newest playlist as it came, and which part it says comes next.
 #[derive(Default)]
-struct Newest(Mutex<Option<(Vec<u8>, (u64, usize))>>);
+struct Newest(Mutex<Option<(Vec<u8>, Place)>>);
 
 impl Newest {
     /// If these are its bytes.
-    fn next_of(&self, body: &[u8]) -> Option<(u64, usize)> {
+    fn next_of(&self, body: &[u8]) -> Option<Place> {
         let newest = self.0.lock().expect("nobody panics with it");
         newest
             .as_ref()
@@ -278,7 +281,7 @@ impl Newest {
             .map(|(_, next)| *next)
     }
 
-    fn keep(&self, body: Vec<u8>, next: (u64, usize)) {
+    fn keep(&self, body: Vec<u8>, next: Place) {
         *self.0.lock().expect("nobody panics with it") = Some((body, next));
     }
 }
@@ -287,16 +290,21 @@ impl Newest {
 type Sizes = [(usize, usize); 2];
 
 /// Connections on a thread of their own, so that whoever sends the pictures is not held up.
-struct Crowd {
+pub struct Crowd {
     shared: Arc<Shared>,
     thread: std::thread::JoinHandle<()>,
 }
 
+/// What a crowd did in some time.
+pub struct Watched {
+    pub requests: u64,
+    pub bytes: u64,
+    pub busy_percent: f64,
+}
+
 struct Measured {
     share: f64,
-    requests: u64,
-    bytes: u64,
-    busy_percent: f64,
+    watched: Watched,
     sizes: Sizes,
 }
 
@@ -311,7 +319,7 @@ impl Costs for Server {
 }
 
 impl Crowd {
-    fn gather<F, W>(viewers: usize, viewer: F) -> anyhow::Result<Self>
+    pub fn gather<F, W>(viewers: usize, viewer: F) -> anyhow::Result<Self>
     where
         F: Fn(usize) -> W,
         W: AsyncFnOnce(Arc<Shared>) -> anyhow::Result<()> + Send + 'static,
@@ -355,6 +363,18 @@ impl Crowd {
     /// After everybody has arrived.
     async fn measured(&self, server: &impl Costs, time: Duration) -> anyhow::Result<Measured> {
         tokio::time::sleep(SETTLE).await;
+        let before = server.cpu_ns()?;
+        let watched = self.watched(time).await?;
+        let share = (server.cpu_ns()? - before) as f64 / 1e9 / time.as_secs_f64();
+        let shared = &self.shared;
+        Ok(Measured {
+            share,
+            watched,
+            sizes: *shared.samples.lock().expect("nobody panics with it"),
+        })
+    }
+
+    pub async fn watched(&self, time: Duration) -> anyhow::Result<Watched> {
         let shared = &self.shared;
         let counts = || {
             (
@@ -364,19 +384,17 @@ impl Crowd {
             )
         };
         let before = counts();
-        let share = used(|| server.cpu_ns(), time).await?;
+        tokio::time::sleep(time).await;
         let after = counts();
-        Ok(Measured {
-            share,
+        Ok(Watched {
             requests: after.0 - before.0,
             bytes: after.1 - before.1,
             busy_percent: (after.2 - before.2) as f64 / 1e7 / time.as_secs_f64(),
-            sizes: *shared.samples.lock().expect("nobody panics with it"),
         })
     }
 
     /// Everybody goes. The first failure, if there was one.
-    fn disperse(self) -> Option<String> {
+    pub fn disperse(self) -> Option<String> {
         self.shared.stop.store(true, Ordering::Relaxed);
         if self.thread.join().is_err() {
             return Some("the viewers' thread broke".to_owned());
@@ -500,7 +518,7 @@ fn playlist_of(answer: &Answer) -> anyhow::Result<Playlist> {
 }
 
 /// Follows one rendition at the live edge, as a player does.
-async fn watch(
+pub async fn watch(
     authority: String,
     client: Arc<ClientConfig>,
     rendition: usize,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::media::Media;
 use crate::process::Machine;
-use crate::{air, call, compose, floor, hls, janus, kills, origin};
+use crate::{air, call, compose, cost, floor, hls, janus, kills, origin};
 
 #[derive(Serialize)]
 pub struct Report {
@@ -22,6 +22,7 @@ pub struct Report {
     composed: Vec<compose::Figures>,
     on_air: Option<air::Figures>,
     origin: Option<origin::Figures>,
+    cost: Option<cost::Figures>,
     kills: Option<kills::Figures>,
     failures: Vec<String>,
 }
@@ -53,6 +54,7 @@ impl Report {
             composed: Vec::new(),
             on_air: None,
             origin: None,
+            cost: None,
             kills: None,
             failures: Vec::new(),
         }
@@ -104,6 +106,13 @@ impl Report {
         }
     }
 
+    pub fn cost(&mut self, figures: anyhow::Result<cost::Figures>) {
+        match figures {
+            Ok(figures) => self.cost = Some(figures),
+            Err(error) => self.fail(&error),
+        }
+    }
+
     pub fn kills(&mut self, figures: anyhow::Result<kills::Figures>) {
         match figures {
             Ok(figures) => self.kills = Some(figures),
@@ -135,6 +144,7 @@ impl Report {
         self.print_composed();
         self.print_on_air();
         self.print_origin();
+        self.print_cost();
         self.print_kills();
         self.print_hls();
     }
@@ -212,17 +222,19 @@ impl Report {
         }
         println!();
         println!(
-            "| composed, share of a core: median (least–most) | amphi | decoders alone | encoders alone | amphi ÷ both | ffmpeg xstack, x264 | GStreamer, openh264 | pictures | kbit/s |"
+            "| composed, share of a core: median (least–most) | amphi | decoders alone | encoders alone | amphi ÷ both | both in turn | amphi ÷ in turn | ffmpeg xstack, x264 | GStreamer, openh264 | pictures | kbit/s |"
         );
-        println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|");
+        println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
         for row in &self.composed {
             println!(
-                "| {} | {} | {} | {} | {} | {} | {} | {} | {:.0} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.0} |",
                 row.shape,
                 spread(&row.composed),
                 spread(&row.decoders_alone),
                 spread(&row.encoders_alone),
-                spread(&row.ratios()),
+                spread(&row.to_alone()),
+                spread(&row.codecs_in_turn),
+                spread(&row.to_in_turn()),
                 spread(&row.ffmpeg),
                 spread(&row.gstreamer),
                 row.pictures,
@@ -292,6 +304,30 @@ impl Report {
         }
     }
 
+    fn print_cost(&self) {
+        let Some(row) = &self.cost else { return };
+        println!();
+        println!(
+            "| an hour: {} on stage, composed, {} viewers over TLS (by {:.0} s) | core-hours |",
+            row.members, row.viewers, row.seconds
+        );
+        println!("|---|--:|");
+        println!("| all of it | {:.2} |", row.server + row.worker);
+        println!("| of it the composer's process | {:.2} |", row.worker);
+        println!(
+            "| each viewer gets | {:.0} kbit/s, {:.1} answers a second |",
+            row.kbit_per_viewer_s,
+            row.requests_per_s / row.viewers as f64
+        );
+        println!(
+            "| busy | members {:.0} %, the crowd's thread {:.0} % |",
+            row.members_busy_percent, row.crowd_busy_percent
+        );
+        if let Some(why) = &row.invalid {
+            println!("| invalid | {why} |");
+        }
+    }
+
     fn print_kills(&self) {
         let Some(row) = &self.kills else { return };
         println!();
@@ -344,6 +380,7 @@ impl Report {
         });
         let invalid = invalid.chain(self.hls.iter().filter_map(|hls| hls.invalid.clone()));
         let invalid = invalid.chain(self.origin.iter().filter_map(|row| row.invalid.clone()));
+        let invalid = invalid.chain(self.cost.iter().filter_map(|row| row.invalid.clone()));
         let invalid = invalid.chain(self.kills.iter().flat_map(|row| row.bad.iter().cloned()));
         let problems: Vec<String> = self.failures.iter().cloned().chain(invalid).collect();
         if problems.is_empty() {
