@@ -56,6 +56,8 @@ pub struct Config {
     pub means: Means,
     /// The lower simulcast layers of who is on air are rungs, while pictures are cut.
     pub layers: bool,
+    /// The sound is encoded in Opus too.
+    pub opus: bool,
     pub recordings: record::Plan,
 }
 

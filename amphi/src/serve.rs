@@ -142,6 +142,7 @@ impl Server {
                 programs_max: config.limits.broadcasts,
                 means: config.means(),
                 layers: config.broadcast.layers,
+                opus: config.broadcast.opus,
                 recordings: record::Plan {
                     published: config.publishes(),
                     keep_for: config.recording.keep_for.0,

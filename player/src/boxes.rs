@@ -195,6 +195,18 @@ fn sample_entry(stsd: &[u8]) -> Result<(String, Option<(u32, u32)>), String> {
             let object = audio_object(esds).ok_or("esds cannot be read")?;
             Ok((format!("mp4a.{object}"), None))
         }
+        b"Opus" => {
+            // Encapsulation of Opus in ISOBMFF §4.3: 48 kHz whatever it is made of, and a box that says how it is decoded.
+            let rate = u32_at(inside, 24).ok_or("Opus is too short")? >> 16;
+            let dops = only(inside.get(28..).ok_or("Opus is too short")?, b"dOps")?;
+            let channels = u32::from(*dops.get(1).ok_or("dOps is too short")?);
+            if dops.first() != Some(&0) || rate != 48_000 || Some(channels) != u16_at(inside, 16) {
+                return Err(format!(
+                    "Opus says {rate} Hz and {channels} channels in dOps"
+                ));
+            }
+            Ok(("opus".to_owned(), None))
+        }
         other => Err(format!("{} is no codec that is known here", name(other))),
     }
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::boxes::Init;
 use crate::media::{Body, Section};
-use crate::playlist::{Media, Multivariant, Problem};
+use crate::playlist::{Alternative, Media, Multivariant, Problem};
 use crate::rendition::{News, Rendition};
 use crate::shown::Seen;
 use crate::uri::{plain, resolve, with_query};
@@ -49,7 +49,7 @@ pub struct Player {
     /// The variants in the order in which they are listed, and their sound.
     renditions: Vec<Rendition>,
     /// Which of them is sound.
-    sound: Option<usize>,
+    sounds: Vec<usize>,
     asked: BTreeMap<u64, Asked>,
     later: BTreeMap<(Instant, u64), Later>,
     outputs: VecDeque<Output>,
@@ -178,7 +178,7 @@ impl Player {
         let mut player = Self {
             config,
             renditions: Vec::new(),
-            sound: None,
+            sounds: Vec::new(),
             asked: BTreeMap::new(),
             later: BTreeMap::new(),
             outputs: VecDeque::new(),
@@ -550,7 +550,7 @@ impl Player {
         }
     }
 
-    /// Begins to play all variants and the first one's sound.
+    /// Begins to play all variants and the sounds of all groups.
     fn follow(&mut self, now: Instant, index: &Multivariant, url: &str) {
         let Some(variant) = index.variants.first() else {
             return;
@@ -562,19 +562,21 @@ impl Player {
                 urls.push(url);
             }
         }
-        let sound = index.renditions.iter().find(|one| {
-            one.kind == "AUDIO" && Some(&one.group) == variant.audio.as_ref() && one.uri.is_some()
-        });
-        // A player that finds no such group takes what sound there is.
-        let any = || (index.renditions.iter()).find(|one| one.kind == "AUDIO" && one.uri.is_some());
-        let sound = sound.or_else(any);
-        if let Some(sound) = sound.and_then(|one| one.uri.as_ref()) {
-            // It may be a variant, too: sound alone.
-            let sound = resolve(url, sound);
-            urls.retain(|url| *url != sound);
-            self.sound = Some(urls.len());
-            urls.push(sound);
-        }
+        // The sound of the first variant, and after it that of other groups.
+        let is_sound = |one: &&Alternative| one.kind == "AUDIO" && one.uri.is_some();
+        let (own, others): (Vec<_>, Vec<_>) = (index.renditions.iter())
+            .filter(is_sound)
+            .partition(|one| Some(&one.group) == variant.audio.as_ref());
+        let sounds = own.into_iter().chain(others).take(VARIANTS_MAX);
+        let mut sounds: Vec<String> = sounds
+            .filter_map(|one| one.uri.as_ref())
+            .map(|uri| resolve(url, uri))
+            .collect();
+        sounds.dedup();
+        // They may be variants, too: sound alone.
+        urls.retain(|url| !sounds.contains(url));
+        self.sounds = (urls.len()..urls.len() + sounds.len()).collect();
+        urls.extend(sounds);
         self.renditions = urls.into_iter().map(Rendition::new).collect();
         for of in 0..self.renditions.len() {
             self.ask_playlist(now, of, None);
@@ -902,7 +904,7 @@ impl Player {
         self.renditions[of].track.inits.insert(url, section);
         self.look(of);
         // Another picture than before: what is said of it has changed too.
-        if another && self.sound != Some(of) && self.phase == Phase::Playing {
+        if another && !self.sounds.contains(&of) && self.phase == Phase::Playing {
             self.ask_index(now);
         }
     }

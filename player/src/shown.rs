@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::media::{Measured, Section};
-use crate::playlist::{Multivariant, Variant};
+use crate::playlist::{Alternative, Multivariant, Variant};
 use crate::rendition::Rendition;
 use crate::uri::plain;
 use crate::{Rule, Violation};
@@ -110,18 +110,27 @@ pub(crate) fn judge(
     index: &Multivariant,
     seen: &Seen,
     renditions: &[Rendition],
-    sound: Option<usize>,
+    sounds: &[usize],
 ) -> Vec<Violation> {
     let mut found = Vec::new();
-    for of in 0..renditions.len() {
-        let watched = |variant: &&Variant| {
-            plain(&variant.uri).rsplit('/').next() == Some(renditions[of].name())
-        };
+    let watched = |uri: &str| {
+        let name = plain(uri).rsplit('/').next();
+        renditions.iter().position(|one| name == Some(one.name()))
+    };
+    for variant in &index.variants {
         // A program that got a picture has other variants than the one of sound alone.
-        if let Some(variant) = index.variants.iter().find(watched) {
-            let beside = sound.filter(|sound| *sound != of);
-            judge_variant(variant, seen, renditions, of, beside, &mut found);
-        }
+        let Some(of) = watched(&variant.uri) else {
+            continue;
+        };
+        let in_group =
+            |one: &&Alternative| one.kind == "AUDIO" && Some(&one.group) == variant.audio.as_ref();
+        let group = index.renditions.iter().find(in_group);
+        // A player that finds no such group takes what sound there is.
+        let sound = group
+            .and_then(|one| watched(one.uri.as_ref()?))
+            .or(sounds.first().copied());
+        let beside = sound.filter(|sound| *sound != of);
+        judge_variant(variant, seen, renditions, of, beside, &mut found);
     }
     found
 }

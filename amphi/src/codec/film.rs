@@ -77,7 +77,7 @@ pub fn recorded(seconds: u32) -> Vec<Output> {
 }
 
 fn cut(seconds: u32, config: impl FnOnce(Bytes) -> PackagerConfig) -> Vec<Output> {
-    let (mut codecs, sound) = super::program_codecs().expect("the bundled codecs");
+    let (mut codecs, sound) = super::program_codecs(super::Opus::None).expect("the bundled codecs");
     let mut packager = Packager::new(config(sound.into()));
     let mut outputs = Vec::new();
     let mut sounds = 0;

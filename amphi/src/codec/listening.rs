@@ -15,7 +15,7 @@ use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
 
 use super::aac::AacEncoder;
-use super::program_codecs;
+use super::{Opus, program_codecs};
 
 /// How much worse than ffmpeg's own encoder ours may be at the same bit rate, in dB of noise to mask.
 const WORSE_MAX_DB: f64 = 1.5;
@@ -124,7 +124,7 @@ fn true_peak_db(sound: &[Stereo]) -> f64 {
 /// The access units of a program in which these people speak, each over Opus as a browser sends it.
 fn program(people: &[Vec<f32>]) -> Vec<Bytes> {
     let start = Instant::now();
-    let (codecs, _) = program_codecs().expect("bundled codecs");
+    let (codecs, _) = program_codecs(Opus::None).expect("bundled codecs");
     let mut program = Program::new(start, Config::default(), codecs);
     let mut encoders = Vec::new();
     for (number, _) in people.iter().enumerate() {

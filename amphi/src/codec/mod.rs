@@ -9,15 +9,26 @@ use amphi_media::Codec;
 use amphi_studio::{CodecError, Codecs};
 
 pub use aac::AacEncoder;
-pub use opus::OpusDecoder;
+pub use opus::{OpusDecoder, OpusEncoder};
+
+/// Whether the sound is encoded in Opus beside AAC.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opus {
+    Beside,
+    None,
+}
 
 /// The codecs of one program of the kind `cut`, and what the encoder says of itself: the AudioSpecificConfig
 /// (ISO/IEC 14496-3 §1.6.2.1) of its sound.
-pub fn program_codecs() -> Result<(Codecs, Vec<u8>), CodecError> {
+pub fn program_codecs(with: Opus) -> Result<(Codecs, Vec<u8>), CodecError> {
     let encoder = AacEncoder::new()?;
     let config = encoder.config().to_vec();
     let codecs = Codecs {
         encoder: Box::new(encoder),
+        opus: match with {
+            Opus::Beside => Some(Box::new(OpusEncoder::new()?)),
+            Opus::None => None,
+        },
         decoders: Box::new(|codec| match codec {
             Codec::Opus => Ok(Box::new(OpusDecoder::new()?)),
             other => Err(CodecError(format!(

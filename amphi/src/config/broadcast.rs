@@ -16,6 +16,8 @@ pub struct Broadcast {
     pub thumbnails: Thumbnails,
     /// The simulcast layers of who is on air are the ladder of a program that is cut.
     pub layers: bool,
+    /// The sound in Opus, beside AAC.
+    pub opus: bool,
 }
 
 const DVR_BYTES_LEAST: u64 = 16 << 20;
@@ -28,6 +30,7 @@ impl Default for Broadcast {
             dvr_bytes_max: 6 << 30,
             thumbnails: Thumbnails(Some(Duration::from_secs(10))),
             layers: true,
+            opus: false,
         }
     }
 }

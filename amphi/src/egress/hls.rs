@@ -79,8 +79,8 @@ const BEGIN_WAIT_MAX: Duration = Duration::from_secs(12);
 
 /// Clips that are made at once: each reads and writes as fast as the disk can.
 const CLIPS_MAX: usize = 2;
-/// Sound, and each rung that a picture may have.
-const RENDITIONS: usize = RUNGS_MAX as usize + 1;
+/// Sound in both codings, and each rung that a picture may have.
+const RENDITIONS: usize = RUNGS_MAX as usize + 2;
 
 /// What the origin may use.
 #[derive(Clone, Debug)]
@@ -305,7 +305,7 @@ impl Origin {
                 (Presence::TooFar, _) => Look::Missing(Missing::TooFar),
                 (Presence::Ready, Some(body)) => Look::Found((body, channel.clone())),
                 // A program of sound alone never has one of pictures, and not every program has a ladder.
-                (Presence::Ready, None) if window.ended() || is_lower(rendition) => {
+                (Presence::Ready, None) if window.ended() || is_optional(rendition) => {
                     Look::Missing(Missing::Unknown)
                 }
                 (Presence::Ready, None) | (Presence::NotYet, _) => Look::Wait,
@@ -767,11 +767,16 @@ fn index(rendition: Rendition) -> usize {
         Rendition::Audio => 0,
         Rendition::Video => 1,
         Rendition::Lower { rung } => 1 + usize::from(rung),
+        Rendition::Opus => 1 + usize::from(RUNGS_MAX),
     }
 }
 
-fn is_lower(rendition: Rendition) -> bool {
-    matches!(rendition, Rendition::Lower { .. })
+/// Not every program has it.
+fn is_optional(rendition: Rendition) -> bool {
+    match rendition {
+        Rendition::Video | Rendition::Audio => false,
+        Rendition::Lower { .. } | Rendition::Opus => true,
+    }
 }
 
 /// Adds what only grows.

@@ -22,7 +22,7 @@ const BLOCKED_CACHE: &str = "public, max-age=24";
 /// A name never gets other bytes, and is not asked for again after the window.
 const MEDIA_CACHE: &str = "public, max-age=3600, immutable";
 
-/// Playlists (index.m3u8, video.m3u8, video1.m3u8 and so on down the ladder, audio.m3u8), initialization sections, segments and parts of a broadcast, the list of its thumbnails (thumbnails.m3u8), and those.
+/// Playlists (index.m3u8, video.m3u8, video1.m3u8 and so on down the ladder, audio.m3u8, opus.m3u8), initialization sections, segments and parts of a broadcast, the list of its thumbnails (thumbnails.m3u8), and those.
 #[utoipa::path(
     get,
     path = "/hls/{room}/{file}",
@@ -103,7 +103,7 @@ pub async fn file(
     let media = app.origin.media(&room, &file).await.map_err(error)?;
     let content_type = match Rendition::of_file(&file) {
         _ if is_thumbnail(&file) => "image/jpeg",
-        Some(Rendition::Audio) => "audio/mp4",
+        Some(Rendition::Audio | Rendition::Opus) => "audio/mp4",
         Some(Rendition::Video | Rendition::Lower { .. }) | None => "video/mp4",
     };
     // A name is never given to other bytes, so it says which they are.

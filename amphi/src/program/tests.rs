@@ -100,6 +100,7 @@ impl House {
                 frames_per_second: 30,
             },
             layers: true,
+            opus: false,
             recordings: record::Plan::default(),
         };
         let programs = Programs::new(config, studio.clone(), store.clone());

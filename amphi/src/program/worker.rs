@@ -114,14 +114,22 @@ impl Worker {
 
     /// Until the program is stopped, or cannot go on: then a reason for people.
     fn work(&self, takers: &mut Takers<'_>) -> Result<(), String> {
-        let (codecs, sound) = codec::program_codecs().map_err(|error| error.to_string())?;
+        let opus = self.programs.0.config.opus;
+        let with = match opus {
+            true => codec::Opus::Beside,
+            false => codec::Opus::None,
+        };
+        let (codecs, sound) = codec::program_codecs(with).map_err(|error| error.to_string())?;
         let zero = Instant::now();
         let mut program = Program::new(zero, amphi_studio::Config::default(), codecs);
         let mut easel = Easel::new(self.means.clone(), self.wish.clone(), zero);
         takers.stage = Stage::new(zero);
         takers.stage.wished(zero, &self.wish, None);
         held(&self.state).program.started = std::time::SystemTime::now();
-        let mut packager = Packager::new(PackagerConfig::new(sound.clone()));
+        let mut packager = Packager::new(PackagerConfig {
+            opus,
+            ..PackagerConfig::new(sound.clone())
+        });
         let begun = easel.begin();
         self.tell(begun, &mut program, &easel);
         loop {
@@ -452,6 +460,8 @@ impl Gate {
             let begins = match part.rendition {
                 Rendition::Video => part.index == 0 && part.independent,
                 Rendition::Audio => part.index == 0 && !has_video,
+                // It follows the other one.
+                Rendition::Opus => false,
                 // They begin with the top one, which comes first.
                 Rendition::Lower { .. } => false,
             };

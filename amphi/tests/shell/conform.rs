@@ -212,6 +212,90 @@ async fn in_a_program_that_is_cut_simulcast_layers_are_rungs_that_keep_every_rul
     }
 }
 
+/// An initialization section and the newest part of a playlist, as ffprobe reads them.
+async fn probed(house: &House, playlist: &str) -> String {
+    let text = house.get(&format!("/hls/hall/{playlist}")).await.text();
+    let quoted = |line: &str| Some(line.split_once("URI=\"")?.1.split_once('"')?.0.to_owned());
+    let newest = |tag: &str| {
+        text.lines()
+            .rfind(|line| line.starts_with(tag))
+            .and_then(quoted)
+    };
+    let mut file = Vec::new();
+    for tag in ["#EXT-X-MAP", "#EXT-X-PART:"] {
+        let name = newest(tag).unwrap_or_else(|| panic!("no {tag} in {text}"));
+        file.extend(house.get(&format!("/hls/hall/{name}")).await.body);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("part.mp4");
+    std::fs::write(&path, file).expect("written");
+    let probing = tokio::task::spawn_blocking(move || {
+        let entries = "stream=codec_name,sample_rate,channels,nb_read_frames";
+        let done = std::process::Command::new("ffprobe")
+            .args(["-v", "error", "-count_frames", "-show_entries", entries])
+            .args(["-of", "csv=p=0"])
+            .arg(&path)
+            .output()
+            .expect("the tests need ffmpeg: see ./test");
+        assert_eq!(String::from_utf8_lossy(&done.stderr), "");
+        drop(folder);
+        String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    });
+    probing.await.expect("no panic")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_in_opus_beside_aac_keeps_every_rule_and_ffprobe_reads_it() {
+    let house = House::with(|config| config.broadcast.opus = true).await;
+    let able = token("hall", "ada").grant("roomAdmin", true).sign();
+    let options = Options::new(Form::Single);
+    let member = connect(&house.web_socket(), &able, &options).await;
+    let level = Arc::new(AtomicU8::new(LOUD));
+    let camera = Some(Camera::new((320, 180)));
+    let performing = tokio::spawn(perform(member.expect("let in"), tone(), camera, level));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let path = "/api/rooms/hall/broadcast";
+    let on = house
+        .send("POST", path, &able, r#"{"program":"cut"}"#)
+        .await;
+    assert_eq!(on.status, 200, "{}", on.text());
+    let start = tokio::time::Instant::now();
+    let index = loop {
+        let index = house.get("/hls/hall/index.m3u8").await.text();
+        if index.contains("opus.m3u8") && index.contains("RESOLUTION") {
+            break index;
+        }
+        assert!(start.elapsed() < SOON, "a picture: {index}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let place = |what: &str| {
+        index
+            .find(what)
+            .unwrap_or_else(|| panic!("{what} in {index}"))
+    };
+    assert!(place(",mp4a.40.2\"") < place(",opus\""), "{index}");
+    let address = format!("http://{}/hls/hall/index.m3u8", house.address);
+    let watching = [Mode::LowLatency, Mode::Plain].map(|mode| {
+        let config = Config {
+            slack: SLACK,
+            ..Config::new(address.clone(), mode)
+        };
+        tokio::spawn(watch(config, Duration::from_secs(90)))
+    });
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    // 320 ms of each.
+    assert_eq!(probed(&house, "opus.m3u8").await, "opus,48000,2,16");
+    assert_eq!(probed(&house, "audio.m3u8").await, "aac,48000,2,15");
+    let off = house.send("DELETE", path, &able, "").await;
+    assert_eq!(off.status, 200, "{}", off.text());
+    for watching in watching {
+        let report = watching.await.expect("no panic").expect("a report");
+        conforms(&report);
+        assert!(report.counters.inits >= 3, "{:?}", report.counters);
+    }
+    performing.abort();
+}
+
 /// Puts a program into the house's origin as fast as it is shown: segments of a second in a window of five. Every four seconds one of two cameras, each as the sizes of its ladder from the top down.
 pub async fn show(house: &House, seconds: u32, cameras: [&[(u32, u32)]; 2]) {
     let origin = house.server.app().origin.clone();

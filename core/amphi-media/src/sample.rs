@@ -10,8 +10,8 @@ use crate::{MediaKind, MediaTime};
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Sample {
     pub kind: MediaKind,
-    /// Which rung of the ladder of encoded pictures it belongs to: 0 is the top one, each further one smaller. 0 for sound, and for
-    /// a program that has only one.
+    /// Which rung of the ladder of encoded pictures it belongs to: 0 is the top one, each further one smaller. 0 for
+    /// a program that has only one. Of sound: 0 in AAC-LC, [`Sample::OPUS`] the same in Opus.
     pub rung: u8,
     /// On the programme clock, which is zero when the program starts: 90 kHz for video, 48 kHz for audio.
     pub time: MediaTime,
@@ -19,6 +19,12 @@ pub struct Sample {
     pub key: bool,
     /// Another source, or other parameter sets, begin here: a discontinuity for whoever plays it.
     pub cut: bool,
-    /// Video: NAL units in Annex B form, SPS and PPS in front of every key frame. Audio: one AAC-LC access unit, no ADTS.
+    /// Video: NAL units in Annex B form, SPS and PPS in front of every key frame. Audio: one AAC-LC access unit, no ADTS; or one
+    /// Opus packet of 20 ms.
     pub data: Bytes,
+}
+
+impl Sample {
+    /// The `rung` of sound in Opus.
+    pub const OPUS: u8 = 1;
 }

@@ -20,6 +20,8 @@ pub(crate) const VIDEO_RATE: u32 = 90_000;
 pub(crate) const AUDIO_RATE: u32 = 48_000;
 /// Samples of one AAC-LC access unit.
 pub(crate) const AUDIO_UNIT_TICKS: i64 = 1024;
+/// Samples of one Opus packet of the program's: 20 ms.
+pub(crate) const OPUS_PACKET_TICKS: i64 = 960;
 
 pub(crate) const VIDEO_TRACK: u32 = 1;
 pub(crate) const AUDIO_TRACK: u32 = 2;
@@ -35,7 +37,7 @@ pub(crate) enum Entry {
     Audio {
         specific_config: Bytes,
     },
-    /// As a member sent it (Encapsulation of Opus in ISOBMFF §4.3).
+    /// As a member sent it, or of the program (Encapsulation of Opus in ISOBMFF §4.3).
     Opus,
     /// As a member sent it, 8 bits and 4:2:0 (VP Codec ISO Media File Format Binding).
     Vp8 {

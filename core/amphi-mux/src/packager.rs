@@ -5,12 +5,15 @@ use amphi_media::{MediaKind, MediaTime, Sample, VideoSize};
 use bytes::Bytes;
 
 use crate::boxes::{
-    self, AUDIO_RATE, AUDIO_TRACK, AUDIO_UNIT_TICKS, Entry, PartSample, VIDEO_RATE, VIDEO_TRACK,
+    self, AUDIO_RATE, AUDIO_TRACK, AUDIO_UNIT_TICKS, Entry, OPUS_PACKET_TICKS, PartSample,
+    VIDEO_RATE, VIDEO_TRACK,
 };
 use crate::picture::{self, Parameters, Picture};
 
 mod follower;
+mod sound;
 use follower::{Follower, Made};
+use sound::Audio;
 
 /// Largest sample that is packed: a 4K key frame is a tenth of it. A larger one is dropped, and the pictures that need it.
 const SAMPLE_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -30,9 +33,6 @@ const JUMP_TICKS: i64 = 10 * VIDEO_RATE as i64;
 const GROUP_PICTURES_MAX: usize = 64;
 const GROUP_BYTES_MAX: usize = 1024 * 1024;
 
-/// Sound that waits for the picture's segments to be decided: 10 s. It is a second when all is well.
-const AUDIO_HELD_MAX: usize = 480;
-
 /// Segment starts that sound has not reached. Two seconds each; only a program without sound gets here.
 const BOUNDARIES_MAX: usize = 64;
 
@@ -49,6 +49,8 @@ pub enum Rendition {
         rung: u8,
     },
     Audio,
+    /// The same sound in Opus.
+    Opus,
 }
 
 impl Rendition {
@@ -63,18 +65,26 @@ impl Rendition {
         }
     }
 
+    /// Sound, as opposed to picture.
+    pub fn is_sound(self) -> bool {
+        match self {
+            Rendition::Video | Rendition::Lower { .. } => false,
+            Rendition::Audio | Rendition::Opus => true,
+        }
+    }
+
     /// Ticks per second of its track.
     pub fn rate(self) -> u32 {
         match self {
             Rendition::Video | Rendition::Lower { .. } => VIDEO_RATE,
-            Rendition::Audio => AUDIO_RATE,
+            Rendition::Audio | Rendition::Opus => AUDIO_RATE,
         }
     }
 
     fn track(self) -> u32 {
         match self {
             Rendition::Video | Rendition::Lower { .. } => VIDEO_TRACK,
-            Rendition::Audio => AUDIO_TRACK,
+            Rendition::Audio | Rendition::Opus => AUDIO_TRACK,
         }
     }
 }
@@ -104,6 +114,8 @@ pub struct PackagerConfig {
     pub video_wait: Duration,
     /// Rungs that are packed, from the top on, at most `RUNGS_MAX`; pictures of others are passed over.
     pub rungs: u8,
+    /// Sound that comes in Opus too is packed; else it is passed over.
+    pub opus: bool,
 }
 
 impl PackagerConfig {
@@ -118,6 +130,7 @@ impl PackagerConfig {
             last_part_min: Duration::from_millis(220),
             video_wait: Duration::from_secs(2),
             rungs: RUNGS_MAX,
+            opus: false,
         }
     }
 
@@ -217,7 +230,8 @@ pub struct PackagerCounters {
     pub rungs_left: u64,
 }
 
-/// Cuts a program's samples into CMAF parts of two renditions, picture and sound, and one more for each lower rung of a ladder.
+/// Cuts a program's samples into CMAF parts of two renditions, picture and sound, and one more for each lower rung of a ladder, and
+/// for the sound in Opus where that is wanted.
 ///
 /// Samples of one kind come in order of time; how the kinds interleave does not matter. **Poll after every push.**
 ///
@@ -252,9 +266,8 @@ pub struct Packager {
     followers: Vec<Follower>,
     /// The newest time of the top rung's own pictures.
     newest: i64,
-    audio: Audio,
-    /// Segments that the picture has begun and sound has not.
-    boundaries: VecDeque<Boundary>,
+    /// AAC, which is the clock, and then Opus where it is wanted.
+    sounds: Vec<Audio>,
     /// End of the newest access unit, in ticks of the picture.
     clock: Option<i64>,
     /// How much later than sound the picture comes, in its ticks: the largest of late, slowly forgotten.
@@ -348,28 +361,16 @@ struct Pending {
     picture: Picture,
 }
 
-struct Audio {
-    init: Entry,
-    queue: VecDeque<Sample>,
-    segment: Boundary,
-    part: Vec<PartSample>,
-    /// In ticks of the sound, as `next`.
-    part_start: i64,
-    part_index: u32,
-    /// When the next access unit is due; nothing was packed before the first.
-    next: Option<i64>,
-    /// What begins before is not part of the program.
-    floor: i64,
-}
-
 impl Packager {
     pub fn new(config: PackagerConfig) -> Self {
-        let start = Boundary {
-            time: 0,
-            sequence: 0,
-            generation: 0,
-            cut: false,
-        };
+        let specific_config = config.audio_specific_config.clone();
+        let aac = Audio::new(
+            Rendition::Audio,
+            Entry::Audio { specific_config },
+            AUDIO_UNIT_TICKS,
+        );
+        let opus = || Audio::new(Rendition::Opus, Entry::Opus, OPUS_PACKET_TICKS);
+        let sounds = [aac].into_iter().chain(config.opus.then(opus)).collect();
         Self {
             part_target: ticks(config.part_target),
             // Never empty.
@@ -383,19 +384,7 @@ impl Packager {
             video: None,
             followers: Vec::new(),
             newest: 0,
-            audio: Audio {
-                init: Entry::Audio {
-                    specific_config: config.audio_specific_config.clone(),
-                },
-                queue: VecDeque::new(),
-                segment: start,
-                part: Vec::new(),
-                part_start: 0,
-                part_index: 0,
-                next: None,
-                floor: 0,
-            },
-            boundaries: VecDeque::new(),
+            sounds,
             clock: None,
             lag: 0,
             cut_waits: false,
@@ -410,14 +399,17 @@ impl Packager {
         match (self.state, sample.kind) {
             (State::Ended, MediaKind::Audio) => self.counters.sound_dropped += 1,
             (State::Ended, MediaKind::Video) => self.counters.pictures_refused += 1,
-            (State::Waiting | State::Running, MediaKind::Audio) => self.push_audio(sample),
+            (State::Waiting | State::Running, MediaKind::Audio) => match sample.rung {
+                0 => self.push_audio(sample),
+                _ => self.push_opus(sample),
+            },
             (State::Waiting | State::Running, MediaKind::Video) => self.push_video(sample),
         }
     }
 
     /// Packs what is held back and ends the program.
     pub fn end(&mut self) {
-        if self.state == State::Waiting && !self.audio.queue.is_empty() {
+        if self.state == State::Waiting && !self.aac().queue.is_empty() {
             self.start_without_picture();
         }
         if self.state == State::Ended {
@@ -427,7 +419,9 @@ impl Packager {
         self.state = State::Ended;
         self.advance_followers();
         self.pack_audio();
-        self.close_audio_part(true);
+        for of in 0..self.sounds.len() {
+            self.close_audio_part(of, true);
+        }
         self.outputs.push_back(Output::End);
     }
 
@@ -448,12 +442,11 @@ impl Packager {
             )
         });
         let lower = self.followers.iter().filter_map(Follower::init);
-        let audio = init(
-            Rendition::Audio,
-            self.audio.segment.generation,
-            &self.audio.init,
-        );
-        video.into_iter().chain(lower).chain([audio]).collect()
+        let sounds = self
+            .sounds
+            .iter()
+            .map(|sound| init(sound.rendition, sound.segment.generation, &sound.init));
+        video.into_iter().chain(lower).chain(sounds).collect()
     }
 
     /// The program has, or has had, a picture.
@@ -599,24 +592,20 @@ impl Packager {
                     generation: 0,
                     cut: false,
                 };
-                self.audio.segment = segment;
-                // Both begin with the first picture.
-                self.audio.floor = MediaTime::new(pending.time, VIDEO_RATE)
-                    .rescale(AUDIO_RATE)
-                    .ticks;
-                self.outputs
-                    .push_back(Output::Init(init(Rendition::Audio, 0, &self.audio.init)));
+                // All begin with the first picture.
+                let floor = MediaTime::new(pending.time, VIDEO_RATE).rescale(AUDIO_RATE);
+                self.begin_sounds(segment, floor.ticks);
                 segment
             }
             State::Running | State::Ended => {
                 // Sound that is packed cannot be cut any more; a picture that begins before its end begins a little early.
-                let packed = MediaTime::new(self.audio.next.unwrap_or(0), AUDIO_RATE)
+                let packed = MediaTime::new(self.aac().next.unwrap_or(0), AUDIO_RATE)
                     .rescale(VIDEO_RATE)
                     .ticks;
                 let at = pending
                     .time
                     .max(packed)
-                    .max(self.audio.segment.time + self.last_part_min);
+                    .max(self.aac().segment.time + self.last_part_min);
                 self.begin_segment(at, true)
             }
         };
@@ -804,10 +793,12 @@ impl Packager {
             generation: self.generation,
             cut,
         };
-        if self.boundaries.len() == BOUNDARIES_MAX {
-            self.boundaries.pop_front();
+        for sound in &mut self.sounds {
+            if sound.boundaries.len() == BOUNDARIES_MAX {
+                sound.boundaries.pop_front();
+            }
+            sound.boundaries.push_back(boundary);
         }
-        self.boundaries.push_back(boundary);
         boundary
     }
 
@@ -840,178 +831,6 @@ impl Packager {
         };
         self.lead(span);
         self.put_out(Rendition::Video, span, filled);
-    }
-
-    // ---- sound
-
-    fn push_audio(&mut self, sample: &Sample) {
-        if sample.data.is_empty() || sample.data.len() > SAMPLE_BYTES_MAX {
-            self.counters.sound_dropped += 1;
-            return;
-        }
-        if self.audio.queue.len() == AUDIO_HELD_MAX {
-            self.audio.queue.pop_front();
-            self.counters.sound_dropped += 1;
-        }
-        self.audio.queue.push_back(sample.clone());
-        let end = sample.time.rescale(AUDIO_RATE).ticks + AUDIO_UNIT_TICKS;
-        self.clock = Some(
-            MediaTime::new(end, AUDIO_RATE)
-                .rescale(VIDEO_RATE)
-                .ticks
-                .max(self.clock.unwrap_or(0)),
-        );
-        match self.state {
-            State::Waiting => {
-                let first = self
-                    .audio
-                    .queue
-                    .front()
-                    .map_or(end, |first| first.time.rescale(AUDIO_RATE).ticks);
-                if MediaTime::new(end - first, AUDIO_RATE).to_duration() >= self.config.video_wait {
-                    self.start_without_picture();
-                }
-            }
-            State::Running | State::Ended => {
-                self.hold_picture();
-                self.advance_followers();
-            }
-        }
-        self.pack_audio();
-    }
-
-    fn start_without_picture(&mut self) {
-        self.state = State::Running;
-        let first = self
-            .audio
-            .queue
-            .front()
-            .map_or(0, |first| first.time.rescale(AUDIO_RATE).ticks);
-        self.audio.segment.time = MediaTime::new(first, AUDIO_RATE).rescale(VIDEO_RATE).ticks;
-        self.outputs
-            .push_back(Output::Init(init(Rendition::Audio, 0, &self.audio.init)));
-    }
-
-    /// Sound has gone on and the picture has not: close the parts that it is late for.
-    fn hold_picture(&mut self) {
-        let Some(clock) = self.clock else { return };
-        let patience = self.lag.clamp(PATIENCE_TICKS_MIN, PATIENCE_TICKS_MAX);
-        while self
-            .video
-            .as_ref()
-            .is_some_and(|video| video.part_start + self.part_target + patience <= clock)
-        {
-            self.fill_part();
-        }
-    }
-
-    /// Packs the sound for which it is decided in which segment it is.
-    fn pack_audio(&mut self) {
-        if self.state == State::Waiting {
-            return;
-        }
-        while let Some(unit) = self.audio.queue.front() {
-            let time = unit.time.rescale(AUDIO_RATE).ticks;
-            let on_picture_clock = MediaTime::new(time, AUDIO_RATE).rescale(VIDEO_RATE).ticks;
-            let decided = match &self.video {
-                // A segment can still begin at the held-back picture, and after it.
-                Some(video) => {
-                    self.state == State::Ended || on_picture_clock < video.rung.pending.time
-                }
-                None => true,
-            };
-            if !decided {
-                return;
-            }
-            let unit = self.audio.queue.pop_front().expect("it was at the front");
-            if time
-                < self
-                    .audio
-                    .next
-                    .map_or(self.audio.floor, |next| next - AUDIO_UNIT_TICKS / 2)
-            {
-                self.counters.sound_dropped += 1;
-                continue;
-            }
-            let hole = (self.audio.next).is_none_or(|next| time - next > AUDIO_UNIT_TICKS / 2);
-            self.follow_boundaries(on_picture_clock, hole);
-            self.pack_unit(unit.data, time);
-        }
-    }
-
-    fn follow_boundaries(&mut self, time: i64, hole: bool) {
-        let over = time - self.audio.segment.time >= ticks(self.config.segment_target);
-        if self.video.is_none() && self.boundaries.is_empty() && over {
-            self.begin_segment(time, false);
-        }
-        while let Some(boundary) = self
-            .boundaries
-            .front()
-            .copied()
-            .filter(|boundary| boundary.time <= time)
-        {
-            // The sound's segment ends up to as much later than the picture's, unless there is no sound to be had.
-            let units = i64::try_from(self.audio.part.len()).expect("a part is short");
-            let length = MediaTime::new(units * AUDIO_UNIT_TICKS, AUDIO_RATE).rescale(VIDEO_RATE);
-            if !hole && length.ticks < self.last_part_min {
-                return;
-            }
-            self.boundaries.pop_front();
-            self.close_audio_part(true);
-            self.audio.segment = boundary;
-            self.audio.part_index = 0;
-            if boundary.cut {
-                self.outputs.push_back(Output::Init(init(
-                    Rendition::Audio,
-                    boundary.generation,
-                    &self.audio.init,
-                )));
-            }
-        }
-    }
-
-    fn pack_unit(&mut self, data: Bytes, time: i64) {
-        let due = self.audio.next.unwrap_or(time);
-        let hole = time - due > AUDIO_UNIT_TICKS / 2;
-        // `part_target` is in ticks of the picture.
-        let length = MediaTime::new(due + AUDIO_UNIT_TICKS - self.audio.part_start, AUDIO_RATE)
-            .rescale(VIDEO_RATE);
-        if hole || length.ticks > self.part_target {
-            self.close_audio_part(false);
-        }
-        self.counters.sound_holes += u64::from(hole);
-        let start = if hole { time } else { due };
-        if self.audio.part.is_empty() {
-            self.audio.part_start = start;
-        }
-        let duration = u32::try_from(AUDIO_UNIT_TICKS).expect("1,024 fits");
-        self.audio.part.push(PartSample {
-            data,
-            duration,
-            key: true,
-        });
-        self.audio.next = Some(start + AUDIO_UNIT_TICKS);
-    }
-
-    fn close_audio_part(&mut self, ends_segment: bool) {
-        if self.audio.part.is_empty() {
-            return;
-        }
-        let samples = std::mem::take(&mut self.audio.part);
-        let start = self.audio.part_start;
-        let end = start + i64::try_from(samples.len()).expect("a part is short") * AUDIO_UNIT_TICKS;
-        let span = Span {
-            segment: self.audio.segment,
-            index: self.audio.part_index,
-            start,
-            end,
-            from: start,
-            until: end,
-            ends_segment,
-        };
-        self.audio.part_index += 1;
-        let frames = u32::try_from(samples.len()).expect("a part holds some 15 access units");
-        self.put_out(Rendition::Audio, span, Filled { samples, frames });
     }
 
     // ---- all

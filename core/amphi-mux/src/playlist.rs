@@ -14,12 +14,13 @@ const VERSION_OF_DELTAS: u32 = 9;
 
 /// The names of the playlists that the multivariant playlist names.
 impl Rendition {
-    /// "video", "video1" and so on down the ladder, "audio".
+    /// "video", "video1" and so on down the ladder, "audio", "opus".
     pub fn name(self) -> String {
         match self {
             Rendition::Video => "video".to_owned(),
             Rendition::Lower { rung } => format!("video{rung}"),
             Rendition::Audio => "audio".to_owned(),
+            Rendition::Opus => "opus".to_owned(),
         }
     }
 
@@ -31,6 +32,7 @@ impl Rendition {
         match name.strip_suffix(".m3u8")? {
             "video" => Some(Rendition::Video),
             "audio" => Some(Rendition::Audio),
+            "opus" => Some(Rendition::Opus),
             other => lower(other.strip_prefix("video")?),
         }
     }
@@ -66,13 +68,14 @@ pub(crate) enum File {
 impl Name {
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let (head, rest) = name.split_once('-')?;
-        let (epoch, rendition) = match (head.strip_prefix('a'), head.strip_prefix('v')) {
-            (Some(epoch), _) => (epoch, Rendition::Audio),
-            (None, Some(head)) => match head.split_once('r') {
+        let (epoch, rendition) = match head.split_at_checked(1)? {
+            ("a", epoch) => (epoch, Rendition::Audio),
+            ("o", epoch) => (epoch, Rendition::Opus),
+            ("v", head) => match head.split_once('r') {
                 Some((epoch, rung)) => (epoch, lower(rung)?),
                 None => (head, Rendition::Video),
             },
-            (None, None) => return None,
+            _ => return None,
         };
         let file = if let Some(generation) = rest.strip_suffix("-init.mp4") {
             File::Init {
@@ -111,6 +114,7 @@ impl std::fmt::Display for Name {
             Rendition::Video => write!(f, "v{}-", self.epoch)?,
             Rendition::Lower { rung } => write!(f, "v{}r{rung}-", self.epoch)?,
             Rendition::Audio => write!(f, "a{}-", self.epoch)?,
+            Rendition::Opus => write!(f, "o{}-", self.epoch)?,
         }
         match self.file {
             File::Init { generation } => write!(f, "{generation}-init.mp4"),
@@ -297,7 +301,7 @@ fn write_live(out: &mut String, live: &Live<'_>, name: &dyn Fn(File) -> Name) ->
     // A generation is a discontinuity, so its number is the sequence number of the first segment's, whose own tag is
     // left out (RFC 8216bis §6.2.2: a tag that leaves the playlist counts one up).
     writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{generation}")?;
-    if live.rendition == Rendition::Audio {
+    if live.rendition.is_sound() {
         // Of the picture it cannot be promised: a source may keep its key frame back.
         writeln!(out, "#EXT-X-INDEPENDENT-SEGMENTS")?;
     }
@@ -412,14 +416,16 @@ pub(crate) struct Measured {
     pub frame_rate: f64,
 }
 
-/// `rungs` from the top on, with their playlists; none when there is no picture. `thumbnails`: their size, and bits a second.
+/// `rungs` from the top on, with their playlists; none when there is no picture. `sounds`, each with its playlist: all variants are listed
+/// with the first one, and then with the next, so that a player which reads no further has what every player plays. `thumbnails`: their
+/// size, and bits a second.
 pub(crate) fn multivariant(
     rungs: &[(Rendition, Measured)],
-    audio: &Measured,
+    sounds: &[(Rendition, Measured)],
     thumbnails: Option<(VideoSize, u64)>,
 ) -> String {
     let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n");
-    write_multivariant(&mut out, rungs, audio, thumbnails)
+    write_multivariant(&mut out, rungs, sounds, thumbnails)
         .expect("a String takes all that is written to it");
     out
 }
@@ -427,43 +433,55 @@ pub(crate) fn multivariant(
 fn write_multivariant(
     out: &mut String,
     rungs: &[(Rendition, Measured)],
-    audio: &Measured,
+    sounds: &[(Rendition, Measured)],
     thumbnails: Option<(VideoSize, u64)>,
 ) -> std::fmt::Result {
-    let sound = Rendition::Audio.playlist_name();
-    let mut group = "";
+    let group = |sound: Rendition| match sound {
+        Rendition::Opus => "mix-opus",
+        Rendition::Audio | Rendition::Video | Rendition::Lower { .. } => "mix",
+    };
     if rungs.is_empty() {
         writeln!(out, "#EXT-X-INDEPENDENT-SEGMENTS")?;
     } else {
-        group = ",AUDIO=\"mix\"";
-        writeln!(
-            out,
-            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"mix\",NAME=\"Mix\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"{sound}\"",
-        )?;
+        for (sound, _) in sounds {
+            writeln!(
+                out,
+                "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{}\",NAME=\"Mix\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"{}\"",
+                group(*sound),
+                sound.playlist_name(),
+            )?;
+        }
     }
-    for (rendition, video) in rungs {
-        let size = video.size.unwrap_or_default();
+    for (sound, audio) in sounds {
+        let group = match rungs.is_empty() {
+            true => String::new(),
+            false => format!(",AUDIO=\"{}\"", group(*sound)),
+        };
+        for (rendition, video) in rungs {
+            let size = video.size.unwrap_or_default();
+            writeln!(
+                out,
+                "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{},{}\",RESOLUTION={}x{},FRAME-RATE={:.3}{group}\n{}",
+                video.peak_bits + audio.peak_bits,
+                video.average_bits + audio.average_bits,
+                video.codecs.join(","),
+                audio.codecs.join(","),
+                size.width,
+                size.height,
+                video.frame_rate,
+                rendition.playlist_name(),
+            )?;
+        }
+        // For who has no room for a picture, too; players that show pictures pass it over.
         writeln!(
             out,
-            "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{},{}\",RESOLUTION={}x{},FRAME-RATE={:.3}{group}\n{}",
-            video.peak_bits + audio.peak_bits,
-            video.average_bits + audio.average_bits,
-            video.codecs.join(","),
+            "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"{group}\n{}",
+            audio.peak_bits,
+            audio.average_bits,
             audio.codecs.join(","),
-            size.width,
-            size.height,
-            video.frame_rate,
-            rendition.playlist_name(),
+            sound.playlist_name(),
         )?;
     }
-    // For who has no room for a picture, too; players that show pictures pass it over.
-    writeln!(
-        out,
-        "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"{group}\n{sound}",
-        audio.peak_bits,
-        audio.average_bits,
-        audio.codecs.join(","),
-    )?;
     match thumbnails {
         Some((VideoSize { width, height }, bits)) => writeln!(
             out,
@@ -592,7 +610,8 @@ mod tests {
     #[test]
     fn a_playlist_has_one_name() {
         let lower = (1..RUNGS_MAX).map(|rung| Rendition::Lower { rung });
-        for rendition in lower.chain(Rendition::BOTH) {
+        let all = lower.chain(Rendition::BOTH).chain([Rendition::Opus]);
+        for rendition in all {
             let name = rendition.playlist_name();
             assert_eq!(Rendition::of_playlist(&name), Some(rendition));
         }
@@ -638,6 +657,8 @@ mod tests {
             "v17-12.3.m4s",
             "v17r1-0-init.mp4",
             "v17r5-12.3.m4s",
+            "o17-3-init.mp4",
+            "o17-12.3.m4s",
             "a18446744073709551615-1.0.m4s",
         ];
         for name in names {
@@ -661,6 +682,7 @@ mod tests {
             "v17r01-1.m4s",
             "v17r-1.m4s",
             "a17r1-1.m4s",
+            "o17r1-1.m4s",
             "v17-1.m4s ",
             "v17--init.mp4",
             "v17-1.2.3.m4s",

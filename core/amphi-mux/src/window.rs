@@ -291,16 +291,23 @@ impl Window {
     pub fn multivariant(&self) -> Option<Bytes> {
         let made = self.index.get_or_init(|| {
             let top = self.track(Rendition::Video);
-            let audio = self.track(Rendition::Audio)?.measured(None)?;
+            let measured = |rendition| {
+                let measured = self.track(rendition)?.measured(None)?;
+                Some((rendition, measured))
+            };
+            let aac = measured(Rendition::Audio)?;
             let pictures = self
                 .tracks
                 .values()
-                .filter(|track| track.rendition != Rendition::Audio && !track.left);
+                .filter(|track| !track.rendition.is_sound() && !track.left);
             let rungs: Vec<(Rendition, Measured)> = pictures
                 .filter_map(|track| Some((track.rendition, track.measured(top)?)))
                 .collect();
+            // Variants must have the same segments, and two codings of sound alone do not.
+            let opus = measured(Rendition::Opus).filter(|_| !rungs.is_empty());
+            let sounds: Vec<(Rendition, Measured)> = [aac].into_iter().chain(opus).collect();
             let thumbnails = self.thumbnails.as_ref().and_then(Thumbnails::measured);
-            Some(playlist::multivariant(&rungs, &audio, thumbnails).into())
+            Some(playlist::multivariant(&rungs, &sounds, thumbnails).into())
         });
         made.clone()
     }

@@ -39,10 +39,14 @@ pub trait AudioDecoder: Send {
     ) -> Result<(), CodecError>;
 }
 
-/// Encodes the mix.
-pub trait AudioEncoder: Send {
-    /// One access unit of AAC-LC without ADTS. Samples are finite and within ±1. After an error `reset` follows.
-    fn encode(&mut self, pcm: &[Stereo; ACCESS_UNIT_FRAMES]) -> Result<Bytes, CodecError>;
+/// How many sampling instants one packet of Opus codes: 20 ms (RFC 6716 §2.1.4), as much as codes well and no more.
+pub const PACKET_FRAMES: usize = 960;
+
+/// Encodes the mix, in blocks of `FRAMES` sampling instants.
+pub trait AudioEncoder<const FRAMES: usize = ACCESS_UNIT_FRAMES>: Send {
+    /// One access unit of AAC-LC without ADTS, or one packet of Opus. Samples are finite and within ±1. After an error `reset`
+    /// follows.
+    fn encode(&mut self, pcm: &[Stereo; FRAMES]) -> Result<Bytes, CodecError>;
 
     /// How many sampling instants the decoded sound is late against what was encoded (the encoder's priming).
     fn delay(&self) -> u32;
@@ -61,7 +65,10 @@ pub type Decoders = Box<dyn FnMut(Codec) -> Result<Box<dyn AudioDecoder>, CodecE
 
 /// The codecs of one program.
 pub struct Codecs {
+    /// Of AAC-LC.
     pub encoder: Box<dyn AudioEncoder>,
+    /// Of the same sound once more, for who would rather have that.
+    pub opus: Option<Box<dyn AudioEncoder<PACKET_FRAMES>>>,
     pub decoders: Decoders,
 }
 

@@ -29,8 +29,8 @@ mod voice;
 
 pub use codec::{
     ACCESS_UNIT_FRAMES, AudioDecoder, AudioEncoder, CodecError, Codecs, Decoders, EncoderConfig,
-    Piece, SAMPLE_RATE, Stereo, VideoCodecs, VideoDecoder, VideoDecoders, VideoEncoder,
-    VideoEncoders,
+    PACKET_FRAMES, Piece, SAMPLE_RATE, Stereo, VideoCodecs, VideoDecoder, VideoDecoders,
+    VideoEncoder, VideoEncoders,
 };
 pub use counters::Counters;
 pub use io::{Input, Kind, Output, StageTrack};

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use amphi_media::{Frame, MediaKind, MediaTime, MemberId, Sample, TrackId};
+use bytes::Bytes;
 
 use crate::clock::LeastDelay;
 use crate::leveller::{Leveller, share};
 use crate::limiter::{LOOKAHEAD, Limiter};
 use crate::voice::Voice;
-use crate::{ACCESS_UNIT_FRAMES, Codecs, Counters, SAMPLE_RATE, Stereo};
+use crate::{ACCESS_UNIT_FRAMES, Codecs, Counters, PACKET_FRAMES, SAMPLE_RATE, Stereo};
 
 /// How many tracks are decoded and mixed. A decoder costs about 30 KB and 0.3 % of a core.
 const VOICES_MAX: usize = 64;
@@ -36,6 +37,10 @@ pub struct Mixer {
     /// Blocks encoded so far.
     blocks: i64,
     errors_in_a_row: u32,
+    /// What was mixed and is not in a packet of Opus yet: less than one.
+    unpacked: Vec<Stereo>,
+    /// Packets of Opus so far.
+    packets: i64,
 }
 
 impl Mixer {
@@ -46,6 +51,8 @@ impl Mixer {
             limiter: Limiter::new(),
             blocks: 0,
             errors_in_a_row: 0,
+            unpacked: Vec::with_capacity(ACCESS_UNIT_FRAMES + PACKET_FRAMES),
+            packets: 0,
         }
     }
 
@@ -111,28 +118,53 @@ impl Mixer {
         (self.blocks + 1) * ACCESS_UNIT_FRAMES as i64 * 1_000_000 / i64::from(SAMPLE_RATE) + 1_500
     }
 
-    /// Mixes and encodes the next block. None when its access unit belongs before the programme's zero, or could not
-    /// be made.
-    pub fn mix(&mut self, clocks: &MemberClocks, counters: &mut Counters) -> Option<Sample> {
+    /// Mixes and encodes the next block. Without what belongs before the programme's zero, or could not be made.
+    pub fn mix(&mut self, clocks: &MemberClocks, counters: &mut Counters) -> Vec<Sample> {
         let start = self.blocks * ACCESS_UNIT_FRAMES as i64;
         self.blocks += 1;
         // The limiter's look-ahead makes everything late, so what is mixed in is as much ahead.
         let mut block = self.sum(start + LOOKAHEAD as i64, clocks, counters);
         self.speakers.retain(|_, speaker| !speaker.voice.is_over());
         counters.limited += u64::from(self.limiter.limit(&mut block));
-        let data = self.encode(&block, counters)?;
+        let unit = self.encode(&block, counters);
         let time = start - i64::from(self.codecs.encoder.delay());
-        (time >= 0).then(|| {
-            counters.access_units += 1;
-            Sample {
-                kind: MediaKind::Audio,
-                rung: 0,
-                time: MediaTime::new(time, SAMPLE_RATE),
-                key: true,
-                cut: false,
-                data,
+        let mut made: Vec<Sample> = unit
+            .filter(|_| time >= 0)
+            .map(|data| sample(0, time, data))
+            .into_iter()
+            .collect();
+        counters.access_units += made.len() as u64;
+        made.extend(self.pack(&block, counters));
+        made
+    }
+
+    /// Puts the block into packets of Opus, where they are wanted.
+    fn pack(
+        &mut self,
+        block: &[Stereo; ACCESS_UNIT_FRAMES],
+        counters: &mut Counters,
+    ) -> Vec<Sample> {
+        let Some(encoder) = &mut self.codecs.opus else {
+            return Vec::new();
+        };
+        self.unpacked.extend(block);
+        let (whole, rest) = self.unpacked.as_chunks::<PACKET_FRAMES>();
+        let rest = rest.to_vec();
+        let mut made = Vec::new();
+        for pcm in whole {
+            let mut packet = encoder.encode(pcm);
+            if packet.is_err() {
+                counters.encoder_errors += 1;
+                encoder.reset();
+                packet = encoder.encode(&[[0.0; 2]; PACKET_FRAMES]);
             }
-        })
+            let time = self.packets * PACKET_FRAMES as i64 - i64::from(encoder.delay());
+            self.packets += 1;
+            let packet = packet.ok().filter(|_| time >= 0);
+            made.extend(packet.map(|data| sample(Sample::OPUS, time, data)));
+        }
+        self.unpacked = rest;
+        made
     }
 
     /// The encoder fails again and again.
@@ -176,7 +208,7 @@ impl Mixer {
         &mut self,
         block: &[Stereo; ACCESS_UNIT_FRAMES],
         counters: &mut Counters,
-    ) -> Option<bytes::Bytes> {
+    ) -> Option<Bytes> {
         let encoder = &mut self.codecs.encoder;
         let mut made = encoder.encode(block);
         if made.is_err() {
@@ -191,5 +223,16 @@ impl Mixer {
         }
         self.errors_in_a_row = 0;
         made.ok()
+    }
+}
+
+fn sample(rung: u8, time: i64, data: Bytes) -> Sample {
+    Sample {
+        kind: MediaKind::Audio,
+        rung,
+        time: MediaTime::new(time, SAMPLE_RATE),
+        key: true,
+        cut: false,
+        data,
     }
 }

@@ -298,8 +298,8 @@ impl Program {
             if self.failed || now < self.sound_due() {
                 return;
             }
-            let sample = self.mixer.mix(&self.clocks, &mut self.counters);
-            self.outputs.extend(sample.map(Output::Sample));
+            let made = self.mixer.mix(&self.clocks, &mut self.counters);
+            self.outputs.extend(made.into_iter().map(Output::Sample));
             if self.mixer.is_broken() {
                 return self.fail("The encoder of the program's sound fails again and again.");
             }

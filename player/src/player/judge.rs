@@ -139,7 +139,7 @@ impl Player {
                 ),
             ));
         }
-        let is_variant = self.sound != Some(beside);
+        let is_variant = !self.sounds.contains(&beside);
         for (number, known) in &main.segments {
             let segment = &known.listed;
             let (Some(date_us), Some(duration)) = (segment.date_us, segment.duration) else {
@@ -212,7 +212,7 @@ impl Player {
             return;
         };
         index.judged = true;
-        for violation in shown::judge(&index.read, &index.seen, &self.renditions, self.sound) {
+        for violation in shown::judge(&index.read, &index.seen, &self.renditions, &self.sounds) {
             self.say(violation.rule, violation.what);
         }
     }

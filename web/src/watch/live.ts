@@ -200,10 +200,15 @@ export class LivePlayer {
     this.hls = hls
     hls.on(Hls.Events.MANIFEST_PARSED, () => {
       this.trouble.value = null
-      this.qualities.value = hls.levels.map((level, index) => ({
+      const levels = hls.levels.map((level, index) => ({
         level: index,
         name: level.height > 0 ? `${level.height}p` : level.name || 'Original',
+        opus: level.audioCodec === 'opus',
       }))
+      // The same picture with sound in Opus is no quality of its own.
+      this.qualities.value = levels.filter(
+        ({ name, opus }) => !opus || !levels.some((other) => other.name === name && !other.opus),
+      )
       void this.start()
     })
     hls.on(Hls.Events.FRAG_BUFFERED, (_, { frag, part }) => {

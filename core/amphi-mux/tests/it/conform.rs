@@ -165,7 +165,7 @@ fn watch(program: &[Sample], window: Window, ends: Ends, mode: Mode, joins_ms: u
         };
         coming.insert((at_ms + delay_ms, index), sample);
     }
-    let mut packager = Packager::new(config());
+    let mut packager = Packager::new(config_of(program));
     let mut broadcast = Broadcast {
         window,
         kept: BTreeMap::new(),
@@ -346,6 +346,9 @@ fn anything(seed: u64) -> Vec<Sample> {
         start += seconds;
     }
     shots.push(sound(0.0, start));
+    if roll(2) == 0 {
+        shots.push(opus(0.0, start));
+    }
     together(&shots)
 }
 

@@ -634,6 +634,9 @@ fn anybody(seed: u64) -> Vec<Sample> {
         start += count as f64 / fps;
     }
     all.push(sound(0.0, start));
+    if roll(2) == 0 {
+        all.push(opus(0.0, start));
+    }
     together(&all)
 }
 

@@ -5,6 +5,7 @@ mod conform;
 mod dvr;
 mod golden;
 mod ladder;
+mod opus;
 mod packager;
 mod program;
 mod reader;

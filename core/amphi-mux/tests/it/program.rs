@@ -97,6 +97,24 @@ pub fn sound(start: f64, end: f64) -> Vec<Sample> {
         .collect()
 }
 
+/// The same in Opus: packets of 20 ms of silence.
+pub fn opus(start: f64, end: f64) -> Vec<Sample> {
+    let first = (start * 50.0).ceil() as i64;
+    let last = (end * 50.0).ceil() as i64;
+    (first..last)
+        .map(|index| Sample {
+            kind: MediaKind::Audio,
+            rung: Sample::OPUS,
+            // An encoder that is late by 6.5 ms.
+            time: MediaTime::new((index * 960 - 312).max(0), 48_000),
+            key: true,
+            cut: false,
+            data: Bytes::from_static(&[0xfc, 0xff, 0xfe]),
+        })
+        .skip(usize::from(first == 0))
+        .collect()
+}
+
 /// In the order in which they would come.
 pub fn together(parts: &[Vec<Sample>]) -> Vec<Sample> {
     let mut all: Vec<Sample> = parts.iter().flatten().cloned().collect();
@@ -116,9 +134,18 @@ pub fn config() -> PackagerConfig {
     PackagerConfig::new(Bytes::from_static(&SPECIFIC_CONFIG))
 }
 
+/// For a program with sound in Opus, if this is one.
+pub fn config_of(program: &[Sample]) -> PackagerConfig {
+    let is_opus = |sample: &Sample| sample.kind == MediaKind::Audio && sample.rung == Sample::OPUS;
+    PackagerConfig {
+        opus: program.iter().any(is_opus),
+        ..config()
+    }
+}
+
 /// Packs all of it, to the end.
 pub fn pack(samples: &[Sample]) -> Vec<Output> {
-    let mut packager = Packager::new(config());
+    let mut packager = Packager::new(config_of(samples));
     let mut outputs = pack_on(&mut packager, samples);
     packager.end();
     outputs.extend(std::iter::from_fn(|| packager.poll()));

@@ -7,8 +7,8 @@ use amphi_media::{Codec, MediaTime, TrackId, VideoSize, h264};
 use amphi_studio::canvas::{Canvas, Picture};
 use amphi_studio::lettering::Image;
 use amphi_studio::{
-    ACCESS_UNIT_FRAMES, AudioDecoder, AudioEncoder, CodecError, Codecs, Piece, Stereo, VideoCodecs,
-    VideoDecoder, VideoEncoder,
+    ACCESS_UNIT_FRAMES, AudioDecoder, AudioEncoder, CodecError, Codecs, PACKET_FRAMES, Piece,
+    Stereo, VideoCodecs, VideoDecoder, VideoEncoder,
 };
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -73,6 +73,25 @@ impl AudioDecoder for PassDecoder {
     }
 }
 
+/// Packets that carry their samples.
+pub struct PassPackets;
+
+impl AudioEncoder<PACKET_FRAMES> for PassPackets {
+    fn encode(&mut self, pcm: &[Stereo; PACKET_FRAMES]) -> Result<Bytes, CodecError> {
+        let mut data = BytesMut::new();
+        for sample in pcm.as_flattened() {
+            data.put_f32(*sample);
+        }
+        Ok(data.freeze())
+    }
+
+    fn delay(&self) -> u32 {
+        0
+    }
+
+    fn reset(&mut self) {}
+}
+
 struct PassEncoder {
     delay: u32,
     late: std::collections::VecDeque<Stereo>,
@@ -115,6 +134,7 @@ pub fn pass_through(delay: u32, errors: Arc<AtomicU32>) -> Codecs {
             late,
             errors,
         }),
+        opus: None,
         decoders: Box::new(|codec| match codec {
             Codec::Opus => Ok(Box::<PassDecoder>::default()),
             other => Err(CodecError(format!("no decoder for {}", other.name()))),

@@ -7,6 +7,17 @@ use crate::world::{VOICE, World, level, steepest, tone};
 const CLICK: f32 = 0.03;
 
 #[test]
+fn what_comes_in_opus_is_the_same_sound_at_the_same_times() {
+    let mut world = World::with_opus();
+    world.speaks(1, 450.0);
+    world.run_for(3_000);
+    let (aac, opus) = (&world.sound, &world.opus);
+    assert!(opus.len() > 2 * 48_000 && opus.len().abs_diff(aac.len()) < 960);
+    let both = aac.len().min(opus.len());
+    assert_eq!(aac[..both], opus[..both]);
+}
+
+#[test]
 fn with_nobody_on_stage_there_is_silence_from_zero_on_and_a_note() {
     let mut world = World::new();
     world.run_for(2_000);

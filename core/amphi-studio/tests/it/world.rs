@@ -93,6 +93,8 @@ pub struct World {
     /// The mix, from programme zero on, without what was forgotten.
     pub sound: Vec<Stereo>,
     pub sound_forgotten: usize,
+    /// The same as it came in Opus.
+    pub opus: Vec<Stereo>,
     /// (when, sample) of the top rung.
     pub pictures: Vec<(i64, Sample)>,
     pub every_rung: Vec<Sample>,
@@ -107,6 +109,13 @@ pub struct World {
 impl World {
     pub fn new() -> Self {
         Self::with(0, Arc::default())
+    }
+
+    /// With the mix in Opus beside AAC.
+    pub fn with_opus() -> Self {
+        let mut codecs = codecs::pass_through(0, Arc::default());
+        codecs.opus = Some(Box::new(codecs::PassPackets));
+        Self::of(|start| Program::new(start, Config::default(), codecs))
     }
 
     pub fn with(encoder_delay: u32, encoder_errors: Arc<AtomicU32>) -> Self {
@@ -143,6 +152,7 @@ impl World {
             order: 0,
             sound: Vec::new(),
             sound_forgotten: 0,
+            opus: Vec::new(),
             pictures: Vec::new(),
             every_rung: Vec::new(),
             requests: Vec::new(),
@@ -360,6 +370,14 @@ impl World {
     /// What always holds of samples is checked here, so every test checks it.
     fn take(&mut self, sample: Sample) {
         match sample.kind {
+            MediaKind::Audio if sample.rung == Sample::OPUS => {
+                assert_eq!(
+                    sample.time,
+                    MediaTime::new(self.opus.len() as i64, 48_000),
+                    "sound has no hole"
+                );
+                self.opus.extend(codecs::samples(&sample.data));
+            }
             MediaKind::Audio => {
                 assert_eq!(
                     sample.time,
