@@ -21,6 +21,8 @@ const SETTLE: Duration = Duration::from_secs(3);
 pub struct Figures {
     pub call: Vec<f64>,
     pub cut: Vec<f64>,
+    /// One sends, the others only receive.
+    pub cut_of_one: Vec<f64>,
     /// The server's part and the worker's.
     pub one_size: Vec<f64>,
     pub ladder: Vec<f64>,
@@ -33,6 +35,10 @@ pub struct Figures {
 pub async fn measure(binary: &Path, rounds: usize, time: Duration) -> anyhow::Result<Figures> {
     let media = Media::of(640, 360, 500)?;
     let mut figures = Figures::default();
+    let server = Server::amphi(binary).await?;
+    let measured = cut_of_one(&server, &media, rounds, time, &mut figures).await;
+    server.stop().await;
+    measured.context("amphi, one on air")?;
     for ladder in [false, true] {
         let config = if ladder {
             ""
@@ -47,6 +53,39 @@ pub async fn measure(binary: &Path, rounds: usize, time: Duration) -> anyhow::Re
     Ok(figures)
 }
 
+async fn cut_of_one(
+    server: &Server,
+    media: &Media,
+    rounds: usize,
+    time: Duration,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
+    let door = crate::amphi_door(server);
+    let mut load = gather(&door, media, 1).await?;
+    for _ in 0..rounds {
+        let call = used(&mut load, server, time, figures).await?.0;
+        go_live(&server.authority, &door, "cut").await?;
+        let (served, worked) = used(&mut load, server, time, figures).await?;
+        switch(&server.authority, &door, "DELETE", "").await?;
+        figures.cut_of_one.push(served + worked - call);
+    }
+    load.leave().await;
+    Ok(())
+}
+
+/// Some who send and the others who only receive.
+async fn gather<'a>(door: &Door, media: &'a Media, senders: usize) -> anyhow::Result<Load<'a>> {
+    let mut options = Options::new(door.form);
+    options.address = door.address;
+    // Stamps would break the pictures, which are decoded here.
+    let mut load = Load::new(media, false);
+    for number in 0..MEMBERS {
+        load.join(door, &options, ROOM, number < senders).await?;
+    }
+    load.run_for(SETTLE).await?;
+    Ok(load)
+}
+
 async fn run(
     server: &Server,
     media: &Media,
@@ -56,14 +95,7 @@ async fn run(
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
     let door = crate::amphi_door(server);
-    let mut options = Options::new(door.form);
-    options.address = door.address;
-    // Stamps would break the pictures, which are decoded here.
-    let mut load = Load::new(media, false);
-    for _ in 0..MEMBERS {
-        load.join(&door, &options, ROOM, true).await?;
-    }
-    load.run_for(SETTLE).await?;
+    let mut load = gather(&door, media, MEMBERS).await?;
     let authority = &server.authority;
     for _ in 0..rounds {
         let call = used(&mut load, server, time, figures).await?.0;

@@ -251,6 +251,10 @@ impl Report {
         for (what, shares) in [
             ("the call, off air", &row.call),
             ("on air, cut: beyond the call", &row.cut),
+            (
+                "on air, cut, where one sends and three receive: beyond the call",
+                &row.cut_of_one,
+            ),
             ("on air, composed to 720p30: beyond the call", &row.one_size),
             (
                 "on air, composed to 720p30 and 3 rungs: beyond the call",

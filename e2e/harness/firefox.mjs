@@ -6,7 +6,8 @@ import { execFileSync } from 'node:child_process';
 import puppeteer from 'puppeteer-core';
 import { newFolder, removeFolder } from './server.mjs';
 
-const FIREFOX = execFileSync('bash', ['-c', 'command -v firefox-esr || command -v firefox'], { encoding: 'utf8' }).trim();
+/** Where it is. */
+const firefox = () => execFileSync('bash', ['-c', 'command -v firefox-esr || command -v firefox'], { encoding: 'utf8' }).trim();
 
 const PREFERENCES = {
   'media.autoplay.default': 0,
@@ -30,7 +31,7 @@ export class FirefoxPerson {
     person.profile = newFolder('profile');
     person.browser = await puppeteer.launch({
       browser: 'firefox',
-      executablePath: FIREFOX,
+      executablePath: firefox(),
       headless: true,
       userDataDir: person.profile,
       extraPrefsFirefox: PREFERENCES,

@@ -24,14 +24,12 @@ struct Planes {
 }
 
 unsafe extern "C" {
-    fn amphi_vpx_open(is_vp9: c_int) -> *mut Context;
+    fn amphi_vpx_open(is_vp9: c_int, pixels_max: u32) -> *mut Context;
     fn amphi_vpx_close(decoder: *mut Context);
     fn amphi_vpx_decode(
         decoder: *mut Context,
-        is_vp9: c_int,
         data: *const u8,
         size: c_uint,
-        pixels_max: u32,
         picture: *mut Planes,
     ) -> c_int;
 }
@@ -39,7 +37,6 @@ unsafe extern "C" {
 /// Decodes one track of VP8 or VP9, profile 0.
 pub struct VpxDecoder {
     context: NonNull<Context>,
-    is_vp9: bool,
 }
 
 // SAFETY: libvpx keeps nothing that belongs to a thread; with one thread of its own at most, none of its own either.
@@ -56,10 +53,10 @@ impl VpxDecoder {
 
     fn open(is_vp9: bool) -> Result<Self, CodecError> {
         // SAFETY: it asks for nothing and gives a context or null.
-        let context = unsafe { amphi_vpx_open(c_int::from(is_vp9)) };
+        let context = unsafe { amphi_vpx_open(c_int::from(is_vp9), PIXELS_MAX) };
         let context = NonNull::new(context)
             .ok_or_else(|| CodecError("libvpx could not be started".to_owned()))?;
-        Ok(Self { context, is_vp9 })
+        Ok(Self { context })
     }
 }
 
@@ -80,16 +77,8 @@ impl VideoDecoder for VpxDecoder {
             height: 0,
         };
         // SAFETY: the context is alive, the data has that size, and the planes may be written.
-        let result = unsafe {
-            amphi_vpx_decode(
-                self.context.as_ptr(),
-                c_int::from(self.is_vp9),
-                data.as_ptr(),
-                size,
-                PIXELS_MAX,
-                &mut planes,
-            )
-        };
+        let result =
+            unsafe { amphi_vpx_decode(self.context.as_ptr(), data.as_ptr(), size, &mut planes) };
         match result {
             1 => {}
             0 => return Ok(()),

@@ -104,7 +104,13 @@ pub async fn start_broadcast(
     let by = bearer.grants(&room);
     by.allows(Action::Broadcast)?;
     let title = body.title.map(written).transpose()?;
-    let usual = app.config.program.wish(&app.settings(&room).await?.title);
+    let program = &app.config.program;
+    let room_title = match &title {
+        // Nobody waits for the store for what is not needed.
+        None if program.room_title => app.settings(&room).await?.title,
+        None | Some(_) => String::new(),
+    };
+    let usual = program.wish(&room_title);
     let wish = Wish {
         program: body.program.map_or(usual.program, Into::into),
         layout: body.layout.map_or(usual.layout, Into::into),

@@ -540,6 +540,8 @@ impl Sfu {
         match (on, &track.framer) {
             (true, None) => {
                 track.framer = Some(Framer::new(id, 0));
+                // Who took frames before said how large; this one has not.
+                track.frame_size = None;
                 self.request_key_frame(id, now);
             }
             (false, _) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use amphi_media::{Codec, Layer, MediaKind, MemberId, Source, TrackId};
+use amphi_media::{Layer, MediaKind, MemberId, Source, TrackId};
 use amphi_room::{Denied, LeaveReason, RequestId};
 use amphi_sfu::{NewLine, Quality, Speaker};
 use livekit_protocol as proto;
@@ -604,16 +604,17 @@ impl Signal {
             })
             .collect();
         // By the client's own name for it: a codec that it does not publish would be one that it is asked to publish too.
+        // Where none is known it reads the qualities alone.
         let codec = known.announced.codec.or(known.codec);
-        let codec = proto::SubscribedCodec {
-            codec: codec.unwrap_or(Codec::H264).name().to_ascii_lowercase(),
+        let codec = codec.map(|codec| proto::SubscribedCodec {
+            codec: codec.name().to_ascii_lowercase(),
             qualities: qualities.clone(),
-        };
+        });
         #[expect(deprecated, reason = "clients before `subscribed_codecs` read it")]
         let update = proto::SubscribedQualityUpdate {
             track_sid: view.facts.track_sid(known),
             subscribed_qualities: qualities,
-            subscribed_codecs: vec![codec],
+            subscribed_codecs: codec.into_iter().collect(),
         };
         self.send(Response::SubscribedQualityUpdate(update));
     }

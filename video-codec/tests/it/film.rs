@@ -174,6 +174,15 @@ pub fn raw(picture: &Picture<'_>) -> Vec<u8> {
 }
 
 /// The frames of an IVF file: 32 bytes of header, then length (4), time (8), data.
+/// One key frame in VP9 of one colour.
+pub fn vp9_key_frame(size: &str) -> Vec<u8> {
+    let source = format!("color=gray:size={size}:rate=25");
+    let mut arguments = vec!["-f", "lavfi", "-i", &source, "-frames:v", "1"];
+    arguments.extend(["-c:v", "libvpx-vp9", "-deadline", "realtime"]);
+    arguments.extend(["-cpu-used", "8", "-row-mt", "1", "-f", "ivf", "-"]);
+    ivf(&ffmpeg(&arguments, &[])).remove(0)
+}
+
 fn ivf(file: &[u8]) -> Vec<Vec<u8>> {
     let (mut rest, mut frames) = (&file[32..], Vec::new());
     while rest.len() > 12 {

@@ -8,7 +8,7 @@ use amphi_studio::layout::Area;
 use amphi_studio::{EncoderConfig, VideoEncoder};
 use video_codec::{H264Decoder, H264Encoder};
 
-use film::{SIZE, coded, planes_of, raw};
+use film::{SIZE, coded, planes_of, raw, vp9_key_frame};
 
 /// A canvas with this picture on it.
 fn canvas_of(i420: &[u8]) -> Canvas {
@@ -198,6 +198,28 @@ fn a_size_that_changes_with_every_picture_is_followed() {
 }
 
 /// Bits are turned over, ends cut off, pieces doubled: a decoder says no or shows something, and the next key frame helps.
+/// A VP9 picture may come in several frames, and only the first one's size is known before they are decoded.
+#[test]
+fn a_vp9_frame_of_no_reasonable_size_gets_no_memory_wherever_it_hides() {
+    let huge = vp9_key_frame("8192x4352");
+    let mut decoder = video_codec::decoder(Codec::Vp9).expect("it is bundled");
+    let mut refused = |data: &[u8]| {
+        let decoded = decoder.decode(data, &mut |_| panic!("it is shown"));
+        decoded.expect_err("nobody sends that").0
+    };
+    assert_eq!(refused(&huge), "libvpx: the picture is too large");
+    let hidden = [vp9_key_frame("320x180"), huge].concat();
+    assert_eq!(refused(&hidden), "libvpx refused a frame");
+    let film = coded(Codec::Vp9, 3);
+    let mut shown = 0;
+    for data in &film {
+        decoder
+            .decode(data, &mut |_| shown += 1)
+            .expect("the decoder goes on");
+    }
+    assert_eq!(shown, 3);
+}
+
 #[test]
 fn broken_frames_are_refused_and_a_key_frame_helps() {
     for codec in [Codec::H264, Codec::Vp8, Codec::Vp9] {

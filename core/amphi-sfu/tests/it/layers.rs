@@ -309,7 +309,11 @@ fn who_takes_frames_asks_for_the_layer_that_fills_its_place() {
     call.world.run(ms(5_100));
     assert_eq!(call.demands().last(), Some(&None));
     call.take_frames(true);
-    assert_eq!(call.demands().last(), Some(&Some(Layer::LOW)));
+    assert_eq!(
+        call.demands().last(),
+        Some(&Some(Layer::HIGH)),
+        "what another one wanted is forgotten"
+    );
 }
 
 #[test]
