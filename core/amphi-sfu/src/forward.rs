@@ -5,6 +5,7 @@
 //! over sessions or tracks that the packet does not concern.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Instant, UNIX_EPOCH};
 
 use amphi_media::{Frame, Layer, MediaKind, Rid, SessionId, TrackId, VideoSize};
@@ -211,13 +212,19 @@ impl Sfu {
             let Want::AtMost(most) = line.want else {
                 continue;
             };
-            let passed = line.cut.pass(packet, descriptor, most.min(Layer::HIGH));
+            let passed = line
+                .cut
+                .pass(packet, entry, descriptor, most.min(Layer::HIGH));
             hungry |= passed.hungry;
             let Some(seq) = passed.seq else {
                 continue;
             };
-            let thinned = (seq != packet.seq).then(|| Packet {
+            let thinned = (seq != packet.seq || passed.hollow).then(|| Packet {
                 seq,
+                payload: match passed.hollow {
+                    true => Arc::default(),
+                    false => packet.payload.clone(),
+                },
                 ..packet.clone()
             });
             let packet = thinned.as_ref().unwrap_or(packet);

@@ -35,11 +35,16 @@ struct Run {
 }
 
 impl Numbering {
-    /// A packet of padding came. One that is overtaken by media leaves a hole: what follows it has its number already.
-    pub(crate) fn skip(&mut self, seq: u64) {
+    /// A packet of padding came. One that is overtaken by media leaves a hole, since what follows it has its number already:
+    /// the number of that hole is returned, where it is still known.
+    pub(crate) fn skip(&mut self, seq: u64) -> Option<u64> {
         self.restart_at(seq);
-        if self.newest.is_some_and(|newest| seq <= newest) {
-            return;
+        if self.is_late(seq) {
+            let is_out =
+                |run: &Run| (run.first..run.first.saturating_add(run.count)).contains(&seq);
+            return (!self.runs.iter().any(is_out))
+                .then(|| self.number(seq))
+                .flatten();
         }
         self.newest = Some(seq);
         match self.runs.back_mut() {
@@ -60,6 +65,12 @@ impl Numbering {
             self.floor = run.first.saturating_add(run.count);
             self.forgotten = run.before + run.count;
         }
+        None
+    }
+
+    /// This one, or a later one, was seen before.
+    pub(crate) fn is_late(&self, seq: u64) -> bool {
+        self.newest.is_some_and(|newest| seq <= newest)
     }
 
     /// The number of a media packet among media packets. None when it comes too late to say.
@@ -77,11 +88,14 @@ impl Numbering {
         seq.checked_sub(padding)
     }
 
-    fn restart_at(&mut self, seq: u64) {
-        if self
-            .newest
+    /// It goes back too far for a late packet.
+    pub(crate) fn restarts_at(&self, seq: u64) -> bool {
+        self.newest
             .is_some_and(|newest| newest.saturating_sub(seq) > RESTART)
-        {
+    }
+
+    fn restart_at(&mut self, seq: u64) {
+        if self.restarts_at(seq) {
             *self = Self::default();
         }
     }
@@ -134,8 +148,23 @@ mod tests {
         let mut numbering = Numbering::default();
         assert_eq!(numbering.number(10), Some(10));
         assert_eq!(numbering.number(12), Some(12));
-        numbering.skip(11);
+        assert_eq!(numbering.skip(11), Some(11), "the number of the hole");
         assert_eq!(numbering.number(13), Some(13));
+    }
+
+    #[test]
+    fn only_a_hole_has_a_number_to_close() {
+        let mut numbering = Numbering::default();
+        numbering.number(10);
+        assert_eq!(numbering.skip(12), None, "it is the newest");
+        numbering.number(13);
+        assert_eq!(numbering.skip(12), None, "it was taken out before");
+        assert_eq!(numbering.skip(11), Some(11));
+        for seq in (14..14 + 4 * RUNS_MAX as u64).step_by(2) {
+            numbering.skip(seq);
+            numbering.number(seq + 1);
+        }
+        assert_eq!(numbering.skip(11), None, "it is too late to say");
     }
 
     #[test]

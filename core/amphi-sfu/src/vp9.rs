@@ -6,7 +6,7 @@
 
 use amphi_media::{Codec, Layer, VideoSize};
 
-use crate::packet::{Packet, Start};
+use crate::packet::Packet;
 use crate::padding::Numbering;
 
 /// What a payload descriptor tells (RFC 9628 §4.2).
@@ -115,6 +115,9 @@ impl Reader<'_> {
 pub(crate) struct Cut {
     /// The highest one carried; none before the line carries anything.
     most: Option<u8>,
+    /// The first packet it holds for, and what held for those before, of which some may come late.
+    since: u64,
+    before: u8,
     numbering: Numbering,
 }
 
@@ -123,6 +126,8 @@ pub(crate) struct Cut {
 pub(crate) struct Passed {
     /// Its number among those that pass; none for one that does not.
     pub(crate) seq: Option<u64>,
+    /// Only its number passes. It came when those after it had theirs, and a number that stays open is taken for a loss.
+    pub(crate) hollow: bool,
     pub(crate) marker: bool,
     /// More is wanted than is carried, which takes a key frame.
     pub(crate) hungry: bool,
@@ -134,10 +139,12 @@ impl Cut {
         *self = Self::default();
     }
 
-    /// `wanted`: spatial layers are to be carried up to this one. What has no layers passes as it is.
+    /// `entry`: a decoder can start with this packet, and nothing that comes after it has gone by. `wanted`: spatial layers
+    /// are to be carried up to this one. What has no layers passes as it is.
     pub(crate) fn pass(
         &mut self,
         packet: &Packet,
+        entry: bool,
         descriptor: Option<Descriptor>,
         wanted: Layer,
     ) -> Passed {
@@ -147,27 +154,47 @@ impl Cut {
                     Codec::Vp9 => self.numbering.number(packet.seq),
                     _ => Some(packet.seq),
                 },
+                hollow: false,
                 marker: packet.marker,
                 hungry: false,
             };
         };
+        if self.numbering.restarts_at(packet.seq) {
+            self.since = 0;
+        }
+        let late = self.numbering.is_late(packet.seq);
         let begins_picture = descriptor.begins && descriptor.spatial == 0;
-        let most = match self.most {
-            Some(most) if !begins_picture || most == wanted.0 => most,
-            Some(most) if most > wanted.0 || matches!(packet.start, Start::Key { .. }) => wanted.0,
-            Some(most) => most,
-            None => wanted.0,
+        let changes = match self.most {
+            None => true,
+            Some(most) if most < wanted.0 => entry,
+            // Of a picture whose beginning came late the upper layers are sent already.
+            Some(most) => most > wanted.0 && begins_picture && !late,
         };
-        self.most = Some(most);
-        let passes = descriptor.spatial <= most;
-        if !passes {
-            self.numbering.skip(packet.seq);
+        if changes {
+            self.before = self.most.unwrap_or(wanted.0);
+            self.most = Some(wanted.0);
+            self.since = packet.seq;
+        }
+        let most = match self.most {
+            Some(most) if packet.seq >= self.since => most,
+            _ => self.before,
+        };
+        let hungry = most < wanted.0 && descriptor.spatial > most;
+        if descriptor.spatial > most {
+            let hole = self.numbering.skip(packet.seq);
+            return Passed {
+                seq: hole,
+                hollow: hole.is_some(),
+                marker: false,
+                hungry,
+            };
         }
         Passed {
-            seq: passes.then(|| self.numbering.number(packet.seq)).flatten(),
+            seq: self.numbering.number(packet.seq),
+            hollow: false,
             // The last packet of the highest layer that passes is the picture's last.
             marker: packet.marker || (descriptor.ends && descriptor.spatial == most),
-            hungry: most < wanted.0 && descriptor.spatial > most,
+            hungry,
         }
     }
 }

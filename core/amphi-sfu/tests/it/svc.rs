@@ -1,5 +1,8 @@
 //! VP9 with several spatial layers in one stream.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use amphi_media::{Codec, Frame, Layer, TrackId, VideoSize};
 use amphi_sfu::{Input, Output, Want};
 use str0m::format::Codec as StrCodec;
@@ -73,11 +76,35 @@ impl Call {
         });
     }
 
+    /// The `nth` packet that Ada sends from now on is lost, counted from 1.
+    fn lose_from_ada(&mut self, nth: usize) {
+        let (ada, mut count) = (self.ada, 0);
+        self.world.filter = Box::new(move |way, bytes| {
+            count += usize::from(way.from_client == Some(ada) && is_rtp(bytes));
+            if count == nth {
+                count += 1;
+                return Fate::IsLost;
+            }
+            Fate::Arrives
+        });
+    }
+
+    /// How many packets came that carry a number and nothing else.
+    fn hollow(&mut self, (client, mid): (usize, StrMid)) -> usize {
+        let packets = self.world.clients[client].received(mid);
+        let hollow = packets.iter().filter(|packet| packet.payload.is_empty());
+        hollow.count()
+    }
+
     /// Of each picture that arrived whole: its highest layer. Numbers have no gap, and only a picture's last packet has the
-    /// marker.
+    /// marker. Packets that carry nothing are of no picture.
     fn seen(&mut self, (client, mid): (usize, StrMid)) -> Vec<u8> {
         let packets = self.world.clients[client].received(mid);
         assert_unbroken(&packets);
+        let packets: Vec<_> = packets
+            .into_iter()
+            .filter(|packet| !packet.payload.is_empty())
+            .collect();
         let mut seen = Vec::new();
         for (index, packet) in packets.iter().enumerate() {
             let next = packets.get(index + 1);
@@ -125,6 +152,83 @@ fn less_begins_with_the_next_picture_and_more_with_a_key_picture() {
     assert_eq!(seen[20..60], [0; 40]);
     assert_eq!(seen[65..], [2; 5]);
     assert_eq!(call.seen(call.cy), [2; 70], "others notice nothing");
+}
+
+#[test]
+fn more_does_not_begin_with_a_key_picture_whose_beginning_came_late() {
+    let mut call = call();
+    call.want(call.bo.0, Layer::LOW);
+    call.pictures(40);
+    call.want(call.bo.0, Layer::HIGH);
+    call.world.clients[call.ada].key_frame_requests.clear();
+    while call.world.clients[call.ada].key_frame_requests.is_empty() {
+        call.pictures(1);
+    }
+    let (late_key, before) = (call.sent, call.world.counter("key_frames_sent"));
+    call.lose_from_ada(1);
+    call.pictures(60);
+    let count = usize::from(call.sent);
+    assert_eq!(call.seen(call.cy), vec![2; count], "it came, late");
+    assert_eq!(call.world.counter("key_frames_sent"), before + 1);
+    let seen = call.seen(call.bo);
+    assert_eq!(seen.len(), count);
+    assert_eq!(seen[count - 5..], [2; 5]);
+    let packets = call.world.clients[call.bo.0].received(call.bo.1);
+    let mut upper = packets.iter().filter(|packet| packet.payload[3] >> 1 > 0);
+    let first = upper.next().expect("more came");
+    assert_eq!(first.payload[0] & 0x40, 0, "it is of a key picture");
+    let picture = u16::from_be_bytes([first.payload[1] & 0x7f, first.payload[2]]);
+    assert!(picture > late_key, "{picture} is after {late_key}");
+}
+
+#[test]
+fn a_late_packet_of_a_layer_that_is_not_carried_leaves_no_hole() {
+    for nth in [2, 3, 4] {
+        let mut call = call();
+        call.want(call.bo.0, Layer::LOW);
+        call.pictures(10);
+        call.lose_from_ada(nth);
+        call.pictures(20);
+        assert_eq!(call.seen(call.cy), [2; 30], "it came, late");
+        assert_eq!(call.seen(call.bo), [0; 30]);
+        assert_eq!(call.hollow(call.bo), 1);
+        assert_eq!(call.hollow(call.cy), 0);
+    }
+}
+
+#[test]
+fn less_does_not_begin_within_a_picture_whose_beginning_came_late() {
+    let mut call = call();
+    call.pictures(10);
+    call.want(call.bo.0, Layer::LOW);
+    call.lose_from_ada(1);
+    call.pictures(1);
+    call.world.run(ms(300));
+    call.pictures(20);
+    assert_eq!(call.seen(call.bo), [vec![2; 11], vec![0; 20]].concat());
+}
+
+#[test]
+fn a_late_packet_from_before_less_was_wanted_is_carried() {
+    let mut call = call();
+    call.pictures(10);
+    call.lose_from_ada(4);
+    call.pictures(1);
+    call.want(call.bo.0, Layer::LOW);
+    // What asks Ada for the lost packet is lost as well.
+    let deaf = Rc::new(Cell::new(true));
+    let (ada, is_deaf) = (call.ada, Rc::clone(&deaf));
+    call.world.filter = Box::new(move |way, _| {
+        if way.to_client == Some(ada) && is_deaf.get() {
+            return Fate::IsLost;
+        }
+        Fate::Arrives
+    });
+    call.pictures(3);
+    deaf.set(false);
+    call.pictures(20);
+    assert_eq!(call.seen(call.bo), [vec![2; 11], vec![0; 23]].concat());
+    assert_eq!(call.hollow(call.bo), 0);
 }
 
 #[test]
