@@ -30,7 +30,7 @@ const ASK_AGAIN_US: i64 = 1_000_000;
 /// How often the on-air source is asked when its pictures cannot be decoded.
 const ASK_BROKEN_US: i64 = 300_000;
 
-/// A source that has not come with a key frame after this long is left alone for [`SHUN_US`].
+/// A source that has not come with a key frame after this long is left alone for [`SHUN_US`], or until one comes.
 const PATIENCE_US: i64 = 4_000_000;
 const SHUN_US: i64 = 5_000_000;
 
@@ -185,12 +185,18 @@ impl Director {
         let data = picture.prepare(frame);
         counters.keys_unusable += u64::from(data.is_none());
         let key = frame.key && data.is_some();
-        // A key frame that nobody asked for comes alone: with lower layers, those that are asked for are waited for.
         let layers_missing = self.ladder && frame.lower > 0 && !self.layered.contains(&frame.track);
-        let at_hand = key && !layers_missing;
+        let at_hand = key && (!layers_missing || self.may_begin_alone(frame.track));
+        if at_hand {
+            self.has_delivered(frame.track);
+        }
         self.direct(now_us, at_hand.then_some(frame.track), counters, out);
         if at_hand && self.next.is_some_and(|next| next.track == frame.track) {
             self.cut_to(now_us, frame.track, counters, out);
+            if layers_missing {
+                // They are taken from now on, and join with their own key frames.
+                ask(frame.track, counters, out);
+            }
         }
         let Some(shot) = self.shot.as_mut().filter(|shot| shot.track == frame.track) else {
             return;
@@ -237,6 +243,31 @@ impl Director {
             self.lower.show(shown);
         }
         self.show_lower(now_us, counters, out);
+    }
+
+    /// A key frame that nobody asked for comes without those of the lower layers: one with them is worth asking for, once. Not every
+    /// publisher answers, and no picture at all is worse than one without lower rungs.
+    fn may_begin_alone(&self, track: TrackId) -> bool {
+        let picture = self.pictures.get(&track);
+        picture.is_some_and(|picture| picture.key_asked)
+    }
+
+    /// The key frame that was asked for came, if late.
+    fn has_delivered(&mut self, track: TrackId) {
+        let on_air = self.shot.is_some_and(|shot| shot.track == track);
+        if let Some(picture) = self.pictures.get_mut(&track).filter(|_| !on_air) {
+            picture.key_asked = false;
+            picture.shunned_until_us = i64::MIN;
+        }
+    }
+
+    /// Asks who is to be shown next for a key frame.
+    fn ask_next(&mut self, track: TrackId, counters: &mut Counters, out: &mut impl Extend<Output>) {
+        if let Some(picture) = self.pictures.get_mut(&track) {
+            // Before anything of it came nobody knows of its layers, and theirs are not asked for.
+            picture.key_asked |= self.layered.contains_key(&track);
+        }
+        ask(track, counters, out);
     }
 
     /// Lets lower layers out as far as the picture of their time has been shown.
@@ -307,7 +338,7 @@ impl Director {
                         asked_us: now_us,
                         ..next
                     });
-                    ask(track, counters, out);
+                    self.ask_next(track, counters, out);
                 }
             }
             (Some(track), _) if self.may_cut(now_us, track) => {
@@ -318,7 +349,7 @@ impl Director {
                 });
                 self.take_layers(out);
                 if key_at_hand != Some(track) {
-                    ask(track, counters, out);
+                    self.ask_next(track, counters, out);
                 }
             }
             (Some(_), _) => self.next = None,

@@ -25,6 +25,8 @@ pub struct Picture {
     pub seen_us: Option<i64>,
     /// It did not deliver when it was asked to; not asked again before then.
     pub shunned_until_us: i64,
+    /// While off air: asked for a key frame, and none has come since.
+    pub key_asked: bool,
     pub parameters: Parameters,
     /// Nothing but a key frame helps.
     pub needs_key: bool,
@@ -53,6 +55,7 @@ impl Picture {
             order,
             seen_us: None,
             shunned_until_us: i64::MIN,
+            key_asked: false,
             parameters: Parameters::default(),
             needs_key: true,
             lower: 0,

@@ -140,6 +140,50 @@ fn another_speaker_is_a_cut_in_all_rungs_at_once() {
 }
 
 #[test]
+fn who_answers_no_request_is_on_air_with_the_first_key_frame_after_one() {
+    for every_s in [5, 6, 7, 8] {
+        for after_ms in [500, 2_500, 4_500] {
+            let mut world = on_air();
+            let voices = [world.speaks(1, 450.0), world.speaks(2, 900.0)];
+            let (ada, bo) = (shows(&mut world, 1), shows(&mut world, 2));
+            world.camera(bo).lower_variant = 20;
+            world.camera(bo).obeys = false;
+            world.camera(bo).key_every_us = every_s * 1_000_000;
+            world.speakers(&[voices[0]]);
+            world.run_for(3_500 + after_ms);
+            assert_eq!(world.track_on_air(), Some(ada));
+            let asked_us = world.now_us;
+            world.speakers(&[voices[1]]);
+            world.run_for(2_000 * every_s + 1_000);
+            let on = world.on_air.iter().find(|(_, track)| *track == Some(bo));
+            let waited_us = on.expect("it is shown").0 - asked_us;
+            let most_us = every_s * 1_000_000 + 100_000;
+            assert!(waited_us <= most_us, "{every_s} s: {waited_us} µs");
+            for rung in [1, 2] {
+                check(&world, rung);
+                let last = of_rung(&world, rung).last().map(|one| from_and_when(one).0);
+                assert_eq!(last, Some(bo), "{every_s} s: its layers follow");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_only_camera_is_on_air_with_its_second_key_frame_if_it_answers_no_request() {
+    for every_s in [3, 5, 8] {
+        let mut world = on_air();
+        let ada = shows(&mut world, 1);
+        world.camera(ada).obeys = false;
+        world.camera(ada).key_every_us = every_s * 1_000_000;
+        world.run_for(2_000 * every_s + 1_000);
+        assert_eq!(world.on_air, [(every_s * 1_000_000 + 60_000, Some(ada))]);
+        for rung in [1, 2] {
+            assert!(check(&world, rung) > 20, "its layers follow");
+        }
+    }
+}
+
+#[test]
 fn a_camera_without_layers_is_cut_to_as_soon_as_without_a_ladder() {
     let first = |on| {
         let mut world = World::new();

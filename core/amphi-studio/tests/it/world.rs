@@ -50,6 +50,8 @@ pub struct Camera {
     pub on: bool,
     /// Answers requests for key frames.
     pub obeys: bool,
+    /// Has a key frame so often by itself, in all layers; 0: never.
+    pub key_every_us: i64,
     /// Stands in the SPS.
     pub variant: u8,
     pub rid: Rid,
@@ -212,6 +214,7 @@ impl World {
             reports: true,
             on: true,
             obeys: true,
+            key_every_us: 0,
             variant: 1,
             rid: Rid::NONE,
             lower: Vec::new(),
@@ -492,6 +495,9 @@ impl World {
                 camera.sent += 1;
                 if !camera.on {
                     continue;
+                }
+                if camera.key_every_us > 0 && captured_us % camera.key_every_us == 0 {
+                    camera.ask_for_key();
                 }
                 let key = std::mem::take(&mut camera.wants_key);
                 made.push((
