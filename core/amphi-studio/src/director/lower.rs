@@ -54,6 +54,8 @@ pub struct Shown {
 pub struct Lower {
     layers: BTreeMap<(TrackId, u8), Layer>,
     shown: VecDeque<Shown>,
+    /// When the newest picture of each rung was shown, whosever it was.
+    last_ticks: BTreeMap<u8, i64>,
     /// A layer has other parameter sets than it began with: only a cut helps.
     wants_cut: bool,
 }
@@ -72,8 +74,6 @@ struct Layer {
     done: usize,
     /// The parameter sets that it began with. None while it has nothing to show.
     begun: Option<Bytes>,
-    /// When its newest picture was shown.
-    last_ticks: i64,
 }
 
 struct Coded {
@@ -149,7 +149,10 @@ impl Lower {
         for ((from, rung), layer) in &mut self.layers {
             layer.begun = None;
             if *from == track {
-                layer.begin(*rung, at, counters, out);
+                // A picture that did not wait for the one above may have been shown after the cut.
+                let last_ticks = self.last_ticks.entry(*rung).or_insert(at.ticks - 1);
+                *last_ticks = at.ticks.max(*last_ticks + 1) - 1;
+                layer.begin(*rung, at, last_ticks, counters, out);
             }
         }
     }
@@ -173,9 +176,11 @@ impl Lower {
         let Self {
             layers,
             shown,
+            last_ticks,
             wants_cut,
         } = self;
         for ((_, rung), layer) in layers.iter_mut().filter(|((from, _), _)| *from == track) {
+            let last_ticks = last_ticks.entry(*rung).or_insert(-1);
             while let Some(next) = layer.recent.get(layer.done) {
                 let Some(ticks) = next.place(shown, now_us) else {
                     break;
@@ -189,7 +194,7 @@ impl Lower {
                     }
                     (Some(_) | None, _) => {}
                 }
-                layer.put_out(*rung, ticks, counters, out);
+                layer.put_out(*rung, ticks, last_ticks, counters, out);
             }
         }
     }
@@ -229,6 +234,7 @@ impl Layer {
         &mut self,
         rung: u8,
         at: Shown,
+        last_ticks: &mut i64,
         counters: &mut Counters,
         out: &mut impl Extend<Output>,
     ) {
@@ -245,9 +251,8 @@ impl Layer {
             .filter(|_| self.recent.back().is_some_and(lively));
         self.done = key.unwrap_or(past);
         self.begun = key.and_then(|key| self.recent[key].key.clone());
-        self.last_ticks = at.ticks - 1;
         for _ in self.done..past {
-            self.put_out(rung, at.ticks, counters, out);
+            self.put_out(rung, at.ticks, last_ticks, counters, out);
         }
     }
 
@@ -256,6 +261,7 @@ impl Layer {
         &mut self,
         rung: u8,
         ticks: i64,
+        last_ticks: &mut i64,
         counters: &mut Counters,
         out: &mut impl Extend<Output>,
     ) {
@@ -267,12 +273,12 @@ impl Layer {
             counters.pictures_lower_dropped += 1;
             return;
         }
-        self.last_ticks = ticks.max(self.last_ticks + 1);
+        *last_ticks = ticks.max(*last_ticks + 1);
         counters.pictures_lower += 1;
         out.extend([Output::Sample(Sample {
             kind: MediaKind::Video,
             rung,
-            time: MediaTime::new(self.last_ticks, TICKS),
+            time: MediaTime::new(*last_ticks, TICKS),
             key: next.key.is_some(),
             cut: false,
             data: next.data.clone(),

@@ -276,6 +276,35 @@ fn other_parameter_sets_of_a_layer_are_a_cut_for_all() {
 }
 
 #[test]
+fn times_of_a_rung_increase_over_cuts_however_much_sooner_or_later_its_layer_comes() {
+    for (delay_us, sooner_us) in [(400_000, 190_000), (600_000, 290_000), (60_000, -250_000)] {
+        let mut world = on_air();
+        let voices = [world.speaks(1, 450.0), world.speaks(2, 900.0)];
+        let (ada, bo) = (shows(&mut world, 1), shows(&mut world, 2));
+        world.camera(bo).lower_variant = 20;
+        world.camera(ada).delay_us = delay_us;
+        world.camera(ada).lower_sooner_us = sooner_us;
+        for turn in 0..12 {
+            world.speakers(&[voices[turn % 2]]);
+            world.run_for(2_500);
+            // Other parameter sets of the picture: a cut within the same camera.
+            world.camera(ada).variant ^= 0x40;
+            world.camera(ada).ask_for_key();
+            world.run_for(2_500);
+        }
+        assert!(cuts(&world).len() > 10, "{:?}", cuts(&world));
+        for rung in [1, 2] {
+            let of = of_rung(&world, rung);
+            assert!(of.len() > 500, "{} pictures of rung {rung}", of.len());
+            for pair in of.windows(2) {
+                let (before, after) = (pair[0].time.ticks, pair[1].time.ticks);
+                assert!(before < after, "{sooner_us} µs: {before}, then {after}");
+            }
+        }
+    }
+}
+
+#[test]
 fn layers_that_come_in_fits_cost_pictures_and_nothing_else() {
     for seed in 1..=20u64 {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -298,7 +327,10 @@ fn layers_that_come_in_fits_cost_pictures_and_nothing_else() {
                 }
                 2 => world.camera(camera).paused.clear(),
                 3 => world.camera(camera).lower_variant = 10 + 10 * roll(3) as u8,
-                4 => world.camera(camera).delay_us = 40_000 + 1_000 * roll(200) as i64,
+                4 => {
+                    world.camera(camera).delay_us = 40_000 + 1_000 * roll(200) as i64;
+                    world.camera(camera).lower_sooner_us = 1_000 * roll(200) as i64 - 100_000;
+                }
                 5 => {
                     let muted = roll(2) == 0;
                     world.mute(camera, muted);

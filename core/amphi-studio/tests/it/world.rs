@@ -60,6 +60,8 @@ pub struct Camera {
     pub lost: bool,
     /// The rungs of its lower simulcast layers.
     pub lower: Vec<u8>,
+    /// By how much a lower layer arrives sooner than the one above; later where it is negative.
+    pub lower_sooner_us: i64,
     /// Those that are not sent at present.
     pub paused: BTreeSet<u8>,
     /// Stands in the SPS of lower layers.
@@ -218,6 +220,7 @@ impl World {
             variant: 1,
             rid: Rid::NONE,
             lower: Vec::new(),
+            lower_sooner_us: 10_000,
             paused: BTreeSet::new(),
             lower_variant: 10,
             taken: false,
@@ -562,7 +565,7 @@ impl Camera {
         self.wants_lower_key = self.lower.iter().copied().collect();
     }
 
-    /// The same picture in the lower layers, each a little sooner than the one above, since it is smaller.
+    /// The same picture in the lower layers, each a little sooner than the one above, since it is smaller: if nothing else is said.
     fn lower_layers(&mut self, captured_us: i64, arrived: Instant) -> Vec<(i64, Frame)> {
         let mut made = Vec::new();
         for rung in self.lower.clone() {
@@ -580,7 +583,7 @@ impl Camera {
             let rtp_us = self.rtp_us + 7_000_000_000 * i64::from(rung);
             let rid = Rid::new(["f", "h", "q"][usize::from(rung)]);
             made.push((
-                captured_us + self.delay_us - 10_000 * i64::from(rung),
+                captured_us + (self.delay_us - self.lower_sooner_us * i64::from(rung)).max(0),
                 Frame {
                     track: self.track,
                     codec: self.codec,
