@@ -393,7 +393,8 @@ impl program::Calls for CallsOf {
     }
 
     fn take_layers(&self, room: &str, track: TrackId, on: bool) {
-        // Forgotten when the shard has too much to do: there are fewer rungs, or some for nobody, until the next cut.
+        // Forgotten when the shard has too much to do: there are fewer rungs until the program says it again some seconds later, or
+        // some for nobody until the next cut.
         self.0.tell(room, Command::TakeLayers { track, on });
     }
 

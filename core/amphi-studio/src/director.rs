@@ -52,6 +52,9 @@ const TICKS: u32 = 90_000;
 const AHEAD_MAX_US: i64 = 200_000;
 const BEHIND_MAX_TICKS: i64 = 90_000;
 
+/// Lower layers that are live and of which nothing came for this long are asked for again: the wish may have been lost.
+const LAYERS_SILENT_US: i64 = 4_000_000;
+
 /// Longest name that stands in a note, in characters.
 const NAME_MAX: usize = 64;
 
@@ -89,8 +92,8 @@ pub struct Director {
     note: Option<String>,
     /// Lower layers are rungs below the picture.
     ladder: bool,
-    /// Tracks whose lower layers come.
-    layered: BTreeSet<TrackId>,
+    /// Tracks whose lower layers come, and when something of them came last, or they were asked for.
+    layered: BTreeMap<TrackId, i64>,
     lower: Lower,
 }
 
@@ -110,7 +113,7 @@ impl Director {
             last_from: None,
             note: None,
             ladder: false,
-            layered: BTreeSet::new(),
+            layered: BTreeMap::new(),
             lower: Lower::default(),
         }
     }
@@ -122,7 +125,7 @@ impl Director {
     /// Somebody else makes the picture: what is to be told about layers that were taken.
     pub fn let_go_of_layers(&mut self) -> impl Iterator<Item = Output> + use<> {
         let layered = std::mem::take(&mut self.layered);
-        (layered.into_iter()).map(|track| Output::TakeLayers { track, on: false })
+        (layered.into_keys()).map(|track| Output::TakeLayers { track, on: false })
     }
 
     pub fn set_track(&mut self, track: &StageTrack, counters: &mut Counters) {
@@ -169,7 +172,10 @@ impl Director {
         };
         if frame.rung > 0 {
             let member = clocks.entry(picture.member).or_default();
-            if self.ladder && self.layered.contains(&frame.track) {
+            if self.ladder
+                && let Some(heard_us) = self.layered.get_mut(&frame.track)
+            {
+                *heard_us = now_us;
                 (self.lower).push(now_us, frame, arrived_us, member, counters);
             }
             return self.direct(now_us, None, counters, out);
@@ -185,7 +191,8 @@ impl Director {
         let data = picture.prepare(frame);
         counters.keys_unusable += u64::from(data.is_none());
         let key = frame.key && data.is_some();
-        let layers_missing = self.ladder && frame.lower > 0 && !self.layered.contains(&frame.track);
+        let layers_missing =
+            self.ladder && frame.lower > 0 && !self.layered.contains_key(&frame.track);
         let at_hand = key && (!layers_missing || self.may_begin_alone(frame.track));
         if at_hand {
             self.has_delivered(frame.track);
@@ -280,7 +287,7 @@ impl Director {
     }
 
     /// Takes the lower layers of who is on air and of who comes next, and of nobody else.
-    fn take_layers(&mut self, out: &mut impl Extend<Output>) {
+    fn take_layers(&mut self, now_us: i64, out: &mut impl Extend<Output>) {
         if !self.ladder && self.layered.is_empty() {
             return;
         }
@@ -289,20 +296,27 @@ impl Director {
         // A layer that pauses comes back.
         let has_lower = |track: &TrackId| {
             let picture = self.pictures.get(track);
-            self.layered.contains(track) || picture.is_some_and(|picture| picture.lower > 0)
+            self.layered.contains_key(track) || picture.is_some_and(|picture| picture.lower > 0)
         };
         let wanted: BTreeSet<TrackId> = shown
             .filter(|track| self.ladder && has_lower(track))
             .collect();
-        let tell = |(track, on)| Output::TakeLayers { track, on };
-        let over: Vec<TrackId> = self.layered.difference(&wanted).copied().collect();
-        for track in &over {
-            self.lower.remove(*track);
+        let over = (self.layered.keys().copied())
+            .filter(|track| !wanted.contains(track))
+            .collect::<Vec<_>>();
+        for track in over {
+            self.layered.remove(&track);
+            self.lower.remove(track);
+            out.extend([Output::TakeLayers { track, on: false }]);
         }
-        let begun = wanted.difference(&self.layered).copied();
-        out.extend(over.into_iter().map(|track| (track, false)).map(tell));
-        out.extend(begun.map(|track| (track, true)).map(tell));
-        self.layered = wanted;
+        for track in wanted {
+            let is_live = (self.pictures.get(&track)).is_some_and(|picture| picture.lower > 0);
+            let heard_us = self.layered.get(&track);
+            if heard_us.is_none_or(|heard_us| is_live && now_us - heard_us > LAYERS_SILENT_US) {
+                self.layered.insert(track, now_us);
+                out.extend([Output::TakeLayers { track, on: true }]);
+            }
+        }
     }
 
     /// Asks who is on air for a key frame, unless that was done a moment ago.
@@ -347,14 +361,14 @@ impl Director {
                     since_us: now_us,
                     asked_us: now_us,
                 });
-                self.take_layers(out);
+                self.take_layers(now_us, out);
                 if key_at_hand != Some(track) {
                     self.ask_next(track, counters, out);
                 }
             }
             (Some(_), _) => self.next = None,
         }
-        self.take_layers(out);
+        self.take_layers(now_us, out);
         self.show_lower(now_us, counters, out);
         if key_at_hand.is_none() || key_at_hand != self.shot.map(|shot| shot.track) {
             self.ask_on_air(now_us, KEY_INTERVAL_US, counters, out);

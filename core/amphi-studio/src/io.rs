@@ -78,7 +78,7 @@ pub enum Output {
         size: Option<VideoSize>,
     },
     /// Frames of this track's lower layers (`Frame::rung`) are to come too, or not any more. Comes before the request for the key
-    /// frames with which they begin.
+    /// frames with which they begin; repeated while none of them come.
     TakeLayers {
         track: TrackId,
         on: bool,

@@ -276,6 +276,25 @@ fn other_parameter_sets_of_a_layer_are_a_cut_for_all() {
 }
 
 #[test]
+fn a_wish_for_layers_that_was_lost_is_repeated_until_they_come() {
+    let mut world = on_air();
+    let ada = shows(&mut world, 1);
+    world.camera(ada).wishes_lost = 2;
+    world.run_for(20_000);
+    let wishes: Vec<(TrackId, bool)> = (world.layers.iter())
+        .map(|(_, track, on)| (*track, *on))
+        .collect();
+    assert_eq!(wishes, [(ada, true); 3], "{:?}", world.layers);
+    let gaps = world.layers.windows(2).map(|pair| pair[1].0 - pair[0].0);
+    assert!(gaps.min() > Some(3_000_000), "{:?}", world.layers);
+    for rung in [1, 2] {
+        assert!(of_rung(&world, rung).len() > 200);
+        check(&world, rung);
+    }
+    assert_eq!(cuts(&world).len(), 1);
+}
+
+#[test]
 fn times_of_a_rung_increase_over_cuts_however_much_sooner_or_later_its_layer_comes() {
     for (delay_us, sooner_us) in [(400_000, 190_000), (600_000, 290_000), (60_000, -250_000)] {
         let mut world = on_air();

@@ -66,6 +66,8 @@ pub struct Camera {
     pub paused: BTreeSet<u8>,
     /// Stands in the SPS of lower layers.
     pub lower_variant: u8,
+    /// So many wishes for its lower layers are lost.
+    pub wishes_lost: u32,
     /// Frames of lower layers are taken, and those of which a key frame has come.
     taken: bool,
     going: BTreeSet<u8>,
@@ -223,6 +225,7 @@ impl World {
             lower_sooner_us: 10_000,
             paused: BTreeSet::new(),
             lower_variant: 10,
+            wishes_lost: 0,
             taken: false,
             going: BTreeSet::new(),
             wants_lower_key: BTreeSet::new(),
@@ -347,9 +350,13 @@ impl World {
                 }
                 Output::TakeLayers { track, on } => {
                     self.layers.push((self.now_us, track, on));
-                    if let Some(camera) = self.cameras.get_mut(&track) {
-                        camera.taken = on;
-                        camera.going.clear();
+                    match self.cameras.get_mut(&track) {
+                        Some(camera) if camera.wishes_lost > 0 => camera.wishes_lost -= 1,
+                        Some(camera) if camera.taken != on => {
+                            camera.taken = on;
+                            camera.going.clear();
+                        }
+                        Some(_) | None => {}
                     }
                 }
                 Output::Compose(input) => self.compose(input),
