@@ -65,8 +65,9 @@ scenario(
 
     assert.deepEqual(await viewer.page.evaluate(() => window.seen.fatal), []);
     assert.ok(asked.filter((url) => url.includes('_HLS_skip=YES')).length > 10, 'it asks for delta updates');
-    const old = asked.filter((url) => /\/v\d+-[0-2]\.m4s/.test(url));
-    assert.ok(old.length > 0, 'and for whole segments of the beginning');
+    // Of whichever rung the machine's load let it choose.
+    const old = asked.filter((url) => /\/v\d+(r\d)?-[0-2]\.m4s/.test(url));
+    assert.ok(old.length > 0, `and for whole segments of the beginning: ${asked.slice(-20).join(" ")}`);
   },
   { deadline: 180_000 },
 );
