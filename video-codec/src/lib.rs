@@ -1,8 +1,10 @@
-//! The picture's codecs, each a library behind a trait of `amphi-studio`: H.264 by openh264, VP8 and VP9 by libvpx.
+//! The picture's codecs, each a library behind a trait of `amphi-studio`: H.264 by openh264, VP8 and VP9 by libvpx,
+//! AV1 by rav1d.
 //!
 //! They decode what strangers send. Whoever uses this runs it in a process that may do nothing else (`amphi program-worker`); here
 //! it is only seen to that what is refused is refused in words and that nothing is larger than [`PIXELS_MAX`].
 
+mod av1;
 mod h264;
 mod vpx;
 
@@ -10,6 +12,7 @@ use amphi_media::Codec;
 use amphi_studio::canvas::Picture;
 use amphi_studio::{CodecError, VideoCodecs, VideoDecoder};
 
+pub use av1::Av1Decoder;
 pub use h264::{H264Decoder, H264Encoder};
 pub use vpx::VpxDecoder;
 
@@ -30,7 +33,8 @@ pub fn decoder(codec: Codec) -> Result<Box<dyn VideoDecoder>, CodecError> {
         Codec::H264 => Ok(Box::new(H264Decoder::new()?)),
         Codec::Vp8 => Ok(Box::new(VpxDecoder::vp8()?)),
         Codec::Vp9 => Ok(Box::new(VpxDecoder::vp9()?)),
-        Codec::Av1 | Codec::Opus | Codec::Aac => Err(CodecError(format!(
+        Codec::Av1 => Ok(Box::new(Av1Decoder::new()?)),
+        Codec::Opus | Codec::Aac => Err(CodecError(format!(
             "there is no decoder for {}",
             codec.name()
         ))),

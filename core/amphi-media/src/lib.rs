@@ -5,6 +5,8 @@
 //!
 //! Start reading at [`Frame`]: it is what travels in the frame lane.
 
+pub mod av1;
+mod bits;
 mod counters;
 mod frame;
 pub mod h264;

@@ -1,6 +1,7 @@
 //! Reading a VP9 frame's header (VP9 bitstream specification, §6.2): key frame or not, and its size.
 
 use crate::VideoSize;
+use crate::bits::Bits;
 
 /// What the first bytes of a VP9 frame tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,7 +19,7 @@ const RGB: u32 = 7;
 
 /// Reads a coded VP9 frame's header. None when it is cut short or a key frame's sync code is wrong.
 pub fn header(frame: &[u8]) -> Option<Header> {
-    let mut bits = Bits { frame, at: 0 };
+    let mut bits = Bits::new(frame);
     if bits.take(2)? != 2 {
         return None;
     }
@@ -58,24 +59,6 @@ pub fn header(frame: &[u8]) -> Option<Header> {
         key: true,
         size: Some(VideoSize::new(width, height)),
     })
-}
-
-/// Most significant bit first.
-struct Bits<'a> {
-    frame: &'a [u8],
-    at: usize,
-}
-
-impl Bits<'_> {
-    fn take(&mut self, count: usize) -> Option<u32> {
-        let mut value = 0;
-        for _ in 0..count {
-            let byte = self.frame.get(self.at / 8)?;
-            value = value << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
-            self.at += 1;
-        }
-        Some(value)
-    }
 }
 
 #[cfg(test)]

@@ -25,10 +25,12 @@ pub type Target = (&'static str, fn(&[u8]), u32);
 /// Every fuzz target.
 pub const TARGETS: &[Target] = &[
     ("access_unit", mux::access_unit, 200),
+    ("av1", media::av1, 4_000),
     ("call", call::call, 100),
     ("composer_wire", shell::composer_wire, 2_000),
     ("config", shell::config, 2_000),
     ("data_packet", call::data_packet, 1_000),
+    ("decode_av1", video::decode_av1, 400),
     ("decode_h264", video::decode_h264, 400),
     ("decode_vp8", video::decode_vp8, 400),
     ("decode_vp9", video::decode_vp9, 400),

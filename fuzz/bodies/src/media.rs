@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amphi_media::{h264, opus, vp8, vp9};
+use amphi_media::{av1, h264, opus, vp8, vp9};
 
 /// An Annex B stream: split, and every unit read as whatever it says it is.
 pub fn h264(bytes: &[u8]) {
@@ -33,6 +33,30 @@ pub fn opus(bytes: &[u8]) {
             duration > Duration::ZERO && duration <= Duration::from_millis(120),
             "RFC 6716 §3.2.5"
         );
+    }
+}
+
+/// One temporal unit of AV1, as its header is read, and each of its units once more.
+pub fn av1(bytes: &[u8]) {
+    if let Some(header) = av1::header(bytes) {
+        assert_eq!(
+            header.key,
+            header.size.is_some(),
+            "units that are begun with, and only they, have a size"
+        );
+    }
+    let mut again = Vec::new();
+    for obu in av1::obus(bytes) {
+        again.clear();
+        obu.write(&mut again);
+        assert_eq!(
+            av1::Obu::split(&again),
+            Some((obu, &[][..])),
+            "what is written is read again"
+        );
+        if let Some(sequence) = av1::sequence_header(obu.payload) {
+            assert!(sequence.size.width > 0 && sequence.size.height > 0);
+        }
     }
 }
 

@@ -20,6 +20,10 @@ pub fn decode_vp9(bytes: &[u8]) {
     decode(Codec::Vp9, bytes);
 }
 
+pub fn decode_av1(bytes: &[u8]) {
+    decode(Codec::Av1, bytes);
+}
+
 /// Frames one after the other, each behind its length (two bytes, big endian).
 fn decode(codec: Codec, mut bytes: &[u8]) {
     let mut decoder = video_codec::decoder(codec).expect("it is bundled");

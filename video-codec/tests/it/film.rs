@@ -10,6 +10,18 @@ pub const SIZE: VideoSize = VideoSize {
     width: 320,
     height: 180,
 };
+/// libaom as browsers run it: every picture is out before the next one comes.
+const AV1: [&str; 8] = [
+    "-c:v",
+    "libaom-av1",
+    "-usage",
+    "realtime",
+    "-cpu-used",
+    "8",
+    "-lag-in-frames",
+    "0",
+];
+
 const I420_BYTES: usize = 320 * 180 * 3 / 2;
 
 fn ffmpeg(arguments: &[&str], input: &[u8]) -> Vec<u8> {
@@ -121,6 +133,10 @@ pub fn coded(codec: Codec, count: usize) -> Vec<Vec<u8>> {
             .concat(),
             &[],
         )),
+        Codec::Av1 => {
+            let file = ffmpeg(&[&input[..], &AV1, &["-f", "ivf", "-"]].concat(), &[]);
+            ivf(&file)
+        }
         other => panic!("no film in {}", other.name()),
     }
 }
@@ -130,12 +146,14 @@ pub fn planes_of(codec: Codec, frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let (format, stream) = match codec {
         Codec::H264 => ("h264", frames.concat()),
         Codec::Vp8 => ("ivf", to_ivf(*b"VP80", frames)),
+        Codec::Av1 => ("ivf", to_ivf(*b"AV01", frames)),
         _ => ("ivf", to_ivf(*b"VP90", frames)),
     };
     // ffmpeg's own decoders, so that no library is held against itself.
     let decoder = match codec {
         Codec::H264 => "h264",
         Codec::Vp8 => "vp8",
+        Codec::Av1 => "libaom-av1",
         _ => "vp9",
     };
     let raw = ffmpeg(
@@ -173,7 +191,6 @@ pub fn raw(picture: &Picture<'_>) -> Vec<u8> {
     canvas.planes().concat()
 }
 
-/// The frames of an IVF file: 32 bytes of header, then length (4), time (8), data.
 /// One key frame in VP9 of one colour.
 pub fn vp9_key_frame(size: &str) -> Vec<u8> {
     let source = format!("color=gray:size={size}:rate=25");
@@ -183,6 +200,17 @@ pub fn vp9_key_frame(size: &str) -> Vec<u8> {
     ivf(&ffmpeg(&arguments, &[])).remove(0)
 }
 
+/// One key frame in AV1 of one colour.
+pub fn av1_key_frame(size: &str, pixels: &str) -> Vec<u8> {
+    let source = format!("color=gray:size={size}:rate=25");
+    let mut arguments = vec!["-f", "lavfi", "-i", &source, "-frames:v", "1"];
+    arguments.extend(["-pix_fmt", pixels]);
+    arguments.extend(AV1);
+    arguments.extend(["-f", "ivf", "-"]);
+    ivf(&ffmpeg(&arguments, &[])).remove(0)
+}
+
+/// The frames of an IVF file: 32 bytes of header, then length (4), time (8), data.
 fn ivf(file: &[u8]) -> Vec<Vec<u8>> {
     let (mut rest, mut frames) = (&file[32..], Vec::new());
     while rest.len() > 12 {

@@ -8,7 +8,7 @@ use amphi_studio::layout::Area;
 use amphi_studio::{EncoderConfig, VideoEncoder};
 use video_codec::{H264Decoder, H264Encoder};
 
-use film::{SIZE, coded, planes_of, raw, vp9_key_frame};
+use film::{SIZE, av1_key_frame, coded, planes_of, raw, vp9_key_frame};
 
 /// A canvas with this picture on it.
 fn canvas_of(i420: &[u8]) -> Canvas {
@@ -80,6 +80,11 @@ fn vp8_comes_out_as_ffmpeg_decodes_it() {
 #[test]
 fn vp9_comes_out_as_ffmpeg_decodes_it() {
     decodes_as_ffmpeg_does(Codec::Vp9);
+}
+
+#[test]
+fn av1_comes_out_as_ffmpeg_decodes_it() {
+    decodes_as_ffmpeg_does(Codec::Av1);
 }
 
 #[test]
@@ -197,7 +202,6 @@ fn a_size_that_changes_with_every_picture_is_followed() {
     assert_eq!(seen, [64, 640, 128, 1280, 16, 320]);
 }
 
-/// Bits are turned over, ends cut off, pieces doubled: a decoder says no or shows something, and the next key frame helps.
 /// A VP9 picture may come in several frames, and only the first one's size is known before they are decoded.
 #[test]
 fn a_vp9_frame_of_no_reasonable_size_gets_no_memory_wherever_it_hides() {
@@ -221,8 +225,49 @@ fn a_vp9_frame_of_no_reasonable_size_gets_no_memory_wherever_it_hides() {
 }
 
 #[test]
+fn an_av1_frame_of_no_reasonable_size_or_depth_is_refused_in_words() {
+    let mut decoder = video_codec::decoder(Codec::Av1).expect("it is bundled");
+    let mut refused = |data: &[u8]| {
+        let decoded = decoder.decode(data, &mut |_| panic!("it is shown"));
+        decoded.expect_err("nobody sends that").0
+    };
+    let huge = av1_key_frame("8192x4352", "yuv420p");
+    assert_eq!(refused(&huge), "rav1d: the picture is too large");
+    let hidden = [av1_key_frame("320x180", "yuv420p"), huge].concat();
+    assert_eq!(refused(&hidden), "rav1d: the picture is too large");
+    for pixels in ["yuv420p10le", "yuv444p", "gray"] {
+        let other = av1_key_frame("320x180", pixels);
+        assert_eq!(refused(&other), "rav1d: not 8 bits 4:2:0", "{pixels}");
+    }
+    let mut shown = 0;
+    for data in &coded(Codec::Av1, 3) {
+        decoder
+            .decode(data, &mut |_| shown += 1)
+            .expect("the decoder goes on");
+    }
+    assert_eq!(shown, 3);
+}
+
+#[test]
+fn an_av1_size_that_changes_with_every_picture_is_followed() {
+    let mut decoder = video_codec::decoder(Codec::Av1).expect("it is bundled");
+    let sizes = [(64, 36), (640, 360), (16, 16), (1280, 720), (98, 50)];
+    let mut seen = Vec::new();
+    for (width, height) in sizes {
+        let key = av1_key_frame(&format!("{width}x{height}"), "yuv420p");
+        decoder
+            .decode(&key, &mut |picture| {
+                seen.push((picture.size().width, picture.size().height))
+            })
+            .expect("a key frame with its own sequence header");
+    }
+    assert_eq!(seen, sizes);
+}
+
+/// Bits are turned over, ends cut off, pieces doubled: a decoder says no or shows something, and the next key frame helps.
+#[test]
 fn broken_frames_are_refused_and_a_key_frame_helps() {
-    for codec in [Codec::H264, Codec::Vp8, Codec::Vp9] {
+    for codec in [Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1] {
         let film = coded(codec, 26);
         let mut seed = 0x9e37_79b9_7f4a_7c15u64;
         let mut random = |below: usize| {
@@ -266,7 +311,7 @@ fn broken_frames_are_refused_and_a_key_frame_helps() {
 
 #[test]
 fn empty_frames_and_codecs_of_sound_are_refused() {
-    for codec in [Codec::H264, Codec::Vp8, Codec::Vp9] {
+    for codec in [Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1] {
         let mut decoder = video_codec::decoder(codec).expect("it is bundled");
         assert!(decoder.decode(&[], &mut |_| {}).is_err());
     }
