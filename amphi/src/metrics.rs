@@ -352,6 +352,7 @@ fn programs(page: &mut Page, app: &App) {
         ("tracks_refused", studio.tracks_refused),
         ("limited", studio.limited),
         ("encoder_errors", studio.encoder_errors),
+        ("encoders_replaced", studio.encoders_replaced),
         ("pictures_decoded", studio.pictures_decoded),
         ("decoder_errors", studio.decoder_errors),
         ("pictures_overflow", studio.pictures_overflow),

@@ -12,7 +12,7 @@ use amphi_media::{Sample, VideoSize};
 use amphi_studio::canvas::Canvas;
 use amphi_studio::composer::{Composer, Described, Input, Look, Output, Rung};
 use amphi_studio::lettering::{Image, Lettering};
-use amphi_studio::{CodecError, EncoderConfig, VideoCodecs, VideoEncoder};
+use amphi_studio::{CodecError, Encoded, EncoderConfig, VideoCodecs, VideoEncoder};
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 
@@ -305,7 +305,7 @@ impl VideoEncoder for Keeping {
         picture: &Canvas,
         time: MediaTime,
         key: bool,
-    ) -> Result<Option<Bytes>, CodecError> {
+    ) -> Result<Encoded, CodecError> {
         let mut kept = self.kept.lock().expect("nobody panics with it");
         kept[self.rung].push((picture.clone(), time, key));
         self.inner.encode(picture, time, key)

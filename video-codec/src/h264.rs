@@ -5,15 +5,15 @@ use std::ptr::{NonNull, null_mut};
 
 use amphi_media::{MediaTime, VideoSize, h264};
 use amphi_studio::canvas::{Canvas, Picture};
-use amphi_studio::{CodecError, EncoderConfig, VideoDecoder, VideoEncoder};
-use bytes::{Bytes, BytesMut};
+use amphi_studio::{CodecError, Coded, Encoded, EncoderConfig, VideoDecoder, VideoEncoder};
+use bytes::BytesMut;
 use openh264_sys2::source::APILoader;
 use openh264_sys2::{
     CAMERA_VIDEO_REAL_TIME, CM_SMPTE170M, CONSTANT_ID, CP_SMPTE170M, DECODER_OPTION_TRACE_LEVEL,
     ENCODER_OPTION_TRACE_LEVEL, ERROR_CON_DISABLE, ISVCDecoder, ISVCEncoder, LOW_COMPLEXITY,
     PRO_MAIN, RC_BITRATE_MODE, SBufferInfo, SDecodingParam, SEncParamExt, SFrameBSInfo,
     SM_SINGLE_SLICE, SSourcePicture, TRC_SMPTE170M, VF_UNDEF, VIDEO_BITSTREAM_AVC, WELS_LOG_QUIET,
-    videoFormatI420, videoFrameTypeSkip,
+    videoFormatI420, videoFrameTypeIDR, videoFrameTypeSkip,
 };
 
 use crate::PIXELS_MAX;
@@ -256,7 +256,7 @@ impl VideoEncoder for H264Encoder {
         picture: &Canvas,
         time: MediaTime,
         key: bool,
-    ) -> Result<Option<Bytes>, CodecError> {
+    ) -> Result<Encoded, CodecError> {
         if picture.size() != self.size {
             return Err(CodecError("openh264: a picture of another size".to_owned()));
         }
@@ -285,7 +285,7 @@ impl VideoEncoder for H264Encoder {
             return Err(CodecError(format!("openh264 could not encode: {result}")));
         }
         if self.output.eFrameType == videoFrameTypeSkip {
-            return Ok(None);
+            return Ok(Encoded::LeftOut);
         }
         let mut data = BytesMut::new();
         let layers = usize::try_from(self.output.iLayerNum).unwrap_or(0);
@@ -302,7 +302,11 @@ impl VideoEncoder for H264Encoder {
         if data.is_empty() {
             return Err(CodecError("openh264 gave nothing for a picture".to_owned()));
         }
-        Ok(Some(data.freeze()))
+        Ok(Encoded::Now(Coded {
+            time,
+            key: self.output.eFrameType == videoFrameTypeIDR,
+            data: data.freeze(),
+        }))
     }
 }
 

@@ -11,7 +11,7 @@ use amphi_media::{
 use amphi_studio::canvas::{Canvas, Colour, Picture};
 use amphi_studio::composer::{Composer, Described, Input, Look, Rung};
 use amphi_studio::lettering::Image;
-use amphi_studio::{CodecError, VideoCodecs, VideoDecoder, VideoEncoder};
+use amphi_studio::{CodecError, Coded, Encoded, VideoCodecs, VideoDecoder, VideoEncoder};
 use bytes::Bytes;
 
 use super::lettering::Letters;
@@ -66,14 +66,15 @@ impl VideoEncoder for Kept {
     fn encode(
         &mut self,
         picture: &Canvas,
-        _: MediaTime,
-        _: bool,
-    ) -> Result<Option<Bytes>, CodecError> {
+        time: MediaTime,
+        key: bool,
+    ) -> Result<Encoded, CodecError> {
         self.0
             .lock()
             .expect("nobody panics with it")
             .clone_from(picture);
-        Ok(Some(Bytes::from_static(b"a picture")))
+        let data = Bytes::from_static(b"a picture");
+        Ok(Encoded::Now(Coded { time, key, data }))
     }
 }
 

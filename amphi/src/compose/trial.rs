@@ -7,7 +7,7 @@ use amphi_studio::canvas::{Canvas, Colour};
 use amphi_studio::composer::{Composer, Described, Input, Look, Output};
 use amphi_studio::cost::Step;
 use amphi_studio::layout::Area;
-use amphi_studio::{CodecError, EncoderConfig, VideoEncoder};
+use amphi_studio::{CodecError, Encoded, EncoderConfig, VideoEncoder};
 use bytes::Bytes;
 
 use super::lettering::Letters;
@@ -51,8 +51,12 @@ impl Film {
                 canvas.fill(area, Colour::of_rgb(shade, shade / 2 + 60, 255 - shade));
             }
             let time = MediaTime::new(i64::from(picture), CAMERA_PER_SECOND);
-            let coded = encoder.encode(&canvas, time, picture == 0)?;
-            coded.ok_or_else(|| CodecError("a picture was left out".to_owned()))
+            match encoder.encode(&canvas, time, picture == 0)? {
+                Encoded::Now(coded) => Ok(coded.data),
+                Encoded::Later | Encoded::LeftOut => {
+                    Err(CodecError("a picture was left out".to_owned()))
+                }
+            }
         });
         Ok(Self(pictures.collect::<Result<_, _>>()?))
     }

@@ -81,14 +81,41 @@ pub trait VideoDecoder: Send {
 
 /// Encodes the composed picture.
 pub trait VideoEncoder: Send {
-    /// One access unit of H.264 in Annex B form, with parameter sets in front of key frames; none when the encoder left the
-    /// picture out. Times increase. The first picture is a key frame, and so is every one that `key` asks to be.
+    /// Takes one picture. Times increase. The first picture is a key frame, and so is every one that `key` asks to be.
     fn encode(
         &mut self,
         picture: &Canvas,
         time: MediaTime,
         key: bool,
-    ) -> Result<Option<Bytes>, CodecError>;
+    ) -> Result<Encoded, CodecError>;
+
+    /// The next of the pictures that [`Encoded::Later`] was said of, in the order in which they were given. After an error nothing
+    /// more comes, and the encoder is to be thrown away.
+    fn poll(&mut self) -> Result<Option<Coded>, CodecError> {
+        Ok(None)
+    }
+}
+
+/// What became of a picture that an encoder was given.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Encoded {
+    /// It is coded already.
+    Now(Coded),
+    /// It comes out of [`VideoEncoder::poll`].
+    Later,
+    /// The encoder left it out.
+    LeftOut,
+}
+
+/// One coded picture.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Coded {
+    /// As it was given.
+    pub time: MediaTime,
+    /// A decoder can start here.
+    pub key: bool,
+    /// One access unit of H.264 in Annex B form, with parameter sets in front of key frames.
+    pub data: Bytes,
 }
 
 /// What an encoder is to make.

@@ -226,6 +226,12 @@ impl Composer {
     /// Makes the pictures that are due.
     fn compose(&mut self, now_us: i64) {
         let Some(show) = &mut self.show else { return };
+        show.ladder.collect(&mut self.counters, &mut self.outputs);
+        if show.ladder.must_be_replaced()
+            && let Err(reason) = show.replace_encoders(&mut self.codecs, &mut self.counters)
+        {
+            return self.fail(reason);
+        }
         let newest = (now_us - PICTURE_DELAY_US) * show.fps / 1_000_000;
         if newest - show.tick > TICKS_BEHIND_MAX {
             let left_out = newest - TICKS_BEHIND_MAX - show.tick;
@@ -300,6 +306,20 @@ impl Show {
 
     fn tick_us(&self, tick: i64) -> i64 {
         tick * 1_000_000 / self.fps
+    }
+
+    /// Goes on with other encoders, at a cut, since one of those there were broke.
+    fn replace_encoders(
+        &mut self,
+        codecs: &mut VideoCodecs,
+        counters: &mut Counters,
+    ) -> Result<(), String> {
+        counters.encoders_replaced += 1;
+        self.ladder = Ladder::new(&self.look, &mut codecs.encoders)?;
+        self.cut = self.key_us.is_some();
+        self.key_wanted = self.cut;
+        self.changed = true;
+        Ok(())
     }
 
     /// Who is shown and where; moves what is on the canvas when that is not as it was.
@@ -440,7 +460,8 @@ impl Show {
         }
         let due = |key_us| at_us - key_us >= KEY_INTERVAL_US;
         let key = self.key_wanted || self.key_us.is_none_or(due);
-        if !self.changed && !key {
+        // An encoder that still has a picture gets the same again, and lets go of the one before.
+        if !self.changed && !key && !self.ladder.owes() {
             counters.ticks_unchanged += 1;
             return;
         }
@@ -455,9 +476,9 @@ impl Show {
             None => &mut self.canvas,
         };
         self.overlay.put_on(picture);
-        let came_out = self.ladder.encode(picture, moment, scaler, counters, out);
+        let taken = self.ladder.encode(picture, moment, scaler, counters, out);
         self.overlay.take_off(picture);
-        if came_out {
+        if taken {
             // The next picture of a change is another one, also where nobody moves.
             self.changed = self.fade.is_some();
             self.cut = false;

@@ -40,6 +40,8 @@ pub struct Counters {
     pub limited: u64,
     /// Errors of the encoders.
     pub encoder_errors: u64,
+    /// Times that all encoders of the composed picture were made anew because one of them broke.
+    pub encoders_replaced: u64,
     /// Pictures that were decoded to be composed.
     pub pictures_decoded: u64,
     /// Pictures that a decoder refused.
@@ -77,6 +79,7 @@ impl std::ops::AddAssign for Counters {
             tracks_refused,
             limited,
             encoder_errors,
+            encoders_replaced,
             pictures_decoded,
             decoder_errors,
             pictures_overflow,
@@ -103,6 +106,7 @@ impl std::ops::AddAssign for Counters {
         self.tracks_refused += tracks_refused;
         self.limited += limited;
         self.encoder_errors += encoder_errors;
+        self.encoders_replaced += encoders_replaced;
         self.pictures_decoded += pictures_decoded;
         self.decoder_errors += decoder_errors;
         self.pictures_overflow += pictures_overflow;

@@ -28,9 +28,9 @@ mod program;
 mod voice;
 
 pub use codec::{
-    ACCESS_UNIT_FRAMES, AudioDecoder, AudioEncoder, CodecError, Codecs, Decoders, EncoderConfig,
-    PACKET_FRAMES, Piece, SAMPLE_RATE, Stereo, VideoCodecs, VideoDecoder, VideoDecoders,
-    VideoEncoder, VideoEncoders,
+    ACCESS_UNIT_FRAMES, AudioDecoder, AudioEncoder, CodecError, Codecs, Coded, Decoders, Encoded,
+    EncoderConfig, PACKET_FRAMES, Piece, SAMPLE_RATE, Stereo, VideoCodecs, VideoDecoder,
+    VideoDecoders, VideoEncoder, VideoEncoders,
 };
 pub use counters::Counters;
 pub use io::{Input, Kind, Output, StageTrack};

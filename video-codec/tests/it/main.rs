@@ -5,7 +5,8 @@ mod film;
 use amphi_media::{Bitrate, Codec, MediaTime, VideoSize, h264};
 use amphi_studio::canvas::{Canvas, Colour, Picture, Scaler};
 use amphi_studio::layout::Area;
-use amphi_studio::{EncoderConfig, VideoEncoder};
+use amphi_studio::{CodecError, Encoded, EncoderConfig, VideoEncoder};
+use bytes::Bytes;
 use video_codec::{H264Decoder, H264Encoder};
 
 use film::{SIZE, av1_key_frame, coded, planes_of, raw, vp9_key_frame};
@@ -34,6 +35,17 @@ fn encoder(bitrate: u64) -> H264Encoder {
         bitrate: Bitrate(bitrate),
     };
     H264Encoder::new(&config).expect("a usual size")
+}
+
+/// What was encoded at once, which says of itself whether it is a key frame.
+fn now(encoded: Result<Encoded, CodecError>, key: bool) -> Bytes {
+    match encoded.expect("a good picture") {
+        Encoded::Now(coded) => {
+            assert_eq!(coded.key, key);
+            coded.data
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Peak signal-to-noise ratio in decibels.
@@ -96,10 +108,7 @@ fn what_is_encoded_looks_as_before_with_key_frames_where_they_were_asked_for() {
     for (number, picture) in pictures.iter().enumerate() {
         let key = number % 25 == 0;
         let time = MediaTime::new(number as i64 * 3_600, 90_000);
-        let data = encoder
-            .encode(&canvas_of(picture), time, key)
-            .expect("a good picture")
-            .expect("no picture is left out");
+        let data = now(encoder.encode(&canvas_of(picture), time, key), key);
         bytes += data.len();
         let types: Vec<u8> = h264::nal_units(&data).filter_map(h264::nal_type).collect();
         let is_key = types.contains(&h264::NAL_IDR);
@@ -124,8 +133,8 @@ fn the_stream_says_its_size_profile_and_colours() {
     let mut encoder = encoder(500_000);
     let canvas = Canvas::new(SIZE, Colour::BLACK);
     let time = MediaTime::new(0, 90_000);
-    let data = encoder.encode(&canvas, time, false).expect("good");
-    let data = data.expect("the first picture, a key frame though nobody asked");
+    // The first picture is a key frame though nobody asked.
+    let data = now(encoder.encode(&canvas, time, false), true);
     let path = std::env::temp_dir().join(format!("amphi-codec-{}.h264", std::process::id()));
     std::fs::write(&path, &data).expect("a place for a small file");
     let said = std::process::Command::new("ffprobe")
@@ -190,10 +199,10 @@ fn a_size_that_changes_with_every_picture_is_followed() {
         };
         let mut encoder = H264Encoder::new(&config).expect("a good size");
         let canvas = Canvas::new(size, Colour::of_rgb(200, 30, 30));
-        let data = encoder
-            .encode(&canvas, MediaTime::new(0, 90_000), true)
-            .expect("good")
-            .expect("a picture");
+        let data = now(
+            encoder.encode(&canvas, MediaTime::new(0, 90_000), true),
+            true,
+        );
         use amphi_studio::VideoDecoder;
         decoder
             .decode(&data, &mut |picture| seen.push(picture.size().width))

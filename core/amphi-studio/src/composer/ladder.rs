@@ -1,20 +1,30 @@
 //! The composed picture, encoded at every size of the ladder.
 
+use std::collections::VecDeque;
+
 use amphi_media::{MediaKind, MediaTime, Sample};
 
 use super::{Look, Output, RUNGS_MAX, Rung};
 use crate::canvas::{Canvas, Colour, Scaler};
 use crate::layout::Area;
-use crate::{Counters, EncoderConfig, VideoEncoder, VideoEncoders};
+use crate::{Coded, Counters, Encoded, EncoderConfig, VideoEncoder, VideoEncoders};
 
 /// After so many pictures in a row that could not be made the encoder is given up.
 const ENCODER_ERRORS_MAX: u32 = 60;
 
+/// Pictures that wait for an encoder that gives them later. Beyond it, pictures are left out: a quarter of a second of them is as
+/// much as sound and picture may be apart.
+const LATER_MAX: usize = 8;
+
 pub const TICKS: u32 = 90_000;
 
-/// All encoders of one look. Their key frames are of the same instants.
+/// All encoders of one look. Their key frames are of the same instants, and what they make of one instant comes out together,
+/// whichever of them is the last to have it.
 pub struct Ladder {
     rungs: Vec<Encoding>,
+    /// Instants that are not whole yet, in order. Empty between two of them where all encoders are as prompt as one could wish.
+    waiting: VecDeque<Instant>,
+    broken: bool,
 }
 
 /// Which picture it is that is encoded.
@@ -24,6 +34,20 @@ pub struct Moment {
     pub key: bool,
     /// The first of these encoders after others.
     pub cut: bool,
+}
+
+/// What an instant became, at every rung.
+struct Instant {
+    time: MediaTime,
+    cut: bool,
+    slots: Vec<Slot>,
+}
+
+enum Slot {
+    Waits,
+    Came(Coded),
+    /// The encoder left it out, or failed.
+    Nothing,
 }
 
 struct Encoding {
@@ -60,10 +84,14 @@ impl Ladder {
                 })
             })
             .collect::<Result<Vec<_>, String>>()?;
-        Ok(Self { rungs })
+        Ok(Self {
+            rungs,
+            waiting: VecDeque::new(),
+            broken: false,
+        })
     }
 
-    /// One picture at every size. False when the top one did not come out.
+    /// One picture at every size. False when the top encoder did not take it.
     pub fn encode(
         &mut self,
         canvas: &Canvas,
@@ -72,11 +100,16 @@ impl Ladder {
         counters: &mut Counters,
         out: &mut impl Extend<Output>,
     ) -> bool {
+        self.collect(counters, out);
+        if self.broken || self.waiting.len() >= LATER_MAX {
+            counters.ticks_left_out += 1;
+            return false;
+        }
         let Moment { at_us, key, cut } = moment;
         let time = MediaTime::new(at_us, 1_000_000).rescale(TICKS);
-        let mut top_came_out = false;
+        let mut slots = Vec::with_capacity(self.rungs.len());
         let mut above = canvas;
-        for (rung, encoding) in (0u8..).zip(&mut self.rungs) {
+        for encoding in &mut self.rungs {
             if let Some(smaller) = &mut encoding.smaller {
                 let (from, into) = (Area::of(above.size()), Area::of(smaller.size()));
                 if let Some(picture) = above.picture() {
@@ -84,29 +117,77 @@ impl Ladder {
                 }
             }
             let picture = encoding.smaller.as_ref().unwrap_or(canvas);
-            match encoding.encoder.encode(picture, time, key) {
-                Ok(Some(data)) => {
+            slots.push(match encoding.encoder.encode(picture, time, key) {
+                Ok(encoded) => {
                     encoding.errors_in_a_row = 0;
-                    counters.pictures += u64::from(rung == 0);
-                    top_came_out |= rung == 0;
-                    out.extend([Output::Sample(Sample {
-                        kind: MediaKind::Video,
-                        rung,
-                        time,
-                        key,
-                        cut,
-                        data,
-                    })]);
+                    match encoded {
+                        Encoded::Now(coded) => Slot::Came(coded),
+                        Encoded::Later => Slot::Waits,
+                        Encoded::LeftOut => Slot::Nothing,
+                    }
                 }
-                Ok(None) => {}
                 Err(_) => {
                     counters.encoder_errors += 1;
                     encoding.errors_in_a_row += 1;
+                    Slot::Nothing
                 }
-            }
+            });
             above = picture;
         }
-        top_came_out
+        let taken = !matches!(slots.first(), Some(Slot::Nothing) | None);
+        self.waiting.push_back(Instant { time, cut, slots });
+        self.collect(counters, out);
+        taken
+    }
+
+    /// Gives out what has come of the encoders since.
+    pub fn collect(&mut self, counters: &mut Counters, out: &mut impl Extend<Output>) {
+        for (rung, encoding) in self.rungs.iter_mut().enumerate() {
+            loop {
+                match encoding.encoder.poll() {
+                    Ok(None) => break,
+                    Ok(Some(coded)) => {
+                        let slot = (self.waiting.iter_mut())
+                            .find(|instant| instant.time == coded.time)
+                            .and_then(|instant| instant.slots.get_mut(rung));
+                        if let Some(slot @ Slot::Waits) = slot {
+                            *slot = Slot::Came(coded);
+                        }
+                    }
+                    Err(_) => {
+                        counters.encoder_errors += u64::from(!self.broken);
+                        self.broken = true;
+                        break;
+                    }
+                }
+            }
+        }
+        while let Some(instant) = (self.waiting).pop_front_if(|instant| instant.is_whole()) {
+            for (rung, slot) in (0u8..).zip(instant.slots) {
+                let Slot::Came(Coded { time, key, data }) = slot else {
+                    continue;
+                };
+                counters.pictures += u64::from(rung == 0);
+                out.extend([Output::Sample(Sample {
+                    kind: MediaKind::Video,
+                    rung,
+                    time,
+                    key,
+                    cut: instant.cut,
+                    data,
+                })]);
+            }
+        }
+    }
+
+    /// Pictures that were given are still inside of an encoder: some only let go of one when the next one comes.
+    pub fn owes(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// An encoder broke: all are to be made anew. What was inside of them is lost.
+    pub fn must_be_replaced(&self) -> bool {
+        self.broken
     }
 
     /// The top encoder fails again and again.
@@ -114,5 +195,11 @@ impl Ladder {
         self.rungs
             .first()
             .is_none_or(|top| top.errors_in_a_row >= ENCODER_ERRORS_MAX)
+    }
+}
+
+impl Instant {
+    fn is_whole(&self) -> bool {
+        !(self.slots.iter()).any(|slot| matches!(slot, Slot::Waits))
     }
 }

@@ -1,5 +1,6 @@
 //! Codecs that code nothing: a packet carries its samples, an access unit too.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -7,8 +8,8 @@ use amphi_media::{Codec, MediaTime, TrackId, VideoSize, h264};
 use amphi_studio::canvas::{Canvas, Picture};
 use amphi_studio::lettering::Image;
 use amphi_studio::{
-    ACCESS_UNIT_FRAMES, AudioDecoder, AudioEncoder, CodecError, Codecs, PACKET_FRAMES, Piece,
-    Stereo, VideoCodecs, VideoDecoder, VideoEncoder,
+    ACCESS_UNIT_FRAMES, AudioDecoder, AudioEncoder, CodecError, Codecs, Coded, Encoded,
+    PACKET_FRAMES, Piece, Stereo, VideoCodecs, VideoDecoder, VideoEncoder,
 };
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -166,6 +167,10 @@ pub struct Done {
     /// So many of the next pictures fail to be decoded, and encoded.
     pub decoder_errors: AtomicU32,
     pub encoder_errors: AtomicU32,
+    /// So many pictures an encoder keeps to itself until more are given; 0: it gives each at once.
+    pub keeps: AtomicU32,
+    /// So many of the next pictures are the last of their encoder.
+    pub breaks: AtomicU32,
 }
 
 fn fails(errors: &AtomicU32) -> bool {
@@ -215,20 +220,40 @@ impl VideoDecoder for FilmDecoder {
     }
 }
 
-struct LumaEncoder(Arc<Done>);
+struct LumaEncoder {
+    done: Arc<Done>,
+    kept: VecDeque<Coded>,
+    broken: bool,
+}
 
 impl VideoEncoder for LumaEncoder {
     fn encode(
         &mut self,
         picture: &Canvas,
-        _: MediaTime,
-        _: bool,
-    ) -> Result<Option<Bytes>, CodecError> {
-        if fails(&self.0.encoder_errors) {
+        time: MediaTime,
+        key: bool,
+    ) -> Result<Encoded, CodecError> {
+        if fails(&self.done.encoder_errors) {
             return Err(CodecError("made to fail".into()));
         }
-        self.0.encoded.fetch_add(1, Ordering::Relaxed);
-        Ok(Some(Bytes::copy_from_slice(picture.planes()[0])))
+        self.done.encoded.fetch_add(1, Ordering::Relaxed);
+        let data = Bytes::copy_from_slice(picture.planes()[0]);
+        let coded = Coded { time, key, data };
+        self.broken |= fails(&self.done.breaks);
+        if self.done.keeps.load(Ordering::Relaxed) == 0 && !self.broken {
+            return Ok(Encoded::Now(coded));
+        }
+        self.kept.push_back(coded);
+        Ok(Encoded::Later)
+    }
+
+    fn poll(&mut self) -> Result<Option<Coded>, CodecError> {
+        if self.broken {
+            return Err(CodecError("made to break".into()));
+        }
+        let keeps = self.done.keeps.load(Ordering::Relaxed) as usize;
+        let gives = self.kept.len() > keeps;
+        Ok(gives.then(|| self.kept.pop_front()).flatten())
     }
 }
 
@@ -237,7 +262,13 @@ pub fn film(done: &Arc<Done>) -> VideoCodecs {
     let encoders = done.clone();
     let done = done.clone();
     VideoCodecs {
-        encoders: Box::new(move |_| Ok(Box::new(LumaEncoder(encoders.clone())))),
+        encoders: Box::new(move |_| {
+            Ok(Box::new(LumaEncoder {
+                done: encoders.clone(),
+                kept: VecDeque::new(),
+                broken: false,
+            }))
+        }),
         decoders: Box::new(move |codec| {
             if codec == Codec::Opus {
                 return Err(CodecError("that is sound".into()));

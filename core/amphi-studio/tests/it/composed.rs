@@ -343,6 +343,106 @@ fn an_encoder_that_is_broken_for_good_ends_the_program_in_words() {
     assert!(reason.contains("picture"), "{reason}");
 }
 
+/// Three sizes of the same picture.
+fn of_three_sizes() -> Look {
+    let mut ladder = look(Layout::Grid);
+    for (width, height) in [(160, 90), (128, 72)] {
+        ladder.rungs.push(Rung {
+            size: VideoSize::new(width, height),
+            bitrate: Bitrate(50_000),
+        });
+    }
+    ladder
+}
+
+/// When the pictures of a rung are, and which are key frames.
+fn instants(world: &World, rung: u8) -> Vec<(i64, bool)> {
+    let own = world.every_rung.iter().filter(|sample| sample.rung == rung);
+    own.map(|sample| (sample.time.ticks, sample.key)).collect()
+}
+
+#[test]
+fn encoders_that_give_pictures_later_lose_none_and_their_sizes_stay_together() {
+    let done = Arc::new(Done::default());
+    done.keeps.store(2, Ordering::Relaxed);
+    let mut world = World::composed(Layout::Grid, &done);
+    world.input(Input::Kind(Kind::Compose(of_three_sizes())));
+    let camera = world.shows(1, Codec::Vp8);
+    world.run_for(5_000);
+    let top = instants(&world, 0);
+    let kept: Vec<(i64, bool)> = top.iter().skip(5).copied().collect();
+    assert!(kept.len() > 100, "{}", kept.len());
+    assert!(
+        kept.windows(2).all(|pair| pair[1].0 - pair[0].0 == 3_600),
+        "25 a second"
+    );
+    let keys: Vec<i64> = (top.iter().filter(|(_, key)| *key))
+        .map(|(at, _)| at / 90)
+        .collect();
+    assert!(
+        keys.windows(2).all(|pair| pair[1] - pair[0] == 2_000),
+        "{keys:?}"
+    );
+    for rung in [1, 2] {
+        assert_eq!(instants(&world, rung), top);
+    }
+    for (at_us, sample) in world.pictures.iter().skip(5) {
+        let late_us = at_us - sample.time.micros();
+        assert!((200_000..210_000).contains(&late_us), "{late_us}");
+    }
+    // The camera freezes: its last picture comes out all the same.
+    world.camera(camera).lost = true;
+    world.run_for(1_000);
+    let (at_us, newest) = world.pictures.last().expect("pictures");
+    assert!(at_us - newest.time.micros() < 210_000);
+    assert_eq!(world.counters().ticks_left_out, 0);
+}
+
+#[test]
+fn an_encoder_that_keeps_everything_to_itself_costs_pictures_and_no_memory() {
+    let done = Arc::new(Done::default());
+    done.keeps.store(u32::MAX, Ordering::Relaxed);
+    let mut world = World::composed(Layout::Grid, &done);
+    world.shows(1, Codec::Vp8);
+    world.run_for(5_000);
+    assert_eq!(world.pictures.len(), 0);
+    assert!(done.encoded.load(Ordering::Relaxed) < 10, "{done:?}");
+    assert!(world.counters().ticks_left_out > 100);
+    assert!(world.sound.len() > 4 * 48_000, "sound goes on");
+}
+
+#[test]
+fn encoders_of_which_one_breaks_are_followed_by_others_at_a_cut() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Grid, &done);
+    world.input(Input::Kind(Kind::Compose(of_three_sizes())));
+    world.shows(1, Codec::Vp8);
+    world.run_for(3_000);
+    let before = world.every_rung.len();
+    done.breaks.store(1, Ordering::Relaxed);
+    world.run_for(3_000);
+    assert!(world.failed.is_none());
+    assert_eq!(world.counters().encoders_replaced, 1);
+    let after: Vec<&Sample> = world.every_rung[before..].iter().collect();
+    for rung in [0, 1, 2] {
+        let cuts: Vec<&&Sample> = (after.iter())
+            .filter(|sample| sample.rung == rung && sample.cut)
+            .collect();
+        assert!(
+            matches!(cuts[..], [only] if only.key),
+            "rung {rung}: {cuts:?}"
+        );
+    }
+    let top = instants(&world, 0);
+    assert!(
+        top.windows(2).all(|pair| pair[0].0 < pair[1].0),
+        "times go on"
+    );
+    for rung in [1, 2] {
+        assert_eq!(instants(&world, rung), top);
+    }
+}
+
 #[test]
 fn on_an_empty_stage_there_is_no_picture_and_who_is_only_heard_has_a_cell() {
     let done = Arc::new(Done::default());
