@@ -1,6 +1,7 @@
 //! A composer in a process of its own: what decodes strangers' bitstreams cannot harm the server, and one that breaks is followed by
 //! another.
 
+pub mod ffmpeg;
 #[cfg(test)]
 mod golden;
 mod lettering;
@@ -21,6 +22,7 @@ use amphi_studio::composer::{Input, Output};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tracing::warn;
 
+use ffmpeg::{Ffmpeg, Hand, Hands};
 pub use wire::Report;
 use wire::{Reader, Said, Told};
 
@@ -47,6 +49,10 @@ pub struct Composing {
 pub enum Event {
     Output(Output),
     Report(Report),
+    /// What became of the encoder that was asked for; a note for people when it is another one that encodes.
+    Encoder {
+        note: Option<String>,
+    },
 }
 
 /// It does not read any more, or is gone.
@@ -54,12 +60,16 @@ pub enum Event {
 pub struct Gone;
 
 impl Composing {
-    /// Starts `program` (this very binary) as a composer whose programme clock says `now_us`.
-    pub fn start(program: &Path, now_us: i64) -> io::Result<Self> {
-        let (mut child, ours) = spawn(program, "program-worker")?;
+    /// Starts `program` (this very binary) as a composer whose programme clock says `now_us`, and which has an `ffmpeg` to encode.
+    pub fn start(program: &Path, now_us: i64, ffmpeg: Option<&Ffmpeg>) -> io::Result<Self> {
+        let (hands, hand) = match ffmpeg.cloned().map(Hands::new).transpose()? {
+            Some((hands, hand)) => (Some(hands), Some(hand)),
+            None => (None, None),
+        };
+        let (mut child, ours) = spawn(program, "program-worker", hand)?;
         let (messages, queue) = crossbeam_channel::bounded(WAITING_MAX);
         let (events, said) = crossbeam_channel::bounded(SAID_MAX);
-        let started = start_threads(ours, queue, events);
+        let started = start_threads(ours, queue, events, hands);
         let clock = wire::packed(&Told::Clock { now_us });
         match (started, clock) {
             (Ok(()), Ok(clock)) => {
@@ -123,12 +133,16 @@ impl Drop for Composing {
 }
 
 /// Starts `program` (this very binary) as a process that decodes, which `command` is; and our end of its socket.
-pub(crate) fn spawn(program: &Path, command: &str) -> io::Result<(Child, UnixStream)> {
+pub(crate) fn spawn(
+    program: &Path,
+    command: &str,
+    hand: Option<Hand>,
+) -> io::Result<(Child, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     let child = Command::new(program)
         .arg(command)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::null())
+        .stdout(hand.map_or_else(Stdio::null, |hand| Stdio::from(hand.into_socket())))
         .env_clear()
         .spawn()?;
     Ok((child, ours))
@@ -147,10 +161,15 @@ fn start_threads(
     socket: UnixStream,
     queue: Receiver<Vec<u8>>,
     events: Sender<Event>,
+    hands: Option<Hands>,
 ) -> io::Result<()> {
     let reading = socket.try_clone()?;
     let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-    // Both end with the process, or when nobody holds their queue any more.
+    // All end with the process, or when nobody holds their queue any more.
+    if let Some(hands) = hands {
+        let events = events.clone();
+        thread("compose-hands").spawn(move || hands.run(&events))?;
+    }
     thread("compose-out").spawn(move || write_all(socket, &queue))?;
     thread("compose-in").spawn(move || read_all(reading, &events))?;
     Ok(())

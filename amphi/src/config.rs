@@ -20,7 +20,10 @@ use serde::{Deserialize, Serialize};
 use crate::program::Means;
 
 pub use broadcast::{Broadcast, Rewind, Thumbnails};
-pub use program::{Composing, LayoutWord, Logo, ProgramWord, Size};
+pub use program::{
+    CodecWord, Composing, Device, EncoderWord, LayoutWord, Logo, Options, Outside, Program,
+    ProgramWord, Size,
+};
 pub use recording::{Export, Hidden, KeepFor, Publish, Recording};
 
 /// The commented default configuration.
@@ -594,6 +597,7 @@ impl Config {
             ladder: self.program.ladder.iter().map(|size| size.0).collect(),
             frames_per_second: self.program.frames_per_second,
             logo: self.program.logo.0.as_ref().map(|(_, image)| image.clone()),
+            ffmpeg: self.program.ffmpeg(),
         }
     }
 

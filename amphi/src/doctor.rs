@@ -11,8 +11,9 @@ use anyhow::{Context, ensure};
 use amphi_room::ProgramKind;
 use amphi_studio::cost::{CPU_MAX, Cost};
 
-use crate::codec::trial;
-use crate::compose;
+use crate::codec::trial as sound;
+use crate::compose::ffmpeg::Outside;
+use crate::compose::trial;
 use crate::config::Config;
 
 /// Less free space than that is worth a word; an hour of recording at 2 Mbit/s takes 900 MB.
@@ -68,13 +69,17 @@ pub fn examine(config: &Config) -> Vec<Finding> {
         ),
         finding(
             "AAC encoder",
-            speed(trial::aac(TRIAL_SECONDS), AAC_SPEED_MIN),
+            speed(sound::aac(TRIAL_SECONDS), AAC_SPEED_MIN),
         ),
         finding(
             "Opus decoder",
-            speed(trial::opus(TRIAL_SECONDS), OPUS_SPEED_MIN),
+            speed(sound::opus(TRIAL_SECONDS), OPUS_SPEED_MIN),
         ),
-        finding("composed picture", composed(config)),
+    ]);
+    let (encoder, outside) = encoder(config);
+    findings.extend([
+        encoder,
+        finding("composed picture", composed(config, &outside)),
         finding("wall clock", wall_clock(SystemTime::now())),
         descriptors(config),
     ]);
@@ -246,19 +251,56 @@ fn speed(
     ))
 }
 
+/// Whether the encoder that is configured works; and what to measure composing with.
+fn encoder(config: &Config) -> (Finding, Outside) {
+    const WHAT: &str = "picture encoder";
+    let built_in = || Outside::new(None);
+    let Some(ffmpeg) = config.program.ffmpeg() else {
+        let words = "openh264, which is built in".to_owned();
+        return (finding(WHAT, Ok((State::Well, words))), built_in());
+    };
+    let means = config.means();
+    let tried = || -> anyhow::Result<(String, Outside)> {
+        let rung = means.ladder.first().context("program.ladder is empty")?;
+        let lent = trial::Lent::new(&ffmpeg).context("starting ffmpeg")?;
+        let took = lent.try_size(rung, means.frames_per_second)?;
+        let words = format!(
+            "{} by {} works: a second of {}x{} takes it {:.0} ms",
+            ffmpeg.codec.name(),
+            ffmpeg.program.display(),
+            rung.size.width,
+            rung.size.height,
+            took.as_secs_f64() * 1_000.0
+        );
+        Ok((words, lent.outside))
+    };
+    match tried() {
+        Ok((words, outside)) => (finding(WHAT, Ok((State::Well, words))), outside),
+        Err(error) => {
+            let help = "Install it, change program.ffmpeg, or set program.encoder = \"openh264\"";
+            let found = Err(anyhow::anyhow!("{error:#} {help}"));
+            (finding(WHAT, found), built_in())
+        }
+    }
+}
+
 /// Which step of the ladder of costs this machine carries, measured by four cameras.
-fn composed(config: &Config) -> anyhow::Result<(State, String)> {
+fn composed(config: &Config, outside: &Outside) -> anyhow::Result<(State, String)> {
     if ProgramKind::from(config.program.kind) == ProgramKind::Cut {
         let words = "not measured: program.kind is \"cut\"".to_owned();
         return Ok((State::Well, words));
     }
     let means = config.means();
     let cost = Cost::new(&means.ladder, means.frames_per_second);
-    let film = compose::trial::Film::make()?;
+    let film = trial::Film::make()?;
+    let of = match outside.is_used() {
+        true => "of the time there is, with ffmpeg",
+        false => "of one core",
+    };
     let mut dear = Vec::new();
     for step in cost.steps() {
-        let share = compose::trial::share(&film, step)?;
-        let took = format!("{step} ({:.0} % of one core)", share * 100.0);
+        let share = trial::share(&film, step, outside)?;
+        let took = format!("{step} ({:.0} % {of})", share * 100.0);
         if share > CPU_MAX {
             dear.push(took);
             continue;
@@ -331,7 +373,7 @@ fn descriptors(config: &Config) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Overrides;
+    use crate::config::{EncoderWord, Overrides, Program};
 
     fn dev(folder: &Path) -> Config {
         let overrides = Overrides {
@@ -359,6 +401,18 @@ mod tests {
                 .count(),
             0
         );
+    }
+
+    #[test]
+    fn an_encoder_that_is_configured_and_not_there_is_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = dev(folder.path());
+        config.program.encoder = EncoderWord::Ffmpeg;
+        config.program.ffmpeg.program = Program("/nowhere/ffmpeg".into());
+        let (finding, outside) = encoder(&config);
+        assert_eq!(finding.state, State::Bad);
+        assert!(finding.words.contains("/nowhere/ffmpeg"), "{finding}");
+        assert!(!outside.is_used(), "the rest is measured with openh264");
     }
 
     #[test]

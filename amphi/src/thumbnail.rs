@@ -249,7 +249,7 @@ impl Keeper {
 
 impl Running {
     fn start(program: &Path) -> io::Result<Self> {
-        let (child, socket) = compose::spawn(program, "thumbnail-worker")?;
+        let (child, socket) = compose::spawn(program, "thumbnail-worker", None)?;
         let running = Self {
             child,
             socket,

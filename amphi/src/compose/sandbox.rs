@@ -15,13 +15,17 @@ const MEMORY_MAX: u64 = 3 * 1024 * 1024 * 1024;
 #[error("what decodes runs without a system call filter: {0}")]
 pub struct Unfiltered(String);
 
-/// Gives it up for good. What is open stays open.
-pub fn enter() -> io::Result<Result<(), Unfiltered>> {
+/// What may be open where nothing is handed over: descriptors 0 to 2 and the socket's.
+pub const FILES: u64 = 8;
+/// … and where pipes are handed over (`compose/ffmpeg.rs`): two for each size of a ladder and of the one that follows it.
+pub const FILES_WITH_PIPES: u64 = 40;
+
+/// Gives it up for good. What is open stays open; nothing can be opened, but up to `files` be handed over by the server.
+pub fn enter(files: u64) -> io::Result<Result<(), Unfiltered>> {
     for (resource, most) in [
         (Resource::As, MEMORY_MAX),
         (Resource::Core, 0),
-        // Nothing new can be opened: descriptors 0 to 2 and the socket's are there.
-        (Resource::Nofile, 8),
+        (Resource::Nofile, files),
         (Resource::Nproc, 0),
     ] {
         let limit = Rlimit {

@@ -1,15 +1,21 @@
-//! What composing costs on this machine, measured before anybody goes on air: four cameras of moving pictures, in virtual time.
+//! What composing costs on this machine, measured before anybody goes on air: four cameras of moving pictures, in virtual time; and
+//! whether the ffmpeg that is to encode does.
+
+use std::time::{Duration, Instant};
 
 use amphi_media::{
     Bitrate, Codec, Layout, MediaKind, MediaTime, MemberId, Source, TrackId, VideoSize,
 };
 use amphi_studio::canvas::{Canvas, Colour};
-use amphi_studio::composer::{Composer, Described, Input, Look, Output};
+use amphi_studio::composer::{Composer, Described, Input, Look, Output, Rung};
 use amphi_studio::cost::Step;
 use amphi_studio::layout::Area;
-use amphi_studio::{CodecError, Encoded, EncoderConfig, VideoEncoder};
+use amphi_studio::{CodecError, Encoded, EncoderConfig, VideoCodecs, VideoEncoder};
 use bytes::Bytes;
+use crossbeam_channel::Receiver;
 
+use super::Event;
+use super::ffmpeg::{Ffmpeg, Hands, Outside};
 use super::lettering::Letters;
 use crate::codec::trial::used_us;
 
@@ -62,12 +68,95 @@ impl Film {
     }
 }
 
-/// The share of one core that composing four cameras takes at this step.
-pub fn share(film: &Film, step: &Step) -> Result<f32, CodecError> {
-    let mut composer = Composer::new(video_codec::video_codecs(), Box::new(Letters::load()));
+/// Pictures that ffmpeg may have for itself before more are made: fewer than a program waits for.
+const OWED_MAX: usize = 4;
+
+/// An ffmpeg that is lent to this process, as it would be to a composer.
+pub struct Lent {
+    pub outside: Outside,
+    said: Receiver<Event>,
+}
+
+impl Lent {
+    pub fn new(ffmpeg: &Ffmpeg) -> std::io::Result<Self> {
+        let (hands, hand) = Hands::new(ffmpeg.clone())?;
+        hand.limit_waiting()?;
+        let (events, said) = crossbeam_channel::bounded(64);
+        std::thread::Builder::new()
+            .name("ffmpeg-trial".to_owned())
+            .spawn(move || hands.run(&events))?;
+        let outside = Outside::new(Some(hand));
+        Ok(Self { outside, said })
+    }
+
+    /// Encodes a second of pictures of this size. How long that took, or why it did not work.
+    pub fn try_size(&self, rung: &Rung, frames_per_second: u32) -> Result<Duration, CodecError> {
+        let config = EncoderConfig {
+            size: rung.size,
+            frames_per_second,
+            bitrate: rung.bitrate,
+        };
+        let mut encoder = (self.outside.encoders())(&config)?;
+        let mut canvas = Canvas::new(rung.size, Colour::BLACK);
+        let (mut come, mut began) = (0, Instant::now());
+        for picture in 0..=frames_per_second {
+            let shade = (picture * 7) as u8;
+            canvas.fill(Area::of(rung.size), Colour::of_rgb(shade, 255 - shade, 90));
+            let time = MediaTime::new(picture.into(), frames_per_second);
+            if encoder.encode(&canvas, time, picture % 10 == 0)? != Encoded::Later {
+                // That was openh264.
+                return Err(self.why_not());
+            }
+            loop {
+                match encoder.poll() {
+                    Ok(Some(_)) => come += 1,
+                    // The last ones may stay inside.
+                    Ok(None) if self.outside.owed() <= OWED_MAX && come > 0 => break,
+                    Ok(None) => {
+                        self.outside
+                            .wait(None, Duration::from_millis(20))
+                            .map_err(|error| {
+                                CodecError(format!("ffmpeg cannot be waited for: {error}"))
+                            })?;
+                    }
+                    Err(_) => {
+                        drop(encoder);
+                        return Err(self.why_not());
+                    }
+                }
+            }
+            if picture == 0 {
+                // That it begins is not counted.
+                began = Instant::now();
+            }
+        }
+        Ok(began.elapsed())
+    }
+
+    fn why_not(&self) -> CodecError {
+        let said = (self.said).recv_timeout(Duration::from_secs(3));
+        CodecError(match said {
+            Ok(Event::Encoder { note: Some(note) }) => note,
+            _ => "ffmpeg does not work; openh264 encodes instead.".to_owned(),
+        })
+    }
+}
+
+/// The share of one core that composing four cameras takes at this step; where ffmpeg encodes, the share of the time that there is.
+pub fn share(film: &Film, step: &Step, outside: &Outside) -> Result<f32, CodecError> {
+    let codecs = VideoCodecs {
+        encoders: outside.encoders(),
+        decoders: Box::new(video_codec::decoder),
+    };
+    let mut composer = Composer::new(codecs, Box::new(Letters::load()));
     let mut pictures = 0;
     let mut tell = |now_us: i64, input: Input, composer: &mut Composer| {
         composer.handle_input(now_us, input);
+        while outside.owed() > OWED_MAX {
+            let woken = outside.wait(None, Duration::from_secs(1));
+            woken.map_err(|error| CodecError(format!("ffmpeg cannot be waited for: {error}")))?;
+            composer.handle_input(now_us, Input::Timeout);
+        }
         while let Some(output) = composer.poll_output() {
             match output {
                 Output::Sample(sample) => pictures += usize::from(sample.rung == 0),
@@ -96,7 +185,7 @@ pub fn share(film: &Film, step: &Step) -> Result<f32, CodecError> {
         };
         tell(0, Input::Track(track), &mut composer)?;
     }
-    let mut began_us = 0;
+    let (mut began_us, mut began) = (0, Instant::now());
     let film_at =
         |picture: usize| BEGIN_US + picture as i64 * 1_000_000 / i64::from(CAMERA_PER_SECOND);
     // The first picture shows that there is a camera, and gets it a cell.
@@ -105,6 +194,7 @@ pub fn share(film: &Film, step: &Step) -> Result<f32, CodecError> {
         catch_up(&mut composer, time_us, &mut tell)?;
         if number == 1 {
             began_us = used_us();
+            began = Instant::now();
         }
         for member in 0..MEMBERS {
             let frame = Input::Frame {
@@ -119,7 +209,10 @@ pub fn share(film: &Film, step: &Step) -> Result<f32, CodecError> {
         }
     }
     catch_up(&mut composer, BEGIN_US + FILM_US + 200_000, &mut tell)?;
-    let used_us = used_us() - began_us;
+    let used_us = match outside.is_used() {
+        false => used_us() - began_us,
+        true => i64::try_from(began.elapsed().as_micros()).unwrap_or(i64::MAX),
+    };
     let counters = composer.counters();
     if counters.decoder_errors + counters.encoder_errors > 0 || pictures == 0 {
         return Err(CodecError(format!(
@@ -142,9 +235,46 @@ fn catch_up(
 
 #[cfg(test)]
 mod tests {
-    use amphi_studio::composer::Rung;
-
     use super::*;
+    use crate::compose::ffmpeg::FfmpegCodec;
+
+    fn lent(program: &str) -> Lent {
+        let ffmpeg = Ffmpeg {
+            program: program.into(),
+            codec: FfmpegCodec::X264,
+            device: String::new(),
+            options: Vec::new(),
+        };
+        Lent::new(&ffmpeg).expect("a thread and a socket")
+    }
+
+    const SMALL: Rung = Rung {
+        size: VideoSize {
+            width: 320,
+            height: 180,
+        },
+        bitrate: Bitrate(200_000),
+    };
+
+    #[test]
+    fn an_ffmpeg_that_works_is_measured_and_one_that_does_not_says_why() {
+        let works = lent("ffmpeg");
+        assert!(works.try_size(&SMALL, 30).expect("ffmpeg works") > Duration::ZERO);
+        let film = Film::make().expect("the encoder works");
+        let step = Step {
+            frames_per_second: 30,
+            rungs: vec![SMALL],
+        };
+        let share = share(&film, &step, &works.outside).expect("composed");
+        assert!(share > 0.0 && works.outside.is_used());
+        let missing = lent("/nowhere/ffmpeg").try_size(&SMALL, 30);
+        let words = missing.expect_err("there is none").to_string();
+        assert!(words.contains("/nowhere/ffmpeg"), "{words}");
+        // It writes what it is asked.
+        let nonsense = lent("echo").try_size(&SMALL, 30);
+        let words = nonsense.expect_err("that is no ffmpeg").to_string();
+        assert!(words.contains("no FLV"), "{words}");
+    }
 
     #[test]
     fn a_larger_picture_costs_more() {
@@ -156,7 +286,8 @@ mod tests {
                 bitrate: Bitrate(1_000_000),
             }],
         };
-        let share = |step: Step| share(&film, &step).expect("composed");
+        let outside = Outside::new(None);
+        let share = |step: Step| share(&film, &step, &outside).expect("composed");
         let (large, small) = (share(step(1920, 1080)), share(step(320, 180)));
         assert!(small > 0.0 && large > 2.0 * small, "{large} {small}");
     }

@@ -7,11 +7,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use amphi_studio::composer::{Composer, Input};
+use amphi_studio::VideoCodecs;
+use amphi_studio::composer::{Composer, Input, Output, PICTURE_DELAY_US};
 use anyhow::{Context, bail};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::ffmpeg::{Outside, hands_of_stdout};
 use super::lettering::Letters;
 use super::sandbox;
 use super::wire::{self, Reader, Report, Said, Told};
@@ -26,8 +27,21 @@ pub fn run() -> anyhow::Result<()> {
     let mut socket = socket()?;
     // Fonts are read before files are given up.
     let letters = Box::new(Letters::load());
-    let mut composer = Composer::new(video_codec::video_codecs(), letters);
-    if let Err(unfiltered) = sandbox::enter().context("giving up what is not needed")? {
+    let hand = hands_of_stdout().context("taking the hand that is lent")?;
+    let files = match &hand {
+        Some(hand) => {
+            hand.limit_waiting()?;
+            sandbox::FILES_WITH_PIPES
+        }
+        None => sandbox::FILES,
+    };
+    let outside = Outside::new(hand);
+    let codecs = VideoCodecs {
+        encoders: outside.encoders(),
+        decoders: Box::new(video_codec::decoder),
+    };
+    let mut composer = Composer::new(codecs, letters);
+    if let Err(unfiltered) = sandbox::enter(files).context("giving up what is not needed")? {
         eprintln!("amphi: {unfiltered}");
     }
     let mut reader = Reader::default();
@@ -36,28 +50,36 @@ pub fn run() -> anyhow::Result<()> {
     };
     let mut reported = Instant::now();
     let mut late_us = 0;
+    let say_all = |composer: &mut Composer, socket: &mut UnixStream| -> io::Result<i64> {
+        let mut late_us = 0;
+        while let Some(output) = composer.poll_output() {
+            late_us = late_us.max(lateness_us(&clock, &output));
+            wire::write(socket, &Said::Output(output))?;
+        }
+        Ok(late_us)
+    };
     loop {
         let now_us = clock.now_us();
         let wait_us = composer
             .poll_timeout()
             .map_or(REPORT_EVERY.as_micros() as i64, |at| (at - now_us).max(0));
-        if is_readable(&socket, wait_us)? {
+        let wait = Duration::from_micros(wait_us.unsigned_abs());
+        let woken = outside.wait(Some(socket.as_fd()), wait)?;
+        if woken.by_socket {
             if !reader.fill(&mut socket)? {
                 return Ok(());
             }
             while let Some(told) = reader.next_message::<Told>()? {
                 if let Told::Input(input) = told {
                     composer.handle_input(clock.now_us(), input);
-                    say_all(&mut composer, &mut socket)?;
+                    late_us = late_us.max(say_all(&mut composer, &mut socket)?);
                 }
             }
         }
         let due = composer.poll_timeout();
-        if due.is_some_and(|at| at <= clock.now_us()) {
+        if woken.by_encoder || due.is_some_and(|at| at <= clock.now_us()) {
             composer.handle_input(clock.now_us(), Input::Timeout);
-            // Lateness is that of the finished picture: what was due, and when it was out.
-            late_us = late_us.max(due.map_or(0, |at| clock.now_us() - at));
-            say_all(&mut composer, &mut socket)?;
+            late_us = late_us.max(say_all(&mut composer, &mut socket)?);
         }
         if reported.elapsed() >= REPORT_EVERY {
             reported = Instant::now();
@@ -114,23 +136,11 @@ fn first(socket: &mut UnixStream, reader: &mut Reader) -> anyhow::Result<Option<
     }
 }
 
-fn say_all(composer: &mut Composer, socket: &mut UnixStream) -> io::Result<()> {
-    while let Some(output) = composer.poll_output() {
-        wire::write(socket, &Said::Output(output))?;
-    }
-    Ok(())
-}
-
-fn is_readable(socket: &UnixStream, wait_us: i64) -> io::Result<bool> {
-    let wait = Timespec {
-        tv_sec: wait_us / 1_000_000,
-        tv_nsec: wait_us % 1_000_000 * 1_000,
-    };
-    let mut polled = [PollFd::new(socket, PollFlags::IN)];
-    match poll(&mut polled, Some(&wait)) {
-        Ok(ready) => Ok(ready > 0),
-        Err(rustix::io::Errno::INTR) => Ok(false),
-        Err(error) => Err(error.into()),
+/// How long after it was due a picture is out.
+fn lateness_us(clock: &Clock, output: &Output) -> i64 {
+    match output {
+        Output::Sample(sample) => clock.now_us() - sample.time.micros() - PICTURE_DELAY_US,
+        Output::NeedKeyFrame { .. } | Output::Wanted { .. } | Output::Failed { .. } => 0,
     }
 }
 

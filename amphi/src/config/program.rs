@@ -11,6 +11,7 @@ use amphi_studio::lettering::Image;
 use serde::{Deserialize, Serialize};
 
 use super::within;
+use crate::compose::ffmpeg::{Ffmpeg, FfmpegCodec};
 
 /// What is composed, and how.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub struct Composing {
     pub frames_per_second: u32,
     pub room_title: bool,
     pub logo: Logo,
+    pub encoder: EncoderWord,
+    pub ffmpeg: Outside,
 }
 
 impl Default for Composing {
@@ -46,11 +49,29 @@ impl Default for Composing {
             frames_per_second: 30,
             room_title: false,
             logo: Logo::default(),
+            encoder: EncoderWord::OpenH264,
+            ffmpeg: Outside::default(),
         }
     }
 }
 
 impl Composing {
+    /// The ffmpeg that encodes, where one is to.
+    pub fn ffmpeg(&self) -> Option<Ffmpeg> {
+        let Outside {
+            program,
+            codec,
+            device,
+            options,
+        } = self.ffmpeg.clone();
+        (self.encoder == EncoderWord::Ffmpeg).then(|| Ffmpeg {
+            program: program.0,
+            codec: codec.into(),
+            device: device.0,
+            options: options.0,
+        })
+    }
+
     /// Where nobody says otherwise, in a room of this title.
     pub fn wish(&self, room_title: &str) -> Wish {
         Wish {
@@ -85,6 +106,158 @@ impl From<ProgramWord> for ProgramKind {
             ProgramWord::Cut => ProgramKind::Cut,
             ProgramWord::Compose => ProgramKind::Compose,
         }
+    }
+}
+
+/// What encodes a composed picture.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EncoderWord {
+    /// It is built in.
+    #[default]
+    OpenH264,
+    /// A program of this machine; openh264 when that does not work.
+    Ffmpeg,
+}
+
+/// `[program.ffmpeg]`: which ffmpeg encodes, and how.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Outside {
+    pub program: Program,
+    pub codec: CodecWord,
+    pub device: Device,
+    pub options: Options,
+}
+
+/// An encoder of ffmpeg, by its name there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum CodecWord {
+    #[default]
+    #[serde(rename = "libx264")]
+    X264,
+    #[serde(rename = "h264_nvenc")]
+    Nvenc,
+    #[serde(rename = "h264_vaapi")]
+    Vaapi,
+    #[serde(rename = "h264_qsv")]
+    Qsv,
+    #[serde(rename = "h264_v4l2m2m")]
+    V4l2M2m,
+    #[serde(rename = "h264_videotoolbox")]
+    VideoToolbox,
+}
+
+impl From<CodecWord> for FfmpegCodec {
+    fn from(word: CodecWord) -> Self {
+        match word {
+            CodecWord::X264 => FfmpegCodec::X264,
+            CodecWord::Nvenc => FfmpegCodec::Nvenc,
+            CodecWord::Vaapi => FfmpegCodec::Vaapi,
+            CodecWord::Qsv => FfmpegCodec::Qsv,
+            CodecWord::V4l2M2m => FfmpegCodec::V4l2M2m,
+            CodecWord::VideoToolbox => FfmpegCodec::VideoToolbox,
+        }
+    }
+}
+
+/// The name or path of a program.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "PathBuf", into = "PathBuf")]
+pub struct Program(pub PathBuf);
+
+impl Default for Program {
+    fn default() -> Self {
+        Self("ffmpeg".into())
+    }
+}
+
+impl TryFrom<PathBuf> for Program {
+    type Error = String;
+    fn try_from(path: PathBuf) -> Result<Self, String> {
+        if path.as_os_str().is_empty() {
+            return Err("a program has a name or a path, such as \"ffmpeg\"".to_owned());
+        }
+        Ok(Self(path))
+    }
+}
+
+impl From<Program> for PathBuf {
+    fn from(program: Program) -> PathBuf {
+        program.0
+    }
+}
+
+/// A GPU as ffmpeg calls it. Empty: its choice.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Device(pub String);
+
+impl TryFrom<String> for Device {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.starts_with('-') || text.contains('\0') {
+            return Err(format!(
+                "`{text}` is no device, such as \"/dev/dri/renderD129\" (h264_vaapi, h264_qsv) or \"1\" (h264_nvenc)"
+            ));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl From<Device> for String {
+    fn from(device: Device) -> String {
+        device.0
+    }
+}
+
+/// Options of ffmpeg: names with a `-`, each with its value.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct Options(pub Vec<String>);
+
+/// Options that are ours: what they say is what amphi relies on.
+const OPTIONS_OURS: [&str; 9] = [
+    "-i",
+    "-f",
+    "-map",
+    "-fps_mode",
+    "-vsync",
+    "-r",
+    "-s",
+    "-force_key_frames",
+    "-enc_time_base",
+];
+
+impl TryFrom<Vec<String>> for Options {
+    type Error = String;
+    fn try_from(words: Vec<String>) -> Result<Self, String> {
+        for pair in words.chunks(2) {
+            let [name, value] = pair else {
+                return Err(format!(
+                    "`{}` has no value: options are names and values in turn, as in [\"-preset\", \"faster\"]",
+                    pair.concat()
+                ));
+            };
+            if !name.starts_with('-') || name.len() < 2 || value.contains('\0') {
+                return Err(format!(
+                    "`{name}` is no option of ffmpeg's: they are names and values in turn, as in [\"-preset\", \"faster\"]"
+                ));
+            }
+            let own = name.split(':').next().unwrap_or_default();
+            if OPTIONS_OURS.contains(&own) {
+                return Err(format!(
+                    "`{name}` is set by amphi, which relies on it; take it out"
+                ));
+            }
+        }
+        Ok(Self(words))
+    }
+}
+
+impl From<Options> for Vec<String> {
+    fn from(options: Options) -> Vec<String> {
+        options.0
     }
 }
 
@@ -279,6 +452,31 @@ mod tests {
         let logo = Logo::try_from(path.to_owned())?;
         assert_eq!(PathBuf::from(logo.clone()), path);
         Ok(logo.0.expect("a path was given").1)
+    }
+
+    #[test]
+    fn options_that_are_none_or_that_amphi_relies_on_are_refused_in_words() {
+        let options = |words: &[&str]| {
+            Options::try_from(
+                words
+                    .iter()
+                    .map(|word| (*word).to_owned())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert!(options(&["-preset", "faster", "-x264-params", "aq-mode=2"]).is_ok());
+        assert!(options(&[]).is_ok());
+        for (words, said) in [
+            (&["-preset"][..], "no value"),
+            (&["preset", "faster"], "no option"),
+            (&["-f", "mpegts"], "take it out"),
+            (&["-r:v", "25"], "relies on it"),
+        ] {
+            let refused = options(words).expect_err("it is refused");
+            assert!(refused.contains(said), "{refused}");
+        }
+        assert!(Device::try_from("-y".to_owned()).is_err());
+        assert!(Program::try_from(PathBuf::new()).is_err());
     }
 
     #[test]

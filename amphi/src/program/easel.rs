@@ -11,6 +11,7 @@ use amphi_studio::{Counters, Input, Kind};
 use crossbeam_channel::{Receiver, never};
 use tracing::{info, warn};
 
+use crate::compose::ffmpeg::Ffmpeg;
 use crate::compose::{Composing, Event, Gone, Report};
 
 /// A composer that lived for so long did not die of how it was begun.
@@ -33,6 +34,8 @@ pub struct Means {
     pub frames_per_second: u32,
     /// Laid over every composed picture.
     pub logo: Option<Image>,
+    /// What encodes; none: openh264.
+    pub ffmpeg: Option<Ffmpeg>,
 }
 
 /// How the picture is made now, for people and programs.
@@ -70,6 +73,10 @@ pub struct Easel {
     /// Of composers that are gone.
     past: Counters,
     stats: EaselStats,
+    /// Why another encoder encodes than was asked for, in words.
+    encoder_note: Option<String>,
+    /// Something that people should know has changed, of which the program need not be told.
+    news: bool,
     zero: Instant,
 }
 
@@ -106,6 +113,8 @@ impl Easel {
             given_up_until: None,
             past: Counters::default(),
             stats: EaselStats::default(),
+            encoder_note: None,
+            news: false,
             zero,
         }
     }
@@ -179,8 +188,18 @@ impl Easel {
             }
             Some(Event::Output(output)) => vec![Input::Composed(output)],
             Some(Event::Report(report)) => self.weigh(report),
+            Some(Event::Encoder { note }) => {
+                self.news |= self.encoder_note != note;
+                self.encoder_note = note;
+                Vec::new()
+            }
             None => self.died(),
         }
+    }
+
+    /// What [`Easel::made`] says has changed since this was asked the last time, though nothing came out.
+    pub fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
     }
 
     /// Of the composer that runs.
@@ -214,9 +233,12 @@ impl Easel {
                 ..Made::default()
             };
         };
+        let notes: Vec<String> = (self.why_less(&step).into_iter())
+            .chain(self.encoder_note.clone())
+            .collect();
         Made {
             program: "compose",
-            note: self.why_less(&step),
+            note: Some(notes.join(" ")).filter(|note| !note.is_empty()),
             frames_per_second: Some(step.frames_per_second),
             rungs: step.rungs,
         }
@@ -275,8 +297,11 @@ impl Easel {
         };
         let mut inputs = vec![Input::Kind(Kind::Compose(look))];
         if self.composing.is_none() && self.again_at.is_none() {
-            match Composing::start(&self.means.program, self.now_us()) {
+            let ffmpeg = self.means.ffmpeg.as_ref();
+            match Composing::start(&self.means.program, self.now_us(), ffmpeg) {
                 Ok(composing) => {
+                    // It tries for itself.
+                    self.encoder_note = None;
                     let now = Instant::now();
                     info!(process = composing.process_id(), "composer started");
                     self.stats.started += 1;
@@ -355,7 +380,10 @@ impl Easel {
         if !self.cost.observe(now_us, load) {
             return Vec::new();
         }
-        match self.made().note {
+        let why = self
+            .wanted_step()
+            .map_or_else(|| self.why_cut(), |step| self.why_less(&step));
+        match why {
             Some(note) => info!(?load, "{note}"),
             None => info!(?load, "there is room for the full picture again"),
         }

@@ -98,6 +98,7 @@ impl House {
                 logo: None,
                 ladder: Vec::new(),
                 frames_per_second: 30,
+                ffmpeg: None,
             },
             layers: true,
             opus: false,

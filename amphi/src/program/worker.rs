@@ -172,6 +172,9 @@ impl Worker {
                 }
                 Event::Composer(event) => {
                     let told = easel.heard(event);
+                    if easel.take_news() {
+                        held(&self.state).program.made = easel.made();
+                    }
                     self.tell(told, &mut program, &easel);
                 }
                 Event::Frame(frame) => {

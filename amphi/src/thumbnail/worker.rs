@@ -20,7 +20,9 @@ const QUALITY: u8 = 75;
 /// Until the server has gone.
 pub fn run() -> anyhow::Result<()> {
     let mut socket = socket()?;
-    if let Err(unfiltered) = sandbox::enter().context("giving up what is not needed")? {
+    if let Err(unfiltered) =
+        sandbox::enter(sandbox::FILES).context("giving up what is not needed")?
+    {
         eprintln!("amphi: {unfiltered}");
     }
     let mut reader = Reader::default();

@@ -16,34 +16,39 @@ use tokio::time::Instant;
 use crate::house::{House, token};
 use crate::performer::{Camera, LOUD, SILENT, perform, tone};
 
-const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(20);
 /// For machines that run other tests beside this one.
-const SLACK: Duration = Duration::from_secs(5);
+pub const SLACK: Duration = Duration::from_secs(5);
 
 /// Red, green and blue.
 pub type Rgb = [u8; 3];
 
-const RED: Rgb = [255, 0, 0];
+pub const RED: Rgb = [255, 0, 0];
 const GREEN: Rgb = [0, 128, 0];
-const BLUE: Rgb = [0, 0, 255];
+pub const BLUE: Rgb = [0, 0, 255];
 const YELLOW: Rgb = [255, 255, 0];
 /// What is below a title over red: three quarters of it dark.
 const DARK: Rgb = [75, 11, 15];
 
-struct Hall {
-    house: House,
+pub struct Hall {
+    pub house: House,
     able: String,
     performing: Vec<JoinHandle<()>>,
 }
 
 impl Hall {
     /// A house that composes at 640 × 360 and half of it: small, so that a busy machine carries it.
-    async fn open() -> Self {
+    pub async fn open() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub async fn with(change: impl FnOnce(&mut amphi::config::Config)) -> Self {
         let house = House::with(|config| {
             config.program.ladder = ["640x360 800k", "320x180 200k"]
                 .map(|size| size.to_owned().try_into().expect("a good size"))
                 .to_vec();
             config.program.frames_per_second = 15;
+            change(config);
         })
         .await;
         Self {
@@ -53,7 +58,7 @@ impl Hall {
         }
     }
 
-    async fn enters(&mut self, name: &str, camera: Option<Camera>, level: u8) {
+    pub async fn enters(&mut self, name: &str, camera: Option<Camera>, level: u8) {
         let token = token("hall", name).grant("roomAdmin", true).sign();
         let member = connect(
             &self.house.web_socket(),
@@ -67,7 +72,7 @@ impl Hall {
             .push(tokio::spawn(perform(member, tone(), camera, level)));
     }
 
-    async fn asks(&self, method: &str, body: &str) -> Value {
+    pub async fn asks(&self, method: &str, body: &str) -> Value {
         let answer = self
             .house
             .send(method, "/api/rooms/hall/broadcast", &self.able, body)
@@ -76,7 +81,7 @@ impl Hall {
         answer.json()
     }
 
-    async fn broadcast(&self) -> Value {
+    pub async fn broadcast(&self) -> Value {
         self.house.get("/api/rooms/hall").await.json()["broadcast"].clone()
     }
 
@@ -127,7 +132,7 @@ impl Hall {
     }
 
     /// Waits until the colours are at their places of the newest picture of a rung; (across, down) from 0 to 1.
-    async fn shows(&self, rung: usize, what: &[((f64, f64), Rgb)]) {
+    pub async fn shows(&self, rung: usize, what: &[((f64, f64), Rgb)]) {
         let start = Instant::now();
         let mut newest = None;
         while start.elapsed() < SOON {

@@ -7,6 +7,7 @@ mod composed;
 mod conform;
 mod connections;
 mod door;
+mod encoded;
 mod exported;
 mod full;
 mod house;

@@ -33,7 +33,7 @@ use people::{People, Shown};
 use source::{Arrived, Seat};
 
 /// How long after an instant its picture is made. A frame that comes later is shown with the next one.
-const PICTURE_DELAY_US: i64 = 120_000;
+pub const PICTURE_DELAY_US: i64 = 120_000;
 
 /// Tracks that are followed.
 const TRACKS_MAX: usize = 512;
@@ -315,6 +315,7 @@ impl Show {
         counters: &mut Counters,
     ) -> Result<(), String> {
         counters.encoders_replaced += 1;
+        counters.ticks_left_out += self.ladder.left_out();
         self.ladder = Ladder::new(&self.look, &mut codecs.encoders)?;
         self.cut = self.key_us.is_some();
         self.key_wanted = self.cut;

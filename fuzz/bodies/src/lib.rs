@@ -27,6 +27,7 @@ pub const TARGETS: &[Target] = &[
     ("access_unit", mux::access_unit, 200),
     ("av1", media::av1, 4_000),
     ("call", call::call, 100),
+    ("coded_flv", shell::coded_flv, 1_000),
     ("composer_wire", shell::composer_wire, 2_000),
     ("config", shell::config, 2_000),
     ("data_packet", call::data_packet, 1_000),

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use amphi::compose::ffmpeg::flv;
 use amphi::compose::wire::{Reader, Said, Told};
 use amphi::config::{Config, ConfigError};
 use amphi::net::tcp::Framing;
+use amphi_media::h264;
 
 /// A configuration file. What is refused is refused with a line that is in the file.
 pub fn config(bytes: &[u8]) {
@@ -51,6 +53,35 @@ pub fn composer_wire(bytes: &[u8]) {
     let whole = bytes.len().max(1);
     assert_eq!(messages::<Said>(bytes, 3), messages::<Said>(bytes, whole));
     assert_eq!(messages::<Told>(bytes, 3), messages::<Told>(bytes, whole));
+}
+
+/// What an ffmpeg writes that encodes for us. Cut into reads of a few bytes and then as a whole: the same pictures come out, each a
+/// picture of H.264, with parameter sets where a decoder starts.
+pub fn coded_flv(bytes: &[u8]) {
+    let pictures = |step: usize| {
+        let mut reader = flv::Reader::default();
+        let mut pictures = Vec::new();
+        for read in bytes.chunks(step) {
+            reader.push(read);
+            loop {
+                match reader.next_picture() {
+                    Ok(Some(picture)) => pictures.push(picture),
+                    Ok(None) => break,
+                    Err(_) => return (pictures, true),
+                }
+            }
+        }
+        (pictures, false)
+    };
+    let (whole, refused) = pictures(bytes.len().max(1));
+    assert_eq!(pictures(3), (whole.clone(), refused));
+    for picture in whole {
+        let kinds: Vec<u8> = h264::nal_units(&picture.data)
+            .filter_map(h264::nal_type)
+            .collect();
+        assert!(!kinds.is_empty());
+        assert!(!picture.key || kinds.contains(&h264::NAL_IDR));
+    }
 }
 
 /// The TCP port's stream (RFC 4571), cut into reads of one byte and then as a whole: the same packets come out.

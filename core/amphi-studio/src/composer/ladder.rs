@@ -24,6 +24,8 @@ pub struct Ladder {
     rungs: Vec<Encoding>,
     /// Instants that are not whole yet, in order. Empty between two of them where all encoders are as prompt as one could wish.
     waiting: VecDeque<Instant>,
+    /// Instants that were left out since one came out.
+    left_out: u64,
     broken: bool,
 }
 
@@ -87,6 +89,7 @@ impl Ladder {
         Ok(Self {
             rungs,
             waiting: VecDeque::new(),
+            left_out: 0,
             broken: false,
         })
     }
@@ -102,7 +105,7 @@ impl Ladder {
     ) -> bool {
         self.collect(counters, out);
         if self.broken || self.waiting.len() >= LATER_MAX {
-            counters.ticks_left_out += 1;
+            self.left_out += 1;
             return false;
         }
         let Moment { at_us, key, cut } = moment;
@@ -162,7 +165,12 @@ impl Ladder {
                 }
             }
         }
-        while let Some(instant) = (self.waiting).pop_front_if(|instant| instant.is_whole()) {
+        while self.waiting.front().is_some_and(Instant::is_whole)
+            && let Some(instant) = self.waiting.pop_front()
+        {
+            // Who is slow gives something out now and then. One that hangs, or only begins, is not slow, and making less would not
+            // help it: what is left out because of that is told all at once.
+            counters.ticks_left_out += std::mem::take(&mut self.left_out);
             for (rung, slot) in (0u8..).zip(instant.slots) {
                 let Slot::Came(Coded { time, key, data }) = slot else {
                     continue;
@@ -188,6 +196,11 @@ impl Ladder {
     /// An encoder broke: all are to be made anew. What was inside of them is lost.
     pub fn must_be_replaced(&self) -> bool {
         self.broken
+    }
+
+    /// Instants that were left out and are not in the counters yet.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
     }
 
     /// The top encoder fails again and again.
