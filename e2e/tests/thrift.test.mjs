@@ -59,7 +59,7 @@ scenario(
 );
 
 scenario(
-  'VP9 of several layers in one stream: a stamp gets the lower ones, a large picture and the audience all',
+  'VP9 and AV1 of several layers in one stream are seen in the call and by the audience; of VP9 a stamp gets the lower ones',
   async (stage) => {
     const server = await stage.server();
     const site = await serveSdk();
@@ -78,7 +78,7 @@ scenario(
         }
       }, type);
     const bo = await stage.person({ name: 'Bo' });
-    await join(bo, 'bo', { publish: 'nothing' });
+    await join(bo, 'bo', { publish: 'nothing', connections: 'two' });
     await becomes('Bo sees her', () => colourOf(pictureOf(bo, 'ada')), (colour) => colour === 'red', { within: 30_000 });
     assert.equal(await codecOf(ada, 'outbound-rtp'), 'video/VP9');
     assert.equal(await codecOf(bo, 'inbound-rtp'), 'video/VP9');
@@ -91,11 +91,19 @@ scenario(
     await show(bo, 'ada', { width: '640px', height: '360px' });
     await becomes('large again, he gets her whole again', width, (seen) => seen === 640);
 
-    const body = { program: 'compose' };
+    // Of AV1 he gets all the layers, and his browser shows the best one.
+    const cy = await stage.person({ name: 'Cy', colour: 'blue', hz: 660 });
+    await join(cy, 'cy', { codec: 'av1' });
+    await becomes('Bo sees Cy', () => colourOf(pictureOf(bo, 'cy')), (colour) => colour === 'blue', { within: 30_000 });
+    await becomes('and gets her whole', () => pictureOf(bo, 'cy').evaluate((video) => video.videoWidth), (seen) => seen === 640);
+    await becomes('and she sends AV1', () => codecOf(cy, 'outbound-rtp'), (codec) => codec === 'video/AV1');
+
+    const body = { program: 'compose', layout: 'side-by-side' };
     assert.ok((await server.api('POST', '/api/rooms/layers/broadcast', { token: admin('layers'), body })).status < 300);
     const viewer = await stage.person({ name: 'Viewer' });
     await viewer.watch(server.url, 'layers');
-    await becomes('the audience sees her', () => colourOf(viewer.see('player')), (colour) => colour === 'red', { within: 40_000 });
+    const halves = () => Promise.all([[0.05, 0.45], [0.55, 0.95]].map((across) => colourOf(viewer.see('player'), { across, down: [0.2, 0.8] })));
+    await becomes('the audience sees both', halves, (colours) => [...colours].sort().join() === 'blue,red', { within: 60_000 });
   },
   { deadline: 180_000 },
 );

@@ -84,13 +84,14 @@ pub enum Codec {
     H264,
     Vp8,
     Vp9,
+    Av1,
 }
 
 impl Codec {
     pub fn kind(self) -> Kind {
         match self {
             Codec::Opus => Kind::Audio,
-            Codec::H264 | Codec::Vp8 | Codec::Vp9 => Kind::Video,
+            Codec::H264 | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => Kind::Video,
         }
     }
 
@@ -100,6 +101,7 @@ impl Codec {
             Codec::H264 => "video/H264",
             Codec::Vp8 => "video/VP8",
             Codec::Vp9 => "video/VP9",
+            Codec::Av1 => "video/AV1",
         }
     }
 }

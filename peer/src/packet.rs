@@ -1,5 +1,5 @@
 //! Cutting coded frames into RTP payloads: H.264 (RFC 6184, single units and FU-A), VP8 (RFC 7741), VP9
-//! (RFC 9628, one layer) and Opus (RFC 7587).
+//! (RFC 9628, one layer), AV1 (AOMedia's payload format) and Opus (RFC 7587).
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
@@ -13,7 +13,8 @@ const FRAGMENT: u8 = 28;
 
 /// Makes the payloads of one coded frame, in order; the last one carries the marker for video.
 ///
-/// `frame`: H.264 in Annex B form, one VP8 or VP9 frame, or one Opus packet. `picture_id` counts frames and
+/// `frame`: H.264 in Annex B form, one VP8 or VP9 frame, a temporal unit of AV1 in
+/// which each unit has its size, or one Opus packet. `picture_id` counts frames and
 /// is only used for VP8 and VP9.
 pub fn packetize(codec: Codec, frame: &[u8], picture_id: u16) -> Vec<Bytes> {
     match codec {
@@ -21,6 +22,7 @@ pub fn packetize(codec: Codec, frame: &[u8], picture_id: u16) -> Vec<Bytes> {
         Codec::H264 => h264(frame),
         Codec::Vp8 => vp8(frame, picture_id),
         Codec::Vp9 => vp9(frame, picture_id),
+        Codec::Av1 => av1(frame),
     }
 }
 
@@ -83,6 +85,61 @@ fn vp9(frame: &[u8], picture_id: u16) -> Vec<Bytes> {
             payload.freeze()
         })
         .collect()
+}
+
+/// A unit, or a piece of one, in each packet.
+fn av1(temporal_unit: &[u8]) -> Vec<Bytes> {
+    const DELIMITER: u8 = 2;
+    const SEQUENCE_HEADER: u8 = 1;
+    let kind = |unit: &[u8]| unit[0] >> 3;
+    let units = av1_units(temporal_unit);
+    let begins = units.iter().any(|unit| kind(unit) == SEQUENCE_HEADER);
+    let mut payloads: Vec<Bytes> = Vec::new();
+    for unit in units.iter().filter(|unit| kind(unit) != DELIMITER) {
+        let pieces = unit.chunks(PAYLOAD_BYTES_MAX - 1);
+        let last = pieces.len() - 1;
+        for (index, piece) in pieces.enumerate() {
+            let goes_on = if index > 0 { 0x80 } else { 0 };
+            let open = if index < last { 0x40 } else { 0 };
+            // N: a coded video sequence begins with this packet.
+            let first = if begins && payloads.is_empty() {
+                0x08
+            } else {
+                0
+            };
+            let mut payload = BytesMut::with_capacity(1 + piece.len());
+            // W: one piece, without its length.
+            payload.put_u8(goes_on | open | 0x10 | first);
+            payload.put_slice(piece);
+            payloads.push(payload.freeze());
+        }
+    }
+    payloads
+}
+
+/// The units of a temporal unit without their sizes (AV1 specification §5.3). It ends where they make no sense.
+fn av1_units(mut rest: &[u8]) -> Vec<Vec<u8>> {
+    let mut units = Vec::new();
+    while let Some(head) = rest.first() {
+        let head_bytes = if head & 0x04 != 0 { 2 } else { 1 };
+        let (mut size, mut at) = (0, head_bytes);
+        while let Some(byte) = rest.get(at).filter(|_| at < head_bytes + 4) {
+            size |= usize::from(byte & 0x7f) << (7 * (at - head_bytes));
+            at += 1;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        let Some(payload) = rest.get(at..at + size) else {
+            break;
+        };
+        let mut unit = rest[..head_bytes].to_vec();
+        unit[0] &= !0x02;
+        unit.extend_from_slice(payload);
+        units.push(unit);
+        rest = &rest[at + size..];
+    }
+    units
 }
 
 /// The NAL units of an Annex B stream, without start codes and trailing zeros.
@@ -159,6 +216,19 @@ mod tests {
         assert_eq!(heads, [[0x90, 0x80, 0x92, 0x34], [0x80, 0x80, 0x92, 0x34]]);
         let body: usize = payloads.iter().map(|payload| payload.len() - 4).sum();
         assert_eq!(body, 2_000);
+    }
+
+    #[test]
+    fn av1_units_lose_their_sizes_and_large_ones_are_cut() {
+        // A delimiter, a sequence header and a frame of 1,500 bytes.
+        let mut unit = vec![0x12, 0, 0x0a, 2, 1, 2, 0x32, 0xdc, 0x0b];
+        unit.extend([7; 1_500]);
+        let payloads = packetize(Codec::Av1, &unit, 0);
+        assert_eq!(payloads[0][..], [0x18, 0x08, 1, 2]);
+        let heads: Vec<u8> = payloads.iter().map(|payload| payload[0]).collect();
+        assert_eq!(heads, [0x18, 0x50, 0x90]);
+        let body: usize = payloads[1..].iter().map(|payload| payload.len() - 1).sum();
+        assert_eq!((payloads[1][1], body), (0x30, 1_501));
     }
 
     #[test]

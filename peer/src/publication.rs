@@ -112,7 +112,7 @@ impl Publication {
             name: announcement.name.clone(),
             r#type: match announcement.codec {
                 Codec::Opus => proto::TrackType::Audio,
-                Codec::H264 | Codec::Vp8 | Codec::Vp9 => proto::TrackType::Video,
+                Codec::H264 | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => proto::TrackType::Video,
             } as i32,
             width: announcement.width,
             height: announcement.height,

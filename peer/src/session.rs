@@ -107,6 +107,7 @@ impl Session {
             .enable_opus(true, false)
             .enable_vp8(true)
             .enable_vp9(true)
+            .enable_av1(true)
             .enable_h264(true);
         let mut rtc = config.build(now);
         let candidate =
@@ -256,6 +257,7 @@ impl Session {
             Codec::H264 => str0m::format::Codec::H264,
             Codec::Vp8 => str0m::format::Codec::Vp8,
             Codec::Vp9 => str0m::format::Codec::Vp9,
+            Codec::Av1 => str0m::format::Codec::Av1,
         };
         let params = self.rtc.codec_config().params();
         let fits = |pt: &&Pt| {

@@ -24,6 +24,9 @@ pub(crate) fn read_stamp(payload: &[u8]) -> Option<(Media, u32)> {
 
 /// A frame that looks like one from outside; nobody in here decodes it.
 pub(crate) fn coded(codec: Codec, key: bool, stamp: &str) -> Vec<u8> {
+    if codec == Codec::Av1 {
+        return av1(key, stamp.as_bytes());
+    }
     let head: &[u8] = match (codec, key) {
         (Codec::Opus, _) => &[0xfc, 0xff, 0xfe],
         (Codec::Vp8, true) => &[0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01],
@@ -36,8 +39,22 @@ pub(crate) fn coded(codec: Codec, key: bool, stamp: &str) -> Vec<u8> {
             0x3c, 0x22, 0x11, 0xa8, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80, 0, 0, 0, 1, 0x65, 0x88,
         ],
         (Codec::H264, false) => &[0, 0, 0, 1, 0x41, 0x9a],
+        (Codec::Av1, _) => &[],
     };
     [head, stamp.as_bytes()].concat()
+}
+
+/// 320 × 180. A unit's size stands in front of it.
+fn av1(key: bool, stamp: &[u8]) -> Vec<u8> {
+    let sequence: &[u8] = match key {
+        true => &[
+            0x0a, 11, 0x00, 0x00, 0x00, 0x04, 0x3c, 0xfe, 0xcc, 0xda, 0xf9, 0x00, 0x40,
+        ],
+        false => &[],
+    };
+    let size = u8::try_from(1 + stamp.len()).expect("a stamp is short");
+    let frame = [0x32, size, if key { 0x10 } else { 0x30 }];
+    [sequence, &frame, stamp].concat()
 }
 
 #[cfg(test)]
@@ -46,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_stamp_is_found_at_the_end_of_every_kind_of_frame() {
-        for codec in [Codec::Opus, Codec::Vp8, Codec::Vp9, Codec::H264] {
+        for codec in [Codec::Opus, Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::H264] {
             for key in [true, false] {
                 let frame = coded(codec, key, &stamp(Media(7), 300));
                 let payloads = peer::packet::packetize(codec, &frame, 1);

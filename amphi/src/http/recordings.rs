@@ -294,7 +294,7 @@ pub struct TrackBody {
     name: String,
     /// "camera", "microphone", "screen", "screen_audio" or "unknown".
     source: String,
-    /// "H264", "VP8", "VP9" or "opus".
+    /// "H264", "VP8", "VP9", "AV1" or "opus".
     codec: String,
     /// Where its beginning is in the recording, in seconds. Less than zero: the track was there before the picture.
     offset_s: f64,

@@ -216,9 +216,10 @@ pub async fn decoded(file: Vec<u8>) -> Option<(usize, usize, Vec<u8>)> {
     ))
 }
 
-/// Four in the corners: two send H.264, two VP8, one of them upright and large.
+/// Four in the corners: two send H.264, one VP8, and one AV1, upright and large.
 #[tokio::test(flavor = "multi_thread")]
-async fn four_cameras_of_two_codecs_are_in_their_cells_at_every_size_and_the_layout_changes_live() {
+async fn four_cameras_of_three_codecs_are_in_their_cells_at_every_size_and_the_layout_changes_live()
+{
     let mut hall = Hall::open().await;
     hall.enters(
         "ada",
@@ -243,7 +244,7 @@ async fn four_cameras_of_two_codecs_are_in_their_cells_at_every_size_and_the_lay
     tokio::time::sleep(Duration::from_millis(300)).await;
     hall.enters(
         "di",
-        Some(Camera::of_colour("yellow", (360, 640), Codec::Vp8)),
+        Some(Camera::of_colour("yellow", (360, 640), Codec::Av1)),
         SILENT,
     )
     .await;

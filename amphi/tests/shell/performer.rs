@@ -55,8 +55,9 @@ impl Camera {
         let (width, height) = size;
         let source = format!("color={colour}:size={width}x{height}:rate={FPS}:duration=10");
         let film = match codec {
-            Codec::Vp8 => vp8(&source),
-            _ => h264(&source),
+            Codec::Vp8 => ivf(&source, VP8),
+            Codec::Av1 => ivf(&source, AV1),
+            Codec::H264 | Codec::Vp9 | Codec::Opus => h264(&source),
         };
         Self {
             film,
@@ -74,11 +75,16 @@ pub fn film((width, height): (u32, u32)) -> Loop {
     ))
 }
 
-fn vp8(source: &str) -> Loop {
+const VP8: &str = "libvpx -deadline realtime -auto-alt-ref 0";
+const AV1: &str = "libaom-av1 -usage realtime";
+
+/// What ffmpeg makes of it with this encoder.
+fn ivf(source: &str, encoder: &str) -> Loop {
     let made = Command::new("ffmpeg")
         .args(["-v", "error", "-f", "lavfi", "-i", source])
-        .args("-c:v libvpx -deadline realtime -cpu-used 8 -g 25 -b:v 300k".split(' '))
-        .args("-auto-alt-ref 0 -lag-in-frames 0 -f ivf pipe:1".split(' '))
+        .arg("-c:v")
+        .args(encoder.split(' '))
+        .args("-cpu-used 8 -g 25 -b:v 300k -lag-in-frames 0 -f ivf pipe:1".split(' '))
         .output()
         .expect("the tests need ffmpeg: see ./test");
     assert!(made.status.success());

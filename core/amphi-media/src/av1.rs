@@ -54,11 +54,6 @@ impl<'a> Obu<'a> {
         Some((obu, after))
     }
 
-    /// The spatial layer, lowest first.
-    pub fn spatial(&self) -> u8 {
-        self.extension.map_or(0, |byte| byte >> 3 & 0x03)
-    }
-
     /// Writes it with its size, as everybody but RTP wants it.
     pub fn write(&self, out: &mut Vec<u8>) {
         let has_extension = if self.extension.is_some() { 0x04 } else { 0 };
@@ -71,6 +66,14 @@ impl<'a> Obu<'a> {
         }
         out.push(size as u8);
         out.extend_from_slice(self.payload);
+    }
+}
+
+/// The spatial layer, lowest first, of the unit whose first bytes these are (§5.3.3). None when they are too few.
+pub fn spatial(unit: &[u8]) -> Option<u8> {
+    match unit.first()? & 0x04 {
+        0 => Some(0),
+        _ => Some(unit.get(1)? >> 3 & 0x03),
     }
 }
 
@@ -308,7 +311,9 @@ mod tests {
         assert_eq!(bytes[..4], [0x36, 0x28, 0xac, 0x02]);
         bytes.push(9);
         assert_eq!(Obu::split(&bytes), Some((obu, &[9][..])));
-        assert_eq!(obu.spatial(), 1);
+        assert_eq!(spatial(&bytes), Some(1));
+        assert_eq!(spatial(&[0x32]), Some(0));
+        assert_eq!(spatial(&[0x36]), None);
         // Without a size, as in RTP.
         let bare = [[0x34, 0x28].as_slice(), &long].concat();
         assert_eq!(Obu::split(&bare), Some((obu, &[][..])));

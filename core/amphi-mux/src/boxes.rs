@@ -1,11 +1,12 @@
 //! The boxes we write (ISO/IEC 14496-12, -14, -15; CMAF, ISO/IEC 23000-19), by way of mp4-atom, whose types stay in here.
 
 use amphi_media::VideoSize;
+use amphi_media::av1::SequenceHeader;
 use bytes::Bytes;
 use mp4_atom::{
-    Audio, Avc1, Avcc, AvccExt, Codec, Dinf, Dops, Dref, DrefEntry, Encode, FourCC, Ftyp, Hdlr,
-    Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mp4a, Mvex, Mvhd, Opus, Pasp, Smhd, Stbl, Stco, Stsd, Tfdt,
-    Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd, Vp08, Vp09, VpcC,
+    Audio, Av01, Av1c, Avc1, Avcc, AvccExt, Codec, Dinf, Dops, Dref, DrefEntry, Encode, FourCC,
+    Ftyp, Hdlr, Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mp4a, Mvex, Mvhd, Opus, Pasp, Smhd, Stbl, Stco,
+    Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd, Vp08, Vp09, VpcC,
     esds::{DecoderConfig, DecoderSpecific, EsDescriptor, SLConfig},
 };
 
@@ -47,12 +48,20 @@ pub(crate) enum Entry {
         size: VideoSize,
         profile: u8,
     },
+    /// Likewise (AV1 Codec ISO Media File Format Binding).
+    Av1 {
+        sequence: SequenceHeader,
+        /// The sequence header's unit with its size.
+        unit: Bytes,
+    },
 }
 
 impl Entry {
     pub(crate) fn track(&self) -> u32 {
         match self {
-            Entry::Video { .. } | Entry::Vp8 { .. } | Entry::Vp9 { .. } => VIDEO_TRACK,
+            Entry::Video { .. } | Entry::Vp8 { .. } | Entry::Vp9 { .. } | Entry::Av1 { .. } => {
+                VIDEO_TRACK
+            }
             Entry::Audio { .. } | Entry::Opus => AUDIO_TRACK,
         }
     }
@@ -77,6 +86,12 @@ impl Entry {
             // Profile, level (not said: level 1), bits.
             Entry::Vp8 { .. } => "vp08.00.10.08".to_owned(),
             Entry::Vp9 { profile, .. } => format!("vp09.{profile:02}.10.08"),
+            // §5 of the binding.
+            Entry::Av1 { sequence, .. } => {
+                let tier = if sequence.high_tier { 'H' } else { 'M' };
+                let (profile, level, bits) = (sequence.profile, sequence.level, sequence.bits);
+                format!("av01.{profile}.{level:02}{tier}.{bits:02}")
+            }
         }
     }
 }
@@ -133,6 +148,7 @@ fn trak(entry: &Entry) -> Trak {
         Entry::Video { size, .. } | Entry::Vp8 { size } | Entry::Vp9 { size, .. } => {
             (*size, VIDEO_RATE, b"vide", "picture", false)
         }
+        Entry::Av1 { sequence, .. } => (sequence.size, VIDEO_RATE, b"vide", "picture", false),
         Entry::Audio { .. } | Entry::Opus => {
             (VideoSize::new(0, 0), AUDIO_RATE, b"soun", "sound", true)
         }
@@ -279,6 +295,22 @@ fn sample_entry(entry: &Entry) -> Codec {
                 ..VpcC::default()
             },
             ..Vp09::default()
+        }),
+        Entry::Av1 { sequence, unit } => Codec::Av01(Av01 {
+            visual: visual(sequence.size),
+            av1c: Av1c {
+                seq_profile: sequence.profile,
+                seq_level_idx_0: sequence.level,
+                seq_tier_0: sequence.high_tier,
+                high_bitdepth: sequence.bits > 8,
+                twelve_bit: sequence.bits > 10,
+                monochrome: sequence.monochrome,
+                chroma_subsampling_x: sequence.halved.0,
+                chroma_subsampling_y: sequence.halved.1,
+                config_obus: unit.to_vec(),
+                ..Av1c::default()
+            },
+            ..Av01::default()
         }),
     }
 }

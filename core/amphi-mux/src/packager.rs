@@ -969,6 +969,7 @@ fn init(rendition: Rendition, generation: u32, entry: &Entry) -> Init {
     let size = match entry {
         Entry::Video { size, .. } => Some(*size),
         Entry::Vp8 { size } | Entry::Vp9 { size, .. } => Some(*size),
+        Entry::Av1 { sequence, .. } => Some(sequence.size),
         Entry::Audio { .. } | Entry::Opus => None,
     };
     Init {

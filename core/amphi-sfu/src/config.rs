@@ -23,7 +23,7 @@ impl Config {
             identity,
             udp_candidates: Vec::new(),
             tcp_candidates: Vec::new(),
-            codecs: vec![Codec::Opus, Codec::H264, Codec::Vp8, Codec::Vp9],
+            codecs: vec![Codec::Opus, Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1],
         }
     }
 }

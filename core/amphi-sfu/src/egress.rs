@@ -8,6 +8,7 @@ use std::time::Instant;
 use amphi_media::TrackId;
 use str0m::rtp::{Vp8Descriptor, Vp8Patch};
 
+use crate::dependency::Dependency;
 use crate::packet::{Packet, vp8_descriptor};
 
 /// RTP's first number on a line; low, because the receiver starts with a roll-over count of 0 (RFC 3711 §3.3.1).
@@ -32,6 +33,7 @@ struct Anchor {
     time_offset: u32,
     picture_offset: u16,
     tl0_offset: u8,
+    frame_offset: u16,
 }
 
 /// The newest packet that was sent.
@@ -45,6 +47,8 @@ struct Sent {
     at: Instant,
     picture_id: Option<u16>,
     tl0: Option<u8>,
+    /// AV1's, as its dependency descriptor numbers them.
+    frame: Option<u16>,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +64,7 @@ pub(crate) struct Numbers {
     pub(crate) time: u32,
     /// VP8: what changes in the payload descriptor, if anything does.
     pub(crate) vp8: Option<Vp8Numbers>,
+    pub(crate) dependency: Option<Dependency>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +108,9 @@ impl Egress {
         let seq = packet.seq.wrapping_add(anchor.seq_offset);
         let time = packet.timestamp.wrapping_add(anchor.time_offset);
         let out_picture = picture_id.map(|id| id.wrapping_add(anchor.picture_offset) & 0x7fff);
+        let dependency = dependency_of(packet).map(|dependency| {
+            dependency.numbered(dependency.frame().wrapping_add(anchor.frame_offset))
+        });
         let out_tl0 = tl0.map(|tl0| tl0.wrapping_add(anchor.tl0_offset));
         let vp8 = descriptor
             .filter(|_| anchor.picture_offset != 0 || anchor.tl0_offset != 0)
@@ -121,9 +129,18 @@ impl Egress {
                 at: packet.arrived,
                 picture_id: out_picture,
                 tl0: out_tl0,
+                frame: dependency
+                    .as_ref()
+                    .map(Dependency::frame)
+                    .or(self.sent.and_then(|sent| sent.frame)),
             });
         }
-        Some(Numbers { seq, time, vp8 })
+        Some(Numbers {
+            seq,
+            time,
+            vp8,
+            dependency,
+        })
     }
 
     /// Puts the first packet of a source right behind the last one sent.
@@ -164,8 +181,16 @@ impl Egress {
                 (Some(next), Some(tl0)) => next.wrapping_sub(tl0),
                 _ => 0,
             },
+            frame_offset: match (self.sent.and_then(|sent| sent.frame), dependency_of(packet)) {
+                (Some(last), Some(first)) => last.wrapping_add(1).wrapping_sub(first.frame()),
+                _ => 0,
+            },
         }
     }
+}
+
+fn dependency_of(packet: &Packet) -> Option<&Dependency> {
+    packet.av1.as_ref()?.dependency.as_ref()
 }
 
 /// How far RTP time goes on from the last packet sent to this one: by the publisher's clock between two layers of one
@@ -196,6 +221,7 @@ mod tests {
     use amphi_media::Codec;
 
     use super::*;
+    use crate::av1::Place;
     use crate::format::Format;
     use crate::packet::{Parameters, Start};
 
@@ -242,7 +268,37 @@ mod tests {
                 size: None,
                 parameters: Parameters::Here,
             },
+            av1: None,
         }
+    }
+
+    #[test]
+    fn frame_numbers_of_av1_go_on_across_a_switch() {
+        let now = start();
+        let mut egress = Egress::default();
+        let av1 = |layer, seq, frame: u16| {
+            let [high, low] = frame.to_be_bytes();
+            let place = Place {
+                spatial: 0,
+                begins: true,
+                ends: true,
+                dependency: Dependency::read(&[0xc0, high, low]),
+            };
+            Packet {
+                av1: Some(place),
+                ..packet(Codec::Av1, layer, seq, 0, now)
+            }
+        };
+        let mut frame = |track, packet: Packet| {
+            let numbers = egress.number(track, &packet).expect("it is not late");
+            numbers.dependency.map(|dependency| dependency.frame())
+        };
+        assert_eq!(frame(ADA, av1(2, 7, 0xfffe)), Some(0xfffe));
+        assert_eq!(frame(ADA, av1(2, 8, 0xffff)), Some(0xffff));
+        assert_eq!(frame(BO, av1(2, 900, 40)), Some(0));
+        assert_eq!(frame(BO, av1(2, 901, 41)), Some(1));
+        assert_eq!(frame(ADA, packet(Codec::Vp8, 2, 9, 0, now)), None);
+        assert_eq!(frame(BO, av1(2, 950, 60)), Some(2));
     }
 
     fn numbers(egress: &mut Egress, track: TrackId, packet: &Packet) -> (u64, u32) {

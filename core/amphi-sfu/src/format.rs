@@ -24,7 +24,7 @@ impl Format {
     /// The usual format of a codec: for H.264 baseline with fragments. None for what we do not carry.
     pub(crate) fn carried(codec: Codec) -> Option<Self> {
         match codec {
-            Codec::Opus | Codec::Vp8 | Codec::Vp9 => Some(Self { codec, h264: None }),
+            Codec::Opus | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => Some(Self { codec, h264: None }),
             Codec::H264 => Some(Self {
                 codec,
                 h264: Some(H264 {
@@ -32,7 +32,7 @@ impl Format {
                     packetization_mode: 1,
                 }),
             }),
-            Codec::Aac | Codec::Av1 => None,
+            Codec::Aac => None,
         }
     }
 
@@ -51,6 +51,11 @@ impl Format {
             // Profile 0 is 8 bits 4:2:0 (RFC 9628 §6); nobody here decodes the others.
             StrCodec::Vp9 if spec.format.profile_id.unwrap_or(0) == 0 => Some(Self {
                 codec: Codec::Vp9,
+                h264: None,
+            }),
+            // Likewise (AV1 specification §6.4.1).
+            StrCodec::Av1 if spec.format.profile.unwrap_or(0) == 0 => Some(Self {
+                codec: Codec::Av1,
                 h264: None,
             }),
             StrCodec::H264 => Some(Self {
@@ -184,7 +189,9 @@ pub(crate) fn configure(config: &mut CodecConfig, codecs: &[Codec]) {
                     format,
                 );
             }
-            Codec::Aac | Codec::Av1 => {}
+            // Profile 0, as nothing is said.
+            Codec::Av1 => config.enable_av1(true),
+            Codec::Aac => {}
         }
     }
 }

@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Instant, UNIX_EPOCH};
 
-use amphi_media::{Frame, Layer, MediaKind, Rid, SessionId, TrackId, VideoSize};
+use amphi_media::{Codec, Frame, Layer, MediaKind, Rid, SessionId, TrackId, VideoSize};
 use str0m::media::{ExtensionValues, KeyframeRequestKind, Rid as StrRid};
 use str0m::rtp::rtcp::SenderInfo;
 use str0m::rtp::{RtpPacket, RtpWrite};
 
+use crate::av1::Place;
 use crate::demand::Demand;
+use crate::dependency::Dependency;
 use crate::framer::{Framer, Report};
 use crate::packet::{Packet, Start};
 use crate::session::Session;
@@ -92,6 +94,14 @@ impl Sfu {
             return;
         };
         self.counters.packets_in += 1;
+        // Other codecs' dependency descriptors stay behind: their packets say what receivers need, and are thinned here.
+        let av1 = (format.codec == Codec::Av1).then(|| {
+            let places = &mut track.layers[usize::from(route.layer)].places;
+            Place {
+                dependency: Dependency::of(&rtp.header.ext_vals),
+                ..places.of(seq, rtp.header.timestamp, &rtp.payload)
+            }
+        });
         let clock_rate = format.codec.clock_rate();
         let capture_us = rtp
             .last_sender_info
@@ -112,6 +122,7 @@ impl Sfu {
                 .map(|level| level.unsigned_abs().min(127)),
             voice: rtp.header.ext_vals.voice_activity,
             start: Start::of(format.codec, &rtp.payload),
+            av1,
             payload: rtp.payload,
             capture_us,
             arrived: now,
@@ -212,9 +223,17 @@ impl Sfu {
             let Want::AtMost(most) = line.want else {
                 continue;
             };
-            let passed = line
-                .cut
-                .pass(packet, entry, descriptor, most.min(Layer::HIGH));
+            // Without dependency descriptors browsers put several spatial layers of AV1 together to nothing (measured in
+            // Chromium); the lowest one alone they show.
+            let alone = packet
+                .av1
+                .as_ref()
+                .filter(|place| place.dependency.is_none() || !line.takes_dependencies(rtc));
+            let (descriptor, most) = match alone {
+                Some(place) => (Some(place.descriptor()), Layer::LOW),
+                None => (descriptor, most.min(Layer::HIGH)),
+            };
+            let passed = line.cut.pass(packet, entry, descriptor, most);
             hungry |= passed.hungry;
             let Some(seq) = passed.seq else {
                 continue;
@@ -240,11 +259,14 @@ impl Sfu {
                 continue;
             };
             // Mid and rid are the line's own; only what was measured at the source goes along.
-            let extensions = ExtensionValues {
+            let mut extensions = ExtensionValues {
                 audio_level: packet.audio_level.map(|level| -(level.min(127) as i8)),
                 voice_activity: packet.voice,
                 ..ExtensionValues::default()
             };
+            if let Some(dependency) = numbers.dependency {
+                extensions.user_values.set(dependency);
+            }
             let mut write = RtpWrite::new(
                 payload_type,
                 numbers.seq.into(),

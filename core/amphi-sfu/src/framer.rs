@@ -1,14 +1,18 @@
 //! Packets → frames, for one track: puts packets in order, waits for those that are being sent again, and takes
-//! pictures out of them (RFC 6184 for H.264, RFC 7741 for VP8, RFC 9628 for VP9, RFC 7587 for Opus).
+//! pictures out of them (RFC 6184 for H.264, RFC 7741 for VP8, RFC 9628 for VP9, AOMedia's payload format for AV1, RFC 7587
+//! for Opus).
 //!
 //! This is the only place where the packet lane becomes the frame lane.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use amphi_media::{Codec, Frame, MediaKind, MediaTime, Rid, TrackId, VideoSize, h264, vp8, vp9};
+use amphi_media::{
+    Codec, Frame, MediaKind, MediaTime, Rid, TrackId, VideoSize, av1, h264, vp8, vp9,
+};
 use bytes::Bytes;
 
+use crate::av1::Aggregate;
 use crate::format::Format;
 use crate::packet::{FU_A, Packet, Parameters, STAP_A, Start, aggregated, vp8_payload};
 use crate::vp9::Descriptor;
@@ -84,6 +88,8 @@ struct Picture {
     broken: bool,
     /// VP9: of the largest layer.
     size: Option<VideoSize>,
+    /// AV1: what is there of the unit that goes on in the next packet.
+    unit: Vec<u8>,
 }
 
 /// What the first packet of a picture tells.
@@ -309,7 +315,8 @@ impl Framer {
             Codec::H264 => self.picture.add_h264(&packet.payload, &mut self.parameters),
             Codec::Vp8 => self.picture.add_vp8(&packet.payload),
             Codec::Vp9 => self.picture.add_vp9(&packet.payload),
-            Codec::Opus | Codec::Aac | Codec::Av1 => Err(Nonsense),
+            Codec::Av1 => self.picture.add_av1(&packet.payload),
+            Codec::Opus | Codec::Aac => Err(Nonsense),
         };
         self.picture.broken |= understood.is_err();
         if packet.marker {
@@ -364,6 +371,16 @@ impl Framer {
                 if key {
                     self.parameters.size = picture.size.or(header.size);
                 }
+                picture.data
+            }
+            // Likewise.
+            Codec::Av1 => {
+                let Some(header) = av1::header(&picture.data) else {
+                    self.break_off();
+                    return;
+                };
+                key = header.key;
+                self.parameters.size = header.size.or(self.parameters.size);
                 picture.data
             }
             _ => picture.data,
@@ -540,6 +557,46 @@ impl Picture {
     }
 }
 
+impl Picture {
+    /// Units are put together, and given the sizes that RTP leaves out.
+    fn add_av1(&mut self, payload: &[u8]) -> Result<(), Nonsense> {
+        let aggregate = Aggregate::read(payload).ok_or(Nonsense)?;
+        if aggregate.goes_on != self.in_fragment {
+            return Err(Nonsense);
+        }
+        for piece in aggregate.pieces() {
+            let piece = piece.map_err(|_| Nonsense)?;
+            if self.data.len() + self.unit.len() + piece.bytes.len() > PICTURE_BYTES_MAX {
+                return Err(Nonsense);
+            }
+            self.unit.extend_from_slice(piece.bytes);
+            self.in_fragment = !piece.ends;
+            if piece.ends {
+                self.end_unit()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_unit(&mut self) -> Result<(), Nonsense> {
+        let unit = std::mem::take(&mut self.unit);
+        if unit.is_empty() {
+            return Ok(());
+        }
+        let (obu, _) = av1::Obu::split(&unit)
+            .filter(|(_, after)| after.is_empty())
+            .ok_or(Nonsense)?;
+        match obu.kind {
+            // A picture is one temporal unit, and files want it without a delimiter. The others show nothing.
+            av1::OBU_TEMPORAL_DELIMITER | av1::OBU_TILE_LIST | av1::OBU_PADDING => return Ok(()),
+            av1::OBU_FRAME | av1::OBU_FRAME_HEADER => self.shows = true,
+            _ => {}
+        }
+        obu.write(&mut self.data);
+        Ok(())
+    }
+}
+
 fn push_nal(out: &mut Vec<u8>, nal: &[u8]) {
     out.extend_from_slice(&START_CODE);
     out.extend_from_slice(nal);
@@ -578,6 +635,7 @@ pub fn depacketize<'a>(
             audio_level: None,
             voice: None,
             start: Start::of(codec, packet.bytes),
+            av1: None,
             payload: packet.bytes.into(),
             capture_us: None,
             arrived: now,
@@ -620,6 +678,7 @@ mod tests {
             audio_level: None,
             voice: None,
             start: Start::of(codec, payload),
+            av1: None,
             payload: payload.into(),
             capture_us: None,
             arrived: start(),
@@ -891,6 +950,54 @@ mod tests {
         assert!(bench.report.needs_key);
     }
 
+    /// libaom's for 320 × 180.
+    const SEQUENCE: [u8; 12] = [
+        0x08, 0x00, 0x00, 0x00, 0x04, 0x3c, 0xfe, 0xcc, 0xda, 0xf9, 0x00, 0x40,
+    ];
+
+    #[test]
+    fn av1_units_are_joined_and_get_sizes() {
+        let mut bench = Bench::new();
+        let av1 =
+            |seq, time, marker, payload: &[u8]| packet(Codec::Av1, seq, time, marker, payload);
+        // A delimiter, the sequence header, and a key frame of two layers, the lower one in three pieces.
+        let first = [&[0x48, 1, 0x10, 12], &SEQUENCE[..], &[3, 0x34, 0x00, 0x10]].concat();
+        bench.push(av1(1, 1, false, &first));
+        bench.push(av1(2, 1, false, &[0xd0, 7, 8]));
+        bench.push(av1(3, 1, true, &[0xa0, 1, 9, 0x36, 0x08, 2, 0x30, 5]));
+        let sized = [&[0x0a, 11], &SEQUENCE[1..], &[0x36, 0x00, 4, 0x10, 7, 8, 9]].concat();
+        let whole = [&sized[..], &[0x36, 0x08, 2, 0x30, 5]].concat();
+        assert_eq!(bench.frames[0].data[..], whole);
+        assert!(bench.frames[0].key && bench.frames[0].contiguous);
+        assert_eq!(bench.frames[0].size, Some(VideoSize::new(320, 180)));
+        bench.push(av1(4, 2, true, &[0x10, 0x30, 0x30]));
+        assert_eq!(bench.frames[1].data[..], [0x32, 1, 0x30]);
+        assert!(!bench.frames[1].key);
+        assert_eq!(bench.frames[1].size, Some(VideoSize::new(320, 180)));
+    }
+
+    #[test]
+    fn av1_that_makes_no_sense_breaks_its_picture_off() {
+        let nonsense: [&[u8]; 7] = [
+            &[0x90, 1],
+            &[0x50, 0x30, 0x30],
+            &[0x00, 9, 0x30],
+            &[0x10, 0x32, 5, 0x30],
+            &[0x10, 0x32, 0, 0x30],
+            &[0x10, 0xb0, 0x30],
+            &[0x10],
+        ];
+        for payload in nonsense {
+            let mut bench = Bench::new();
+            let key = [&[0x28, 12], &SEQUENCE[..], &[0x30, 0x10]].concat();
+            bench.push(packet(Codec::Av1, 1, 1, true, &key));
+            bench.push(packet(Codec::Av1, 2, 2, true, payload));
+            assert_eq!(bench.report.broken, 1, "{payload:02x?}");
+            assert!(bench.report.needs_key);
+            assert_eq!(bench.times(), [1]);
+        }
+    }
+
     #[test]
     fn packets_alone_are_enough_to_take_frames_out() {
         let parameters = stap();
@@ -918,6 +1025,6 @@ mod tests {
             depacketize(Codec::H264, start(), payloads).map(|frames| frames.len()),
             Some(1)
         );
-        assert_eq!(depacketize(Codec::Av1, start(), []), None);
+        assert_eq!(depacketize(Codec::Aac, start(), []), None);
     }
 }

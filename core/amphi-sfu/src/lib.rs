@@ -7,10 +7,12 @@
 
 use std::time::Duration;
 
+mod av1;
 mod config;
 mod counters;
 mod data;
 mod demand;
+mod dependency;
 mod egress;
 mod format;
 mod forward;

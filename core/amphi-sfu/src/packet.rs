@@ -6,6 +6,7 @@ use std::time::Instant;
 use amphi_media::{Codec, VideoSize, h264, vp8, vp9};
 use str0m::rtp::Vp8Descriptor;
 
+use crate::av1::{Aggregate, Place};
 use crate::format::Format;
 use crate::vp9::Descriptor;
 
@@ -34,6 +35,8 @@ pub(crate) struct Packet {
     pub(crate) capture_us: Option<i64>,
     pub(crate) arrived: Instant,
     pub(crate) start: Start,
+    /// Of AV1 only.
+    pub(crate) av1: Option<Place>,
 }
 
 /// What begins with a packet.
@@ -61,7 +64,8 @@ impl Start {
             Codec::H264 => h264_start(payload),
             Codec::Vp8 => vp8_start(payload),
             Codec::Vp9 => vp9_start(payload),
-            Codec::Opus | Codec::Aac | Codec::Av1 => Start::Key {
+            Codec::Av1 => av1_start(payload),
+            Codec::Opus | Codec::Aac => Start::Key {
                 size: None,
                 parameters: Parameters::Here,
             },
@@ -161,6 +165,16 @@ fn vp9_start(payload: &[u8]) -> Start {
             parameters: Parameters::Here,
         },
         _ => Start::Delta,
+    }
+}
+
+fn av1_start(payload: &[u8]) -> Start {
+    match Aggregate::read(payload).and_then(|aggregate| aggregate.begins_with()) {
+        Some(size) => Start::Key {
+            size: Some(size),
+            parameters: Parameters::Here,
+        },
+        None => Start::Delta,
     }
 }
 

@@ -14,6 +14,7 @@ use str0m::net::TcpType;
 use str0m::rtp::{Extension, ExtensionMap, Ssrc};
 use str0m::{Candidate, Rtc};
 
+use crate::dependency;
 use crate::egress::Egress;
 use crate::format::{self, Format, PayloadTypes};
 use crate::quality::{self, Meter};
@@ -68,6 +69,8 @@ pub(crate) struct Line {
     pub(crate) ssrc: Option<Ssrc>,
     /// The payload type for the format that was sent last; asked for anew after each negotiation.
     pub(crate) payload_type: Option<(Format, Option<Pt>)>,
+    /// The other side wants dependency descriptors, as it said when it was asked last.
+    takes_dependencies: Option<bool>,
 }
 
 /// One of the other side's sending lines.
@@ -261,6 +264,7 @@ impl Session {
         self.payload_types = PayloadTypes::of(&self.rtc);
         for line in &mut self.lines {
             line.payload_type = None;
+            line.takes_dependencies = None;
         }
     }
 
@@ -296,6 +300,7 @@ impl Line {
             egress: Egress::default(),
             ssrc: None,
             payload_type: None,
+            takes_dependencies: None,
         }
     }
 
@@ -308,6 +313,16 @@ impl Line {
             self.ssrc = Some(stream.ssrc());
         }
         self.ssrc
+    }
+
+    pub(crate) fn takes_dependencies(&mut self, rtc: &Rtc) -> bool {
+        *self.takes_dependencies.get_or_insert_with(|| {
+            let media = rtc.media(self.mid);
+            media.is_some_and(|media| {
+                let extensions = media.remote_extmap();
+                extensions.id_of(dependency::extension()).is_some()
+            })
+        })
     }
 
     pub(crate) fn payload_type(&mut self, rtc: &Rtc, format: Format) -> Option<Pt> {
@@ -361,6 +376,7 @@ fn extensions() -> ExtensionMap {
     map.set(4, Extension::RtpMid);
     map.set(10, Extension::RtpStreamId);
     map.set(11, Extension::RepairedRtpStreamId);
+    map.set(13, dependency::extension());
     map
 }
 

@@ -7,6 +7,7 @@ use amphi_media::{Codec, Layer, Rid, SessionId, VideoSize};
 use str0m::media::Mid;
 
 use crate::Want;
+use crate::av1::Places;
 use crate::demand::Demand;
 use crate::framer::Framer;
 use crate::packet::{Packet, Parameters, Start};
@@ -78,6 +79,7 @@ pub(crate) struct LayerState {
     pub(crate) live: bool,
     pub(crate) size: Option<VideoSize>,
     pub(crate) numbering: Numbering,
+    pub(crate) places: Places,
     /// What it is sent on, and what it was sent on before, until when.
     ssrc: Option<u32>,
     left: Option<(u32, Instant)>,
@@ -167,6 +169,7 @@ impl LayerState {
 
     fn forget_numbers(&mut self) {
         self.numbering = Numbering::default();
+        self.places = Places::default();
         self.newest = None;
         self.has_parameters = false;
     }

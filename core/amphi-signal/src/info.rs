@@ -10,7 +10,8 @@ use livekit_protocol as proto;
 use crate::{View, leave};
 
 /// What clients must be able to publish, most wanted first: H.264 can go on air as it is.
-pub(crate) const PUBLISH_CODECS: [Codec; 4] = [Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Opus];
+pub(crate) const PUBLISH_CODECS: [Codec; 5] =
+    [Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::Opus];
 
 /// What the protocol calls us: its version (the numbering of `livekit/protocol`) and ours.
 pub(crate) fn server() -> proto::ServerInfo {

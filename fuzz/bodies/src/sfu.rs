@@ -31,10 +31,11 @@ pub fn depacketize(bytes: &[u8]) {
     let Some((first, mut rest)) = bytes.split_first() else {
         return;
     };
-    let codec = match first & 3 {
+    let codec = match first & 7 {
         0 | 2 => Codec::H264,
         1 => Codec::Vp8,
-        _ => Codec::Vp9,
+        3 => Codec::Vp9,
+        _ => Codec::Av1,
     };
     let (mut seq, mut time) = (0, 0);
     let mut packets = Vec::new();

@@ -24,6 +24,7 @@ const PARSERS: &[(&str, &str)] = &[
     ("core/amphi-mux/src/recording/scan.rs", "recording"),
     ("core/amphi-policy/src/name.rs", "room_name"),
     ("core/amphi-policy/src/token.rs", "token"),
+    ("core/amphi-sfu/src/av1.rs", "depacketize"),
     ("core/amphi-sfu/src/framer.rs", "depacketize"),
     ("core/amphi-sfu/src/sdp.rs", "sdp"),
     ("core/amphi-sfu/src/stun.rs", "stun"),

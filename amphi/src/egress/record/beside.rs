@@ -722,11 +722,11 @@ mod tests {
             ..picture(zero, 20, 10, true)
         };
         world.beside().frame(&vp9, &camera);
-        let av1 = Frame {
-            codec: Codec::Av1,
+        let aac = Frame {
+            codec: Codec::Aac,
             ..picture(zero, 21, 0, true)
         };
-        world.beside().frame(&av1, &of(21, "Bo", "screen"));
+        world.beside().frame(&aac, &of(21, "Bo", "screen"));
         world.close();
         let codecs: Vec<_> = world
             .files()
@@ -734,7 +734,7 @@ mod tests {
             .map(|file| file.of.codec)
             .collect();
         assert_eq!(codecs, ["VP8", "VP9"]);
-        assert_eq!(world.order.gauge.beside_missed(), 1, "AV1 is not written");
+        assert_eq!(world.order.gauge.beside_missed(), 1, "AAC is not written");
     }
 
     #[derive(Default)]

@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use amphi_media::{Codec, MediaKind, MediaTime, VideoSize, h264, opus};
+use amphi_media::{Codec, MediaKind, MediaTime, VideoSize, av1, h264, opus};
 use bytes::Bytes;
 
 use super::scan::{Item, Walk, walk};
@@ -107,11 +107,11 @@ struct Pending {
 
 impl TrackWriter {
     /// `note` is what [`about`] gives back: who sent it, what it shows. At most 4 KiB of it are kept. None for a codec that
-    /// is not written as it was sent (AV1; and AAC, which no member sends).
+    /// is not written as it was sent (AAC, which no member sends).
     pub fn new(codec: Codec, note: &[u8]) -> Option<Self> {
         let carried = match codec {
-            Codec::Opus | Codec::H264 | Codec::Vp8 | Codec::Vp9 => true,
-            Codec::Aac | Codec::Av1 => false,
+            Codec::Opus | Codec::H264 | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => true,
+            Codec::Aac => false,
         };
         carried.then(|| Self {
             codec,
@@ -221,7 +221,8 @@ impl TrackWriter {
                 size,
                 profile: vp9_profile(&frame.data),
             }),
-            Codec::Aac | Codec::Av1 => None,
+            Codec::Av1 => av1_entry(&frame.data),
+            Codec::Aac => None,
         }
     }
 
@@ -448,6 +449,18 @@ fn parameter_sets(annex_b: &[u8]) -> Option<Entry> {
     }
     let size = h264::sps(&sps[0])?.size;
     Some(Entry::Video { size, sps, pps })
+}
+
+/// None without a sequence header.
+fn av1_entry(unit: &[u8]) -> Option<Entry> {
+    let header = av1::obus(unit).find(|obu| obu.kind == av1::OBU_SEQUENCE_HEADER)?;
+    let sequence = av1::sequence_header(header.payload)?;
+    let mut unit = Vec::new();
+    header.write(&mut unit);
+    (unit.len() <= PARAMETER_SET_BYTES_MAX).then(|| Entry::Av1 {
+        sequence,
+        unit: unit.into(),
+    })
 }
 
 /// `frame_marker` is two bits, then the profile's low and high bit (VP9 bitstream §6.2).

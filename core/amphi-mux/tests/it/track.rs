@@ -184,6 +184,8 @@ fn nothing_is_written_that_a_decoder_cannot_begin_with() {
     for (codec, data) in [
         (Codec::Vp8, Bytes::from_static(&[0x10, 0, 0])),
         (Codec::Vp9, Bytes::from_static(&[0x82])),
+        (Codec::Av1, Bytes::from_static(&[0x32, 1, 0x10])),
+        (Codec::Av1, long_sequence_header()),
         (Codec::H264, Bytes::from_static(&[0, 0, 0, 1, 0x65, 1, 2])),
         (Codec::H264, Bytes::new()),
         (Codec::Opus, Bytes::from_static(&[0xff, 0])),
@@ -192,7 +194,7 @@ fn nothing_is_written_that_a_decoder_cannot_begin_with() {
         assert_eq!((file.bytes.len(), writer.counters().frames), (0, 0));
         assert_eq!(writer.counters().frames_left_out, 1);
     }
-    assert!(TrackWriter::new(Codec::Av1, b"").is_none());
+    assert!(TrackWriter::new(Codec::Aac, b"").is_none());
 }
 
 #[test]
@@ -269,12 +271,41 @@ fn size_and_profile_of_vp9_are_in_the_header() {
     assert_eq!(file.bytes[at + 8], 1, "the profile");
 }
 
+/// Nobody's header is as long as that.
+fn long_sequence_header() -> Bytes {
+    [
+        &[0x0a, 0x8b, 0x04],
+        AV1_SEQUENCE,
+        &[0; 512],
+        &[0x32, 1, 0x10],
+    ]
+    .concat()
+    .into()
+}
+
+/// libaom's for 320 × 180.
+const AV1_SEQUENCE: &[u8] = &[
+    0x00, 0x00, 0x00, 0x04, 0x3c, 0xfe, 0xcc, 0xda, 0xf9, 0x00, 0x40,
+];
+
+#[test]
+fn the_sequence_header_of_av1_is_in_the_files_header() {
+    let unit = [&[0x0a, 11], AV1_SEQUENCE].concat();
+    let key = frame(0, true, [&unit[..], &[0x32, 1, 0x10]].concat());
+    let (file, _) = written(Codec::Av1, &[key]);
+    let at = file.bytes.windows(4).position(|four| four == b"av1C");
+    let at = at.expect("an av1C") + 4;
+    // Version, profile 0 and level 2.0, 4:2:0, no delay told.
+    assert_eq!(file.bytes[at..at + 4], [0x81, 0x00, 0x0c, 0x00]);
+    assert_eq!(file.bytes[at + 4..at + 4 + unit.len()], unit);
+}
+
 proptest! {
     #[test]
     fn no_frames_break_it(frames in prop::collection::vec(
         (any::<i32>(), any::<bool>(), any::<bool>(), prop::collection::vec(any::<u8>(), 0..40)), 0..60,
     )) {
-        for codec in [Codec::Opus, Codec::H264, Codec::Vp8, Codec::Vp9] {
+        for codec in [Codec::Opus, Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1] {
             let mut writer = TrackWriter::new(codec, b"x").expect("it is carried");
             let mut file = File::default();
             for (ms, key, contiguous, data) in &frames {

@@ -89,11 +89,23 @@ fn two_subscribers_hear_every_packet_with_its_level() {
 }
 
 #[test]
-fn h264_in_fragments_and_vp8_arrive_unbroken() {
-    for codec in [StrCodec::H264, StrCodec::Vp8] {
+fn h264_in_fragments_vp8_and_av1_arrive_unbroken() {
+    for codec in [StrCodec::H264, StrCodec::Vp8, StrCodec::Av1] {
         let mut call = call(MediaKind::Video);
         match codec {
             StrCodec::H264 => call.pictures(0, true, 20),
+            StrCodec::Av1 => {
+                for n in 0..12u8 {
+                    let (ada, mid) = (call.ada, call.mid);
+                    let [first, last] = made::av1(n == 0, n);
+                    for (payload, ends) in [(first, false), (last, true)] {
+                        let time = u32::from(n) * 3_000;
+                        let media = Media::video(codec, time, ends, &payload);
+                        call.world.send(ada, mid, media);
+                    }
+                    call.world.run(ms(33));
+                }
+            }
             _ => {
                 for n in 0..24u16 {
                     let payload = made::vp8(n == 0, 100 + n, n as u8);

@@ -295,3 +295,72 @@ fn vp8_pictures_come_without_their_packet_descriptors() {
     assert_eq!(frames[2].size, Some(VideoSize::new(640, 360)));
     assert_eq!(frames[2].codec, Codec::Vp8);
 }
+
+#[test]
+fn av1_pictures_come_as_whole_temporal_units_with_sizes() {
+    let (mut world, ada, mid) = publish(MediaKind::Video);
+    world.input(Input::TakeFrames {
+        track: TRACK,
+        on: true,
+    });
+    for n in 0..3u8 {
+        let packets = made::av1(n == 0, n);
+        for (index, payload) in packets.iter().enumerate() {
+            let last = index + 1 == packets.len();
+            let time = u32::from(n) * 3_000;
+            world.send(ada, mid, Media::video(StrCodec::Av1, time, last, payload));
+        }
+        world.run(ms(33));
+    }
+    let frames = frames(&world);
+    assert_eq!(
+        frames.iter().map(|frame| frame.key).collect::<Vec<_>>(),
+        [true, false, false]
+    );
+    assert_eq!(frames[0].data[..2], [0x0a, 11]);
+    assert_eq!(frames[2].data[..], [0x32, 4, 0x30, 7, 8, 2]);
+    assert_eq!(frames[2].size, Some(VideoSize::new(320, 180)));
+    assert_eq!(frames[2].codec, Codec::Av1);
+}
+
+#[test]
+fn a_lost_av1_packet_costs_the_pictures_up_to_the_next_key_frame_which_is_asked_for() {
+    let (mut world, ada, mid) = publish(MediaKind::Video);
+    world.input(Input::TakeFrames {
+        track: TRACK,
+        on: true,
+    });
+    let mut sent = 0;
+    world.filter = Box::new(move |way, bytes| {
+        sent += usize::from(way.from_client == Some(ada) && is_rtp(bytes));
+        // Whatever is sent again is lost again.
+        match sent == 6 || (bytes.len() > 12 && bytes[1] & 0x7f == 46) {
+            true => Fate::IsLost,
+            false => Fate::Arrives,
+        }
+    });
+    let mut asked = 0;
+    for n in 0..30u8 {
+        let requests = &mut world.clients[ada].key_frame_requests;
+        let key = n == 0 || (n > 5 && !requests.is_empty());
+        asked += usize::from(n > 5 && !requests.is_empty());
+        requests.clear();
+        let packets = made::av1(key, n);
+        for (index, payload) in packets.iter().enumerate() {
+            let last = index + 1 == packets.len();
+            let media = Media::video(StrCodec::Av1, u32::from(n) * 3_000, last, payload);
+            world.send(ada, mid, media);
+        }
+        world.run(ms(33));
+    }
+    let frames = frames(&world);
+    assert!(asked > 0, "nobody asked for a key frame");
+    let again = frames.iter().position(|frame| !frame.contiguous);
+    let again = again.expect("it goes on behind the loss");
+    assert!(frames[again].key, "with a key frame");
+    assert!(
+        frames.len() > again + 3 && frames.len() < 30,
+        "{}",
+        frames.len()
+    );
+}

@@ -88,7 +88,7 @@ fn the_answer_keeps_the_order_of_codecs_that_the_publisher_offered() {
     let lines = sdp::lines(&world.clients[ada].answer).expect("an answer is SDP");
     assert_eq!(
         lines[7].codecs,
-        ["video/VP8", "video/H264", "video/VP9"],
+        ["video/VP8", "video/H264", "video/VP9", "video/AV1"],
         "our client prefers VP8"
     );
 }

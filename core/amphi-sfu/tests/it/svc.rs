@@ -1,4 +1,4 @@
-//! VP9 with several spatial layers in one stream.
+//! VP9 and AV1 with several spatial layers in one stream.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -272,4 +272,38 @@ fn frames_have_all_layers_of_a_picture_and_the_size_of_the_largest() {
     assert_eq!(frames[2].size, Some(VideoSize::new(640, 360)));
     let delta = [0x86, 1, 0, 2, 0x86, 1, 1, 2, 0x86, 1, 2, 2, 2, 2];
     assert_eq!(frames[2].data[..], delta);
+}
+
+#[test]
+fn of_av1_without_dependency_descriptors_the_lowest_layer_goes_along_alone() {
+    let mut call = call();
+    for n in 0..20u8 {
+        let first: &[u8] = match n {
+            0 => &[
+                0x28, 12, 0x08, 0x00, 0x00, 0x00, 0x04, 0x3c, 0xfe, 0xcc, 0xda, 0xf9, 0x00, 0x40,
+                0x34, 0x00, 0x10,
+            ],
+            _ => &[0x10, 0x34, 0x00, 0x30],
+        };
+        let upper = [
+            &[0x50, 0x34, 0x08, 0x30][..],
+            &[0x90, 7],
+            &[0x10, 0x34, 0x10, 0x30],
+        ];
+        let time = u32::from(n) * 3_000;
+        for (index, payload) in [first].into_iter().chain(upper).enumerate() {
+            let media = Media::video(StrCodec::Av1, time, index == 3, payload);
+            call.world.send(call.ada, call.mid, media);
+        }
+        call.world.run(ms(33));
+    }
+    for (client, mid) in [call.bo, call.cy] {
+        let packets = call.world.clients[client].received(mid);
+        assert_unbroken(&packets);
+        assert_eq!(packets.len(), 20);
+        for packet in &packets {
+            let spatial = packet.payload[packet.payload.len() - 2];
+            assert_eq!((spatial, packet.header.marker), (0x00, true));
+        }
+    }
 }

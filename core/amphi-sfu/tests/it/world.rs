@@ -746,6 +746,18 @@ pub mod made {
         End,
     }
 
+    /// The packets of an AV1 picture of 320 × 180: in front of a key frame its sequence header; the frame in two pieces.
+    pub fn av1(key: bool, mark: u8) -> [Vec<u8>; 2] {
+        let mut first = Vec::new();
+        if key {
+            first.extend_from_slice(&[0x68, 12, 0x08, 0x00, 0x00, 0x00, 0x04, 0x3c, 0xfe]);
+            first.extend_from_slice(&[0xcc, 0xda, 0xf9, 0x00, 0x40, 0x30, 0x10, 7]);
+        } else {
+            first.extend_from_slice(&[0x50, 0x30, 0x30, 7]);
+        }
+        [first, vec![0x90, 8, mark]]
+    }
+
     /// As [`vp8`], a key frame of this size.
     pub fn vp8_key(size: (u16, u16), picture_id: u16, tl0: u8) -> Vec<u8> {
         let mut packet = vp8(true, picture_id, tl0);

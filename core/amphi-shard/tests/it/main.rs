@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use amphi_policy::{Change, SourceSet};
 use amphi_shard::{Command, Outcome, Output};
-use hall::{Hall, LEVEL, OPUS, VP8_KEY, VP9_KEY};
+use hall::{AV1_KEY, Hall, LEVEL, OPUS, VP8_KEY, VP9_KEY};
 use peer::{Announcement, Channel, Codec, Event, Form, Kind};
 
 /// Both publish; each gets the other's media, in every mixture of the protocol's two forms.
@@ -44,7 +44,11 @@ fn check_two_members(forms: [Form; 2], codec: Codec, picture: &[u8]) {
 
 #[test]
 fn two_members_see_and_hear_each_other_in_both_forms() {
-    for (codec, picture) in [(Codec::Vp8, VP8_KEY), (Codec::Vp9, VP9_KEY)] {
+    for (codec, picture) in [
+        (Codec::Vp8, VP8_KEY),
+        (Codec::Vp9, VP9_KEY),
+        (Codec::Av1, AV1_KEY),
+    ] {
         check_two_members([Form::Single, Form::Single], codec, picture);
         check_two_members([Form::Pair, Form::Pair], codec, picture);
         check_two_members([Form::Single, Form::Pair], codec, picture);

@@ -48,7 +48,13 @@ fn the_first_message_is_a_join_response_with_all_that_clients_die_without() {
         .collect();
     assert_eq!(
         mimes,
-        ["video/H264", "video/VP8", "video/VP9", "audio/opus"]
+        [
+            "video/H264",
+            "video/VP8",
+            "video/VP9",
+            "video/AV1",
+            "audio/opus"
+        ]
     );
     let others: Vec<_> = join
         .other_participants
