@@ -25,6 +25,27 @@ const behind = async (viewer) => Number((await viewer.see('seconds-behind').getA
 const isLive = async (viewer) => (await viewer.see('live-badge').getAttribute('data-live')) === 'true';
 const place = (viewer) => viewer.see('player').evaluate((video) => video.currentTime);
 
+scenario('a viewer whose sound did not come for nine seconds is live again soon after it comes', async (stage) => {
+  const { server } = await onAir(stage, 'patchy');
+  const viewer = await stage.person({ name: 'Viewer' });
+  let held = Promise.resolve();
+  await viewer.page.route(/\/a\d+-[\d.]+\.m4s/, async (route) => {
+    await held;
+    await route.continue();
+  });
+  await viewer.watch(server.url, 'patchy');
+  await becomes('it plays', () => colourOf(viewer.see('player')), (colour) => colour === 'red');
+  await becomes('near the live edge', () => behind(viewer), (seconds) => seconds < 4);
+  held = new Promise((done) => setTimeout(done, 9_000));
+  const before = await place(viewer);
+  await becomes('it has to wait', () => behind(viewer), (seconds) => seconds > 5);
+  await held;
+  await becomes('it is near the live edge again', () => behind(viewer), (seconds) => seconds < 4);
+  const { shown } = await framesOf(viewer.see('player'));
+  await eventually('and plays', async () => (await framesOf(viewer.see('player'))).shown > shown + 30);
+  assert.ok((await place(viewer)) > before + 6, 'what came meanwhile is left out');
+});
+
 scenario(
   'a viewer goes back, sees how far, and comes to the live edge again: by the bar, the keys and the badge',
   async (stage) => {

@@ -3,6 +3,7 @@ import { signal } from '@preact/signals'
 import { newestDateHeader } from '../api'
 import { remembered } from '../remember'
 import { clockAhead } from '../times'
+import { Calm } from './calm'
 import { CATCH_UP_RATE, Hls, liveHls } from './hls'
 
 const LOOK_EVERY_MS = 250
@@ -10,9 +11,16 @@ const LOOK_EVERY_MS = 250
 const STALL_SHOWN_AFTER_MS = 500
 /** Further than this behind the player's own target, a viewer is no longer "live". */
 const EDGE_SLACK_S = 3
-/** Further than this, playing faster would take minutes: the player jumps, at most once in a while. */
-const JUMP_BEYOND_S = 12
+/** Further than this hls.js does not play faster (a target duration of ours and the latency that it wants): the player jumps, at
+ * most once in a while. */
+const JUMP_BEYOND_S = 5
 const JUMP_AGAIN_AFTER_MS = 6000
+/** Who has waited this long while the programme went on is not waiting for it any more: hls.js has lost the thread, and finds it
+ * again where it seeks to. Seen with sound whose playlist was ahead of the picture's. */
+const LOST_AFTER_MS = 2500
+/** Nobody has seen anything yet: who begins too late may jump instead of catching up. */
+const BEGINS_FOR_MS = 8000
+const BEGINS_WITHIN_S = 0.5
 const RETRY_AFTER_MS = 1500
 /** How far behind a viewer is who would rather have no stalls: some six segments of sound and picture in hand. */
 const STEADY_LATENCY_S = 8
@@ -80,8 +88,11 @@ export class LivePlayer {
   private readonly listening = new AbortController()
   private readonly looking: number
   private waitingSince: number | null = performance.now()
+  private readonly calm = new Calm(performance.now())
   private retry = 0
   private jumpedAt = 0
+  /** When it began to play; that it has begun where it should. */
+  private begun: number | 'done' | null = null
   /** Keeps to the live edge; not after somebody has gone back or paused. */
   private following = true
   /** The latency that hls.js was told to keep. */
@@ -269,8 +280,10 @@ export class LivePlayer {
     if (!hls || !details) return
     const low = details.partHoldBack || details.holdBack || 3 * details.targetduration
     const wanted = this.latency.value === 'steady' ? Math.max(STEADY_LATENCY_S, low) : low
-    // hls.js chooses the low one by itself, and adds to it when the picture stalls; to be told anew makes it forget that.
-    if (wanted === this.aimed || (this.aimed === null && wanted === low)) return
+    // hls.js chooses the low one by itself, and adds to it when the picture stalls, for good; to be told anew makes it forget that.
+    const stalled = (hls.targetLatency ?? wanted) > wanted + 0.1
+    const forget = stalled && this.calm.isLongEnough(performance.now())
+    if (!forget && (wanted === this.aimed || (this.aimed === null && wanted === low))) return
     this.aimed = wanted
     hls.targetLatency = wanted
   }
@@ -309,6 +322,7 @@ export class LivePlayer {
     })
     on('waiting', () => {
       this.waitingSince ??= performance.now()
+      this.calm.stalled(performance.now())
     })
     on('pause', () => {
       this.paused.value = !video.ended
@@ -333,6 +347,7 @@ export class LivePlayer {
     const { video } = this
     this.waiting.value =
       !video.paused && this.waitingSince !== null && performance.now() - this.waitingSince > STALL_SHOWN_AFTER_MS
+    if (this.waiting.value) this.calm.stalled(performance.now())
     const at = this.playingDate()
     this.behind.value = at === null ? null : Math.max(0, (Date.now() - this.clockAheadMs - at) / 1000)
     this.position.value = video.currentTime
@@ -341,9 +356,28 @@ export class LivePlayer {
     this.atEdge.value = !this.playing.value || (late < EDGE_SLACK_S && (this.following || late < LIVE_WITHIN_S))
     // Before it plays, hls.js may still move to where it wants to begin.
     if (this.goTo !== null && at !== null && this.playing.value && this.range.value) this.begin(this.goTo, at)
-    if (!video.paused && this.following && late > JUMP_BEYOND_S && performance.now() - this.jumpedAt > JUMP_AGAIN_AFTER_MS) {
-      this.jumpedAt = performance.now()
+    if (video.paused || !this.following) return
+    const now = performance.now()
+    this.beginNearer(late, now)
+    const lost = this.waitingSince !== null && now - this.waitingSince > LOST_AFTER_MS && late > LIVE_WITHIN_S
+    if ((late > JUMP_BEYOND_S || lost) && now - this.jumpedAt > JUMP_AGAIN_AFTER_MS) {
+      this.jumpedAt = now
       void this.toLive()
+    }
+  }
+
+  /** The first pictures may come late, where the machine is busy or the way to the server long. Once there is enough in hand to go
+   * on from the place where others are, that is where to begin. */
+  private beginNearer(late: number, now: number): void {
+    if (!this.playing.value || this.begun === 'done') return
+    this.begun ??= now
+    const { buffered, currentTime } = this.video
+    const ahead = buffered.length > 0 ? buffered.end(buffered.length - 1) - currentTime : 0
+    if (late > BEGINS_WITHIN_S && ahead > late + BEGINS_WITHIN_S) {
+      this.begun = 'done'
+      void this.toLive()
+    } else if (now - this.begun > BEGINS_FOR_MS) {
+      this.begun = 'done'
     }
   }
 
