@@ -1152,7 +1152,7 @@ mod tests {
         let playlist = show.origin.channel("hall").expect("on air");
         let playlist = playlist.window().playlist(Rendition::Audio);
         let playlist = String::from_utf8(playlist.expect("a playlist").to_vec()).expect("text");
-        assert!(playlist.contains("PART-HOLD-BACK=1.336,"), "{playlist}");
+        assert!(playlist.contains("PART-HOLD-BACK=1.169,"), "{playlist}");
         let behind = show.origin.seconds_behind("hall").expect("on air");
         assert!((2.3..3.3).contains(&behind), "{behind}");
     }

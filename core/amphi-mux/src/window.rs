@@ -14,8 +14,9 @@ use crate::thumbnails::{Forgotten, Place, Thumbnail, Thumbnails};
 use track::{Form, Gone, Segment, Track};
 
 /// Part targets that a low-latency player stays behind the end. RFC 8216bis §4.4.3.8 asks for three; sound comes a quarter of a second
-/// after the picture, and with three Chromium had half a second of it in hand at times.
-const PARTS_HELD_BACK: u32 = 4;
+/// after the picture, and with three Chromium had half a second of it in hand at times; each part more is a third of a second later
+/// for everybody.
+const PARTS_HELD_BACK: f64 = 3.5;
 
 /// What left a long playlist may be asked for this long, or for as long as the playlist lists. RFC 8216bis §6.2.2 asks for the latter
 /// however long that is; of two hours it would double the disk for players that read no playlist for so long.
@@ -88,7 +89,7 @@ impl WindowConfig {
 
     /// How far behind the newest part a low-latency player stays: what the playlists say as PART-HOLD-BACK.
     pub fn part_hold_back(&self) -> Duration {
-        self.part_target * PARTS_HELD_BACK
+        self.part_target.mul_f64(PARTS_HELD_BACK)
     }
 }
 
