@@ -76,10 +76,10 @@ pub fn examine(config: &Config) -> Vec<Finding> {
             speed(sound::opus(TRIAL_SECONDS), OPUS_SPEED_MIN),
         ),
     ]);
-    let (encoder, outside) = encoder(config);
+    let (encoder, lent) = encoder(config);
     findings.extend([
         encoder,
-        finding("composed picture", composed(config, &outside)),
+        finding("composed picture", composed(config, lent.as_ref())),
         finding("wall clock", wall_clock(SystemTime::now())),
         descriptors(config),
     ]);
@@ -251,16 +251,15 @@ fn speed(
     ))
 }
 
-/// Whether the encoder that is configured works; and what to measure composing with.
-fn encoder(config: &Config) -> (Finding, Outside) {
+/// Whether the encoder that is configured works; and the ffmpeg to measure composing with, if that is one.
+fn encoder(config: &Config) -> (Finding, Option<trial::Lent>) {
     const WHAT: &str = "picture encoder";
-    let built_in = || Outside::new(None);
     let Some(ffmpeg) = config.program.ffmpeg() else {
         let words = "openh264, which is built in".to_owned();
-        return (finding(WHAT, Ok((State::Well, words))), built_in());
+        return (finding(WHAT, Ok((State::Well, words))), None);
     };
     let means = config.means();
-    let tried = || -> anyhow::Result<(String, Outside)> {
+    let tried = || -> anyhow::Result<(String, trial::Lent)> {
         let rung = means.ladder.first().context("program.ladder is empty")?;
         let lent = trial::Lent::new(&ffmpeg).context("starting ffmpeg")?;
         let took = lent.try_size(rung, means.frames_per_second)?;
@@ -272,20 +271,21 @@ fn encoder(config: &Config) -> (Finding, Outside) {
             rung.size.height,
             took.as_secs_f64() * 1_000.0
         );
-        Ok((words, lent.outside))
+        Ok((words, lent))
     };
     match tried() {
-        Ok((words, outside)) => (finding(WHAT, Ok((State::Well, words))), outside),
+        Ok((words, lent)) => (finding(WHAT, Ok((State::Well, words))), Some(lent)),
         Err(error) => {
             let help = "Install it, change program.ffmpeg, or set program.encoder = \"openh264\"";
             let found = Err(anyhow::anyhow!("{error:#} {help}"));
-            (finding(WHAT, found), built_in())
+            (finding(WHAT, found), None)
         }
     }
 }
 
 /// Which step of the ladder of costs this machine carries, measured by four cameras.
-fn composed(config: &Config, outside: &Outside) -> anyhow::Result<(State, String)> {
+fn composed(config: &Config, lent: Option<&trial::Lent>) -> anyhow::Result<(State, String)> {
+    let outside = lent.map_or_else(|| Outside::new(None), |lent| lent.outside.clone());
     if ProgramKind::from(config.program.kind) == ProgramKind::Cut {
         let words = "not measured: program.kind is \"cut\"".to_owned();
         return Ok((State::Well, words));
@@ -299,7 +299,7 @@ fn composed(config: &Config, outside: &Outside) -> anyhow::Result<(State, String
     };
     let mut dear = Vec::new();
     for step in cost.steps() {
-        let share = trial::share(&film, step, outside)?;
+        let share = trial::share(&film, step, &outside)?;
         let took = format!("{step} ({:.0} % {of})", share * 100.0);
         if share > CPU_MAX {
             dear.push(took);
@@ -409,10 +409,28 @@ mod tests {
         let mut config = dev(folder.path());
         config.program.encoder = EncoderWord::Ffmpeg;
         config.program.ffmpeg.program = Program("/nowhere/ffmpeg".into());
-        let (finding, outside) = encoder(&config);
+        let (finding, lent) = encoder(&config);
         assert_eq!(finding.state, State::Bad);
         assert!(finding.words.contains("/nowhere/ffmpeg"), "{finding}");
-        assert!(!outside.is_used(), "the rest is measured with openh264");
+        assert!(lent.is_none(), "the rest is measured with openh264");
+    }
+
+    #[test]
+    fn composing_is_measured_with_the_ffmpeg_that_is_configured() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = dev(folder.path());
+        config.program.encoder = EncoderWord::Ffmpeg;
+        config.program.ladder = ["320x240 300k", "160x128 100k"]
+            .map(|size| size.to_owned().try_into().expect("a good size"))
+            .to_vec();
+        let (finding, lent) = encoder(&config);
+        assert_eq!(finding.state, State::Well, "{finding}");
+        let (state, words) = composed(&config, lent.as_ref()).expect("measured");
+        assert!(
+            state != State::Bad && words.contains("4 cameras"),
+            "{words}"
+        );
+        assert!(lent.expect("it works").outside.is_used());
     }
 
     #[test]

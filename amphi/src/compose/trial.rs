@@ -71,7 +71,7 @@ impl Film {
 /// Pictures that ffmpeg may have for itself before more are made: fewer than a program waits for.
 const OWED_MAX: usize = 4;
 
-/// An ffmpeg that is lent to this process, as it would be to a composer.
+/// An ffmpeg that is lent to this process, as it would be to a composer, until this is dropped.
 pub struct Lent {
     pub outside: Outside,
     said: Receiver<Event>,
