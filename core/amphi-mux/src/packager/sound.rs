@@ -100,9 +100,10 @@ impl Packager {
         }
     }
 
-    /// False when it is nothing that can be packed.
+    /// False when it is nothing that can be packed; the programme clock begins at zero.
     fn queue_sound(&mut self, of: usize, sample: &Sample) -> bool {
-        if sample.data.is_empty() || sample.data.len() > SAMPLE_BYTES_MAX {
+        let size = sample.data.len();
+        if size == 0 || size > SAMPLE_BYTES_MAX || sample.time.ticks < 0 {
             self.counters.sound_dropped += 1;
             return false;
         }

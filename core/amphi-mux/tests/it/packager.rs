@@ -682,6 +682,24 @@ fn boxes_have_the_names_that_cmaf_demands() {
     assert_eq!(mp4_atom::Moov::KIND, b"moov".into());
 }
 
+#[test]
+fn sound_from_before_the_programme_is_left_out() {
+    let mut packager = Packager::new(config());
+    let sound = |ticks| Sample {
+        kind: MediaKind::Audio,
+        rung: 0,
+        time: MediaTime::new(ticks, 48_000),
+        key: true,
+        cut: false,
+        data: vec![1; 8].into(),
+    };
+    packager.push(&sound(-1_000));
+    packager.end();
+    assert_eq!(packager.poll(), Some(Output::End));
+    assert_eq!(packager.poll(), None);
+    assert_eq!(packager.counters().sound_dropped, 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
