@@ -130,6 +130,8 @@ impl Place {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Places {
     begun: Option<Begun>,
+    /// Several spatial layers have been seen.
+    layered: bool,
 }
 
 /// The newest unit that was begun.
@@ -142,7 +144,16 @@ struct Begun {
 
 impl Places {
     /// A piece whose beginning has not come is taken for one of the lowest layer, with which pictures begin.
-    pub(crate) fn of(&mut self, seq: u64, timestamp: u32, payload: &[u8]) -> Place {
+    ///
+    /// A unit that ends is not yet a frame that ends: headers and groups of tiles are units too. The descriptor knows; without one
+    /// the end of a unit has to do, for streams of several layers alone, since the marker tells it of the others.
+    pub(crate) fn of(
+        &mut self,
+        seq: u64,
+        timestamp: u32,
+        payload: &[u8],
+        dependency: Option<Dependency>,
+    ) -> Place {
         let aggregate = Aggregate::read(payload);
         let goes_on = aggregate.is_some_and(|aggregate| aggregate.goes_on);
         let open = aggregate.is_some_and(|aggregate| aggregate.open);
@@ -165,11 +176,16 @@ impl Places {
                 spatial,
             });
         }
+        self.layered |= spatial > 0;
+        let (begins, ends) = match &dependency {
+            Some(dependency) => (dependency.begins(), dependency.ends()),
+            None => (!goes_on, !open && self.layered),
+        };
         Place {
             spatial,
-            begins: !goes_on,
-            ends: !open,
-            dependency: None,
+            begins,
+            ends,
+            dependency,
         }
     }
 }
@@ -219,11 +235,12 @@ mod tests {
     fn pieces_are_of_the_layer_of_their_unit() {
         let mut places = Places::default();
         let mut check = |seq, timestamp, payload: &[u8], expected| {
-            let place = places.of(seq, timestamp, payload);
+            let place = places.of(seq, timestamp, payload, None);
             assert_eq!((place.spatial, place.begins, place.ends), expected);
         };
         check(1, 1, &[0x50, 0x34, 0x00, 7], (0, true, false));
-        check(2, 1, &[0x90, 7], (0, false, true));
+        // So far the stream has one layer, and its marker says where frames end.
+        check(2, 1, &[0x90, 7], (0, false, false));
         check(3, 1, &[0x50, 0x34, 0x08, 7], (1, true, false));
         check(4, 1, &[0xd0, 0x34, 0x10], (1, false, false));
         check(5, 1, &[0x90, 7], (1, false, true));
@@ -232,6 +249,19 @@ mod tests {
         check(6, 2, &[0x50, 0x34, 0x40, 7], (0, true, false));
         check(8, 2, &[0x10, 0x30, 7], (0, true, true));
         check(9, 3, &[0x10], (0, true, true));
+    }
+
+    #[test]
+    fn a_header_in_a_packet_of_its_own_ends_no_frame() {
+        let mut places = Places::default();
+        let header = [0x18, 0x0a, 0x0b, 0x00];
+        assert!(!places.of(1, 1, &header, None).ends);
+        let dependency = |flags| Dependency::read(&[flags, 0, 1]);
+        let place = places.of(2, 2, &header, dependency(0x80));
+        assert_eq!((place.begins, place.ends), (true, false));
+        // The frame's second group of tiles, in a unit of its own.
+        let place = places.of(3, 2, &[0x10, 0x20, 7], dependency(0x40));
+        assert_eq!((place.begins, place.ends), (false, true));
     }
 
     #[test]

@@ -36,6 +36,16 @@ impl Dependency {
         values.user_values.get::<Self>().cloned()
     }
 
+    /// A layer's frame begins with this packet.
+    pub(crate) fn begins(&self) -> bool {
+        self.0[0] & 0x80 != 0
+    }
+
+    /// A layer's frame ends with this packet.
+    pub(crate) fn ends(&self) -> bool {
+        self.0[0] & 0x40 != 0
+    }
+
     pub(crate) fn frame(&self) -> u16 {
         u16::from_be_bytes([self.0[1], self.0[2]])
     }

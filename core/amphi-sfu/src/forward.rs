@@ -13,7 +13,6 @@ use str0m::media::{ExtensionValues, KeyframeRequestKind, Rid as StrRid};
 use str0m::rtp::rtcp::SenderInfo;
 use str0m::rtp::{RtpPacket, RtpWrite};
 
-use crate::av1::Place;
 use crate::demand::Demand;
 use crate::dependency::Dependency;
 use crate::framer::{Framer, Report};
@@ -97,10 +96,8 @@ impl Sfu {
         // Other codecs' dependency descriptors stay behind: their packets say what receivers need, and are thinned here.
         let av1 = (format.codec == Codec::Av1).then(|| {
             let places = &mut track.layers[usize::from(route.layer)].places;
-            Place {
-                dependency: Dependency::of(&rtp.header.ext_vals),
-                ..places.of(seq, rtp.header.timestamp, &rtp.payload)
-            }
+            let dependency = Dependency::of(&rtp.header.ext_vals);
+            places.of(seq, rtp.header.timestamp, &rtp.payload, dependency)
         });
         let clock_rate = format.codec.clock_rate();
         let capture_us = rtp

@@ -151,7 +151,7 @@ impl Cut {
         let Some(descriptor) = descriptor else {
             return Passed {
                 seq: match packet.format.codec {
-                    Codec::Vp9 => self.numbering.number(packet.seq),
+                    Codec::Vp9 | Codec::Av1 => self.numbering.number(packet.seq),
                     _ => Some(packet.seq),
                 },
                 hollow: false,
