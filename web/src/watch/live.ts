@@ -11,9 +11,10 @@ const LOOK_EVERY_MS = 250
 const STALL_SHOWN_AFTER_MS = 500
 /** Further than this behind the player's own target, a viewer is no longer "live". */
 const EDGE_SLACK_S = 3
-/** Further than this hls.js does not play faster (a target duration of ours and the latency that it wants): the player jumps, at
- * most once in a while. */
-const JUMP_BEYOND_S = 5
+/** Further than this, playing faster would take minutes, where the browser plays by itself: the player jumps. With hls.js it is where
+ * that no longer plays faster, see `tooLate`. */
+const JUMP_BEYOND_S = 12
+/** It jumps at most this often. */
 const JUMP_AGAIN_AFTER_MS = 6000
 /** Who has waited this long while the programme went on is not waiting for it any more: hls.js has lost the thread, and finds it
  * again where it seeks to. Seen with sound whose playlist was ahead of the picture's. */
@@ -356,28 +357,39 @@ export class LivePlayer {
     this.atEdge.value = !this.playing.value || (late < EDGE_SLACK_S && (this.following || late < LIVE_WITHIN_S))
     // Before it plays, hls.js may still move to where it wants to begin.
     if (this.goTo !== null && at !== null && this.playing.value && this.range.value) this.begin(this.goTo, at)
-    if (video.paused || !this.following) return
     const now = performance.now()
+    if (video.paused || !this.following) {
+      // That is neither a calm while at the live edge nor a beginning.
+      this.calm.stalled(now)
+      if (this.playing.value) this.begun = 'done'
+      return
+    }
     this.beginNearer(late, now)
-    const lost = this.waitingSince !== null && now - this.waitingSince > LOST_AFTER_MS && late > LIVE_WITHIN_S
-    if ((late > JUMP_BEYOND_S || lost) && now - this.jumpedAt > JUMP_AGAIN_AFTER_MS) {
+    const lost = this.hls !== null && this.waitingSince !== null && now - this.waitingSince > LOST_AFTER_MS && late > LIVE_WITHIN_S
+    if ((lost || late > this.tooLate()) && now - this.jumpedAt > JUMP_AGAIN_AFTER_MS) {
       this.jumpedAt = now
       void this.toLive()
     }
   }
 
+  /** hls.js catches up from nearer than this, and from no further (its `latency-controller.ts`). */
+  private tooLate(): number {
+    const details = this.hls?.latestLevelDetails
+    return details ? (this.hls?.targetLatency ?? 0) + details.targetduration : JUMP_BEYOND_S
+  }
+
   /** The first pictures may come late, where the machine is busy or the way to the server long. Once there is enough in hand to go
    * on from the place where others are, that is where to begin. */
   private beginNearer(late: number, now: number): void {
-    if (!this.playing.value || this.begun === 'done') return
+    if (!this.hls || !this.playing.value || this.begun === 'done') return
     this.begun ??= now
     const { buffered, currentTime } = this.video
     const ahead = buffered.length > 0 ? buffered.end(buffered.length - 1) - currentTime : 0
-    if (late > BEGINS_WITHIN_S && ahead > late + BEGINS_WITHIN_S) {
+    if (now - this.begun > BEGINS_FOR_MS) {
+      this.begun = 'done'
+    } else if (late > BEGINS_WITHIN_S && ahead > late + BEGINS_WITHIN_S) {
       this.begun = 'done'
       void this.toLive()
-    } else if (now - this.begun > BEGINS_FOR_MS) {
-      this.begun = 'done'
     }
   }
 
