@@ -40,7 +40,8 @@ scenario('a viewer whose sound did not come for nine seconds is live again soon 
   const before = await place(viewer);
   await becomes('it has to wait', () => behind(viewer), (seconds) => seconds > 5);
   await held;
-  await becomes('it is near the live edge again', () => behind(viewer), (seconds) => seconds < 4);
+  // It used to stay nine seconds further back for good. The rest is caught up slowly.
+  await becomes('it is near the live edge again', () => behind(viewer), (seconds) => seconds < 6, { within: 45_000 });
   const { shown } = await framesOf(viewer.see('player'));
   await eventually('and plays', async () => (await framesOf(viewer.see('player'))).shown > shown + 30);
   assert.ok((await place(viewer)) > before + 6, 'what came meanwhile is left out');
