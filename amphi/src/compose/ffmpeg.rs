@@ -11,7 +11,7 @@ pub mod flv;
 mod hands;
 mod matroska;
 
-pub use encoder::Outside;
+pub use encoder::{KEPT_MAX, Outside};
 pub use hands::{Hand, Hands, hands_of_stdout};
 
 use std::path::PathBuf;

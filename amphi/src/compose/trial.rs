@@ -15,7 +15,7 @@ use bytes::Bytes;
 use crossbeam_channel::Receiver;
 
 use super::Event;
-use super::ffmpeg::{Ffmpeg, Hands, Outside};
+use super::ffmpeg::{Ffmpeg, Hands, KEPT_MAX, Outside};
 use super::lettering::Letters;
 use crate::codec::trial::used_us;
 
@@ -68,9 +68,6 @@ impl Film {
     }
 }
 
-/// Pictures that ffmpeg may have for itself before more are made: fewer than a program waits for.
-const OWED_MAX: usize = 4;
-
 /// An ffmpeg that is lent to this process, as it would be to a composer, until this is dropped.
 pub struct Lent {
     pub outside: Outside,
@@ -98,7 +95,8 @@ impl Lent {
         };
         let mut encoder = (self.outside.encoders())(&config)?;
         let mut canvas = Canvas::new(rung.size, Colour::BLACK);
-        let (mut come, mut began) = (0, Instant::now());
+        // That it begins is not counted.
+        let mut began = None;
         for picture in 0..=frames_per_second {
             let shade = (picture * 7) as u8;
             canvas.fill(Area::of(rung.size), Colour::of_rgb(shade, 255 - shade, 90));
@@ -109,9 +107,11 @@ impl Lent {
             }
             loop {
                 match encoder.poll() {
-                    Ok(Some(_)) => come += 1,
-                    // The last ones may stay inside.
-                    Ok(None) if self.outside.owed() <= OWED_MAX && come > 0 => break,
+                    Ok(Some(_)) => {
+                        began.get_or_insert_with(Instant::now);
+                    }
+                    // Some give one only when they have the next ones, and the last ones may stay inside.
+                    Ok(None) if self.outside.owed() <= KEPT_MAX => break,
                     Ok(None) => {
                         self.outside
                             .wait(None, Duration::from_millis(20))
@@ -125,11 +125,8 @@ impl Lent {
                     }
                 }
             }
-            if picture == 0 {
-                // That it begins is not counted.
-                began = Instant::now();
-            }
         }
+        let began = began.ok_or_else(|| CodecError("ffmpeg made no picture".to_owned()))?;
         Ok(began.elapsed())
     }
 
@@ -152,7 +149,7 @@ pub fn share(film: &Film, step: &Step, outside: &Outside) -> Result<f32, CodecEr
     let mut pictures = 0;
     let mut tell = |now_us: i64, input: Input, composer: &mut Composer| {
         composer.handle_input(now_us, input);
-        while outside.owed() > OWED_MAX {
+        while outside.owed() > KEPT_MAX {
             let woken = outside.wait(None, Duration::from_secs(1));
             woken.map_err(|error| CodecError(format!("ffmpeg cannot be waited for: {error}")))?;
             composer.handle_input(now_us, Input::Timeout);

@@ -175,7 +175,7 @@ impl Default for Program {
 impl TryFrom<PathBuf> for Program {
     type Error = String;
     fn try_from(path: PathBuf) -> Result<Self, String> {
-        if path.as_os_str().is_empty() {
+        if path.as_os_str().is_empty() || path.as_os_str().as_encoded_bytes().contains(&0) {
             return Err("a program has a name or a path, such as \"ffmpeg\"".to_owned());
         }
         Ok(Self(path))
@@ -217,9 +217,14 @@ impl From<Device> for String {
 pub struct Options(pub Vec<String>);
 
 /// Options that are ours: what they say is what amphi relies on.
-const OPTIONS_OURS: [&str; 9] = [
+const OPTIONS_OURS: [&str; 14] = [
     "-i",
     "-f",
+    "-c",
+    "-codec",
+    "-vcodec",
+    "-pix_fmt",
+    "-g",
     "-map",
     "-fps_mode",
     "-vsync",
@@ -239,7 +244,8 @@ impl TryFrom<Vec<String>> for Options {
                     pair.concat()
                 ));
             };
-            if !name.starts_with('-') || name.len() < 2 || value.contains('\0') {
+            let has_nul = name.contains('\0') || value.contains('\0');
+            if !name.starts_with('-') || name.len() < 2 || has_nul {
                 return Err(format!(
                     "`{name}` is no option of ffmpeg's: they are names and values in turn, as in [\"-preset\", \"faster\"]"
                 ));
@@ -469,6 +475,10 @@ mod tests {
         for (words, said) in [
             (&["-preset"][..], "no value"),
             (&["preset", "faster"], "no option"),
+            (&["-pre\0set", "faster"], "no option"),
+            (&["-c:v", "h264_nvenc"], "take it out"),
+            (&["-codec:v:0", "h264_nvenc"], "take it out"),
+            (&["-pix_fmt", "yuv444p"], "take it out"),
             (&["-f", "mpegts"], "take it out"),
             (&["-r:v", "25"], "relies on it"),
         ] {
@@ -477,6 +487,7 @@ mod tests {
         }
         assert!(Device::try_from("-y".to_owned()).is_err());
         assert!(Program::try_from(PathBuf::new()).is_err());
+        assert!(Program::try_from(PathBuf::from("ff\0mpeg")).is_err());
     }
 
     #[test]

@@ -33,6 +33,11 @@ async fn on_air(program: &Path) -> Hall {
     hall
 }
 
+const REPLACED: &str = r#"amphi_studio_total{event="encoders_replaced"}"#;
+
+/// For what takes its time, beside other tests.
+const LONG: Duration = Duration::from_secs(60);
+
 const SIDES: [((f64, f64), [u8; 3]); 2] = [((0.25, 0.5), RED), ((0.75, 0.5), BLUE)];
 
 /// ffmpeg by a name that nobody else calls it by.
@@ -96,8 +101,7 @@ async fn ffmpeg_encodes_every_size_and_when_one_is_killed_viewers_see_a_cut() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     hall.shows(0, &SIDES).await;
     hall.shows(1, &SIDES).await;
-    let replaced = r#"amphi_studio_total{event="encoders_replaced"}"#;
-    assert_eq!(hall.house.metric(replaced).await, 1.0);
+    assert_eq!(hall.house.metric(REPLACED).await, 1.0);
     assert_eq!(hall.house.metric("amphi_composers_died_total").await, 0.0);
     let state = hall.broadcast().await;
     assert_eq!(state["note"], Value::Null, "it is encoded as was asked for");
@@ -137,9 +141,15 @@ fn script(folder: &Path, name: &str, does: &str) -> PathBuf {
     path
 }
 
-/// The program is encoded all the same, and it is said why not as was asked for.
-async fn falls_back(program: &Path, words: &[&str]) {
+/// The program is encoded all the same, and it is said why not as was asked for. Of this program nothing is left, while on air.
+async fn falls_back(program: &Path, words: &[&str], replaced: f64) {
     let hall = on_air(program).await;
+    // One that hangs is waited for, and then begins what follows it.
+    let start = Instant::now();
+    while hall.broadcast().await["note"] == Value::Null {
+        assert!(start.elapsed() < LONG, "nothing is said");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     hall.shows(0, &SIDES).await;
     hall.shows(1, &SIDES).await;
     let note = hall.broadcast().await["note"].to_string();
@@ -147,6 +157,13 @@ async fn falls_back(program: &Path, words: &[&str]) {
         assert!(note.contains(word), "{word}: {note}");
     }
     assert!(note.contains("openh264"), "{note}");
+    let name = program.file_name().expect("it has a name");
+    none_runs(&name.to_string_lossy()).await;
+    while hall.house.metric(REPLACED).await < replaced {
+        assert!(start.elapsed() < LONG, "nothing was replaced");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(hall.house.metric(REPLACED).await, replaced);
     assert_eq!(hall.house.metric("amphi_composers_died_total").await, 0.0);
     hall.asks("DELETE", "").await;
 }
@@ -154,8 +171,9 @@ async fn falls_back(program: &Path, words: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_ffmpeg_that_is_configured_openh264_encodes_and_it_is_said() {
     falls_back(
-        Path::new("/nowhere/ffmpeg"),
-        &["/nowhere/ffmpeg", "started"],
+        Path::new("/nowhere/enc-missing"),
+        &["/nowhere/enc-missing", "started"],
+        0.0,
     )
     .await;
 }
@@ -163,15 +181,15 @@ async fn without_the_ffmpeg_that_is_configured_openh264_encodes_and_it_is_said()
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ffmpeg_that_writes_nonsense_or_refuses_is_not_believed() {
     let folder = tempfile::tempdir().expect("a folder");
-    let nonsense = script(folder.path(), "nonsense", "yes nonsense");
+    let nonsense = script(folder.path(), "enc-nonsense", "yes nonsense");
     let refusing = script(
         folder.path(),
-        "refusing",
+        "enc-refusing",
         "echo 'Cannot load libcuda.so.1' >&2; exit 1",
     );
     tokio::join!(
-        falls_back(&nonsense, &["libx264", "no FLV"]),
-        falls_back(&refusing, &["ended", "Cannot load libcuda.so.1"]),
+        falls_back(&nonsense, &["libx264", "no FLV"], 1.0),
+        falls_back(&refusing, &["ended", "Cannot load libcuda.so.1"], 1.0),
     );
 }
 
@@ -179,6 +197,5 @@ async fn an_ffmpeg_that_writes_nonsense_or_refuses_is_not_believed() {
 async fn an_ffmpeg_that_hangs_is_waited_for_a_while_and_ended() {
     let folder = tempfile::tempdir().expect("a folder");
     let hanging = script(folder.path(), "enc-hangs", "sleep 1000; exit 0");
-    falls_back(&hanging, &["made no picture"]).await;
-    none_runs("enc-hangs").await;
+    falls_back(&hanging, &["made no picture"], 1.0).await;
 }

@@ -180,6 +180,10 @@ impl Composer {
             return self.fail("A composed picture needs a size.".to_owned());
         };
         let canvas = Canvas::new(top.size, backdrop());
+        // There are never two ladders at a time: what encodes outside may be scarce.
+        if let Some(show) = &mut self.show {
+            show.ladder.end();
+        }
         let ladder = match Ladder::new(&look, &mut self.codecs.encoders) {
             Ok(ladder) => ladder,
             Err(reason) => return self.fail(reason),
@@ -316,6 +320,8 @@ impl Show {
     ) -> Result<(), String> {
         counters.encoders_replaced += 1;
         counters.ticks_left_out += self.ladder.left_out();
+        // First of all, since who makes encoders may learn from how these end.
+        self.ladder.end();
         self.ladder = Ladder::new(&self.look, &mut codecs.encoders)?;
         self.cut = self.key_us.is_some();
         self.key_wanted = self.cut;
@@ -461,7 +467,7 @@ impl Show {
         }
         let due = |key_us| at_us - key_us >= KEY_INTERVAL_US;
         let key = self.key_wanted || self.key_us.is_none_or(due);
-        // An encoder that still has a picture gets the same again, and lets go of the one before.
+        // An encoder that still has what changed gets the same again, and lets go of the one before.
         if !self.changed && !key && !self.ladder.owes() {
             counters.ticks_unchanged += 1;
             return;
@@ -470,6 +476,7 @@ impl Show {
             at_us,
             key,
             cut: self.cut,
+            repeated: !self.changed && !key,
         };
         self.fade = self.fade.take().filter(|fade| !fade.is_over(at_us));
         let picture = match &mut self.fade {

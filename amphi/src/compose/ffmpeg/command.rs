@@ -21,6 +21,11 @@ const ENVIRONMENT: [&str; 8] = [
 /// Where VAAPI is, where nobody says otherwise.
 const VAAPI_DEVICE: &str = "/dev/dri/renderD128";
 
+/// No picture that the configuration allows has more pixels.
+const PIXELS_MAX: u64 = 3_840 * 2_160;
+/// Nothing that ffmpeg takes memory for by itself is larger, in bytes: some times such a picture.
+const ALLOCATED_MAX: &str = "268435456";
+
 /// Pictures without a key frame, at most; we ask for one every two seconds.
 const KEY_INTERVAL_MAX: &str = "100000";
 
@@ -45,7 +50,9 @@ fn arguments(ffmpeg: &Ffmpeg, start: &Start) -> Vec<String> {
     let ticks = format!("1/{TICKS}");
     let mut all: Vec<String> = Vec::new();
     let mut add = |words: &[&str]| all.extend(words.iter().map(|word| (*word).to_owned()));
+    let pixels = start.rung.size.pixels().min(PIXELS_MAX).to_string();
     add(&["-hide_banner", "-loglevel", "error", "-nostdin"]);
+    add(&["-max_alloc", ALLOCATED_MAX]);
     match (ffmpeg.codec, device) {
         (FfmpegCodec::Vaapi, device) => add(&["-vaapi_device", device.unwrap_or(VAAPI_DEVICE)]),
         (FfmpegCodec::Qsv, Some(device)) => add(&["-qsv_device", device]),
@@ -60,6 +67,12 @@ fn arguments(ffmpeg: &Ffmpeg, start: &Start) -> Vec<String> {
         "-fpsprobesize",
         "0",
     ]);
+    // Who took the composer over must not reach any other of ffmpeg's parsers and decoders: this process has no sandbox.
+    add(&["-protocol_whitelist", "pipe"]);
+    add(&["-format_whitelist", "matroska"]);
+    add(&["-codec_whitelist", "rawvideo"]);
+    add(&["-max_streams", "1", "-max_pixels", &pixels]);
+    add(&["-c:v", "rawvideo"]);
     add(&["-f", "matroska", "-i", "pipe:0", "-map", "0:v:0"]);
     add(&["-fps_mode", "passthrough", "-enc_time_base", &ticks]);
     add(&["-force_key_frames", &keys]);
@@ -111,7 +124,12 @@ fn arguments(ffmpeg: &Ffmpeg, start: &Start) -> Vec<String> {
         FfmpegCodec::VideoToolbox => add(&["-realtime", "1", "-profile:v", "main"]),
     }
     add(&["-g", KEY_INTERVAL_MAX, "-keyint_min", "1"]);
-    add(&["-b:v", &kbit(rate), "-maxrate", &kbit(rate + rate / 5)]);
+    add(&[
+        "-b:v",
+        &kbit(rate),
+        "-maxrate",
+        &kbit(rate.saturating_add(rate / 5)),
+    ]);
     add(&["-bufsize", &kbit(rate)]);
     add(&["-color_range", "tv", "-colorspace", "smpte170m"]);
     add(&["-color_primaries", "smpte170m", "-color_trc", "smpte170m"]);

@@ -28,6 +28,9 @@ const BROKEN_MAX: u32 = 3;
 /// One that worked for so long broke for a reason of its own.
 const LONG_LIFE: Duration = Duration::from_secs(600);
 
+/// Pictures that an encoder may keep to itself until more are given: fewer than a program waits for.
+pub const KEPT_MAX: usize = 4;
+
 /// What is read at a time.
 const READ_BYTES: usize = 64 * 1024;
 /// Reads of one pipe in one turn.
@@ -36,7 +39,7 @@ const READS_MAX: usize = 64;
 /// FLV counts milliseconds modulo this.
 const TIMES: i64 = 1 << 31;
 
-/// All encoders that one composer has outside; without a hand there are none, and it has openh264.
+/// All encoders that one composer has outside; without a hand, or once that was given up, there are none, and it has openh264.
 #[derive(Clone)]
 pub struct Outside(Arc<Mutex<Inner>>);
 
@@ -51,10 +54,14 @@ pub struct Woken {
 
 struct Inner {
     hand: Option<Hand>,
+    /// Nothing is started any more. What runs is still ended by the hand.
+    gave_up: bool,
     pipes: BTreeMap<u32, Piped>,
     next_id: u32,
-    /// Processes that broke in a row.
+    /// Ladders of which a process broke, in a row.
     broken: u32,
+    /// The ladder that ends now is among them.
+    counted: bool,
 }
 
 /// One process, as seen from here.
@@ -70,8 +77,8 @@ struct Piped {
     come: VecDeque<Coded>,
     broke: Option<String>,
     begun: Instant,
-    /// When the last coded picture came, or the process was idle.
-    since: Instant,
+    /// When the first picture was given of those that should have made a coded one come.
+    waits: Option<Instant>,
     works: bool,
 }
 
@@ -93,9 +100,11 @@ impl Outside {
     pub fn new(hand: Option<Hand>) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             hand,
+            gave_up: false,
             pipes: BTreeMap::new(),
             next_id: 0,
             broken: 0,
+            counted: false,
         })))
     }
 
@@ -110,7 +119,8 @@ impl Outside {
 
     /// Encoders are made by ffmpeg: there is a hand, and none has broken for good.
     pub fn is_used(&self) -> bool {
-        self.inner().hand.is_some()
+        let inner = self.inner();
+        inner.hand.is_some() && !inner.gave_up
     }
 
     /// Pictures that the slowest encoder has been given and of which nothing has come.
@@ -169,6 +179,9 @@ impl Outside {
 
     fn start(&self, config: &EncoderConfig) -> Option<OutsideEncoder> {
         let mut inner = self.inner();
+        if inner.gave_up {
+            return None;
+        }
         let hand = inner.hand.as_ref()?;
         let id = inner.next_id;
         let started = hand.start(Start {
@@ -180,13 +193,20 @@ impl Outside {
             frames_per_second: config.frames_per_second,
         });
         let Ok(Some(pipes)) = started else {
-            // The server said why, or is not there. Nobody is asked again.
-            inner.hand = None;
+            if started.is_err() {
+                // It may be started all the same, when nobody waits for it any more.
+                let how = "was not started in time".to_owned();
+                let broke = Some(Broke { how, again: false });
+                // If the server is not there, nobody has to know.
+                let _ = hand.say(&Said::Ended { id, broke });
+            }
+            // Else the server said why. It is not asked again.
+            inner.gave_up = true;
             return None;
         };
-        let now = Instant::now();
         let head = matroska::head(config.size, config.frames_per_second);
         inner.next_id += 1;
+        inner.counted = false;
         inner.pipes.insert(
             id,
             Piped {
@@ -198,8 +218,8 @@ impl Outside {
                 reader: Reader::default(),
                 come: VecDeque::new(),
                 broke: None,
-                begun: now,
-                since: now,
+                begun: Instant::now(),
+                waits: None,
                 works: false,
             },
         );
@@ -228,9 +248,7 @@ impl VideoEncoder for OutsideEncoder {
         let ms = time.rescale(1_000).ticks - first.rescale(1_000).ticks;
         let mut inner = self.outside.inner();
         let piped = inner.pipes.get_mut(&self.id).expect("as long as this one");
-        if piped.given.is_empty() {
-            piped.since = Instant::now();
-        }
+        piped.waits.get_or_insert_with(Instant::now);
         // The first is a key frame by itself, and its time must be zero.
         piped
             .unwritten
@@ -257,25 +275,26 @@ impl Drop for OutsideEncoder {
         let mut inner = self.outside.inner();
         let Inner {
             hand,
+            gave_up,
             pipes,
             broken,
+            counted,
             ..
         } = &mut *inner;
         let Some(piped) = pipes.remove(&self.id) else {
             return;
         };
-        let broke = piped.broke.map(|how| {
-            *broken += 1;
+        // Once people know, there is no more to say.
+        let broke = piped.broke.filter(|_| !*gave_up).map(|how| {
+            // Those of one ladder often break together, and for one reason.
+            *broken += u32::from(!std::mem::replace(counted, true));
             let again = piped.works && *broken < BROKEN_MAX;
             Broke { how, again }
         });
-        let gives_up = broke.as_ref().is_some_and(|broke| !broke.again);
-        if let Some(open) = hand {
+        *gave_up |= broke.as_ref().is_some_and(|broke| !broke.again);
+        if let Some(hand) = hand {
             let id = self.id;
-            let said = open.say(&Said::Ended { id, broke });
-            if said.is_err() || gives_up {
-                *hand = None;
-            }
+            *gave_up |= hand.say(&Said::Ended { id, broke }).is_err();
         }
     }
 }
@@ -305,7 +324,8 @@ impl Piped {
         self.write();
         self.read(now);
         let most = if self.works { PICTURE_WAIT } else { BEGIN_WAIT };
-        if self.broke.is_none() && !self.given.is_empty() && now - self.since > most {
+        let hangs = self.waits.is_some_and(|since| now - since > most);
+        if self.broke.is_none() && hangs {
             self.broke = Some(format!("made no picture for {} seconds", most.as_secs()));
         }
         self.broke.is_some() || !self.come.is_empty()
@@ -372,7 +392,7 @@ impl Piped {
             if picture.size.is_some_and(|size| size != self.size) {
                 return Err("makes pictures of another size".to_owned());
             }
-            self.since = now;
+            self.waits = (self.given.len() > KEPT_MAX).then_some(now);
             self.works = true;
             self.come.push_back(Coded {
                 time: given.time,

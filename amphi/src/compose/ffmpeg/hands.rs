@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use amphi_studio::composer::{RUNGS_MAX, Rung};
 use crossbeam_channel::Sender;
@@ -27,8 +27,15 @@ use super::command::command;
 use crate::compose::Event;
 use crate::compose::wire::{self, Reader};
 
-/// Processes for one composer: those of a ladder, and of the one that follows it.
-const PROCESSES_MAX: usize = 2 * RUNGS_MAX;
+/// Processes for one composer: those of a ladder. It is ended before another one begins.
+const PROCESSES_MAX: usize = RUNGS_MAX;
+
+/// Processes that are started for one composer within a minute: ten whole ladders. More is asked for by one that was taken over.
+const STARTS_MAX: u32 = 60;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Letters of what a composer says of a process.
+const HOW_MAX: usize = 200;
 
 /// How much lower their priority is than that of the call, as the composer's.
 const NICE: i32 = 5;
@@ -96,11 +103,16 @@ pub struct Hands {
     ffmpeg: Ffmpeg,
     socket: UnixStream,
     running: BTreeMap<u32, Running>,
+    /// How many were started in the minute that began then.
+    started: (Instant, u32),
+    /// How often nothing was started. People are told of the first.
+    refused: u64,
 }
 
 #[derive(Debug)]
 struct Running {
     child: Child,
+    works: bool,
     /// What it complained of, once its errors have an end.
     words: mpsc::Receiver<String>,
 }
@@ -109,10 +121,13 @@ impl Hands {
     /// And the other end, for a composer.
     pub fn new(ffmpeg: Ffmpeg) -> io::Result<(Self, Hand)> {
         let (socket, theirs) = UnixStream::pair()?;
+        socket.set_write_timeout(Some(ANSWER_WAIT))?;
         let hands = Self {
             ffmpeg,
             socket,
             running: BTreeMap::new(),
+            started: (Instant::now(), 0),
+            refused: 0,
         };
         Ok((hands, Hand(theirs)))
     }
@@ -132,9 +147,11 @@ impl Hands {
         };
         while let Ok(Some(said)) = read(&mut self.socket, &mut reader) {
             let note = match said {
-                Said::Start(start) => self.start(&start).err(),
-                Said::Works { .. } => {
-                    if events.send(Event::Encoder { note: None }).is_err() {
+                Said::Start(start) => self.start(&start),
+                Said::Works { id } => {
+                    let running = self.running.get_mut(&id);
+                    let first = running.is_some_and(|one| !std::mem::replace(&mut one.works, true));
+                    if first && events.send(Event::Encoder { note: None }).is_err() {
                         break;
                     }
                     None
@@ -147,25 +164,35 @@ impl Hands {
                 break;
             }
         }
+        if self.refused > 1 {
+            warn!(
+                refused = self.refused,
+                "a composer asked for ffmpeg again and again"
+            );
+        }
         // Dropping them ends them.
     }
 
-    /// Starts one. When it cannot be: a note for people.
-    fn start(&mut self, start: &Start) -> Result<(), String> {
+    /// Starts one. When it cannot be, for the first time: a note for people.
+    fn start(&mut self, start: &Start) -> Option<String> {
         let started = self.spawn(start);
         let answered = match &started {
             Ok(pipes) => answer(&self.socket, pipes),
             Err(_) => (&self.socket).write_all(&[REFUSED]),
         };
         match (started, answered) {
-            // A composer that does not listen ends by itself.
-            (Ok(_), _) => Ok(()),
+            // A composer that does not listen ends by itself, or says that it took too long.
+            (Ok(_), _) => None,
             (Err(error), _) => {
+                self.refused += 1;
+                if self.refused > 1 {
+                    return None;
+                }
                 let program = self.ffmpeg.program.display();
                 let note =
                     format!("{program} cannot be started ({error}); openh264 encodes instead.");
                 warn!("{note}");
-                Err(note)
+                Some(note)
             }
         }
     }
@@ -174,6 +201,14 @@ impl Hands {
         if self.running.len() >= PROCESSES_MAX {
             return Err(io::Error::other("too many run already"));
         }
+        let (since, count) = &mut self.started;
+        if since.elapsed() >= MINUTE {
+            (*since, *count) = (Instant::now(), 0);
+        }
+        if *count >= STARTS_MAX {
+            return Err(io::Error::other("too many were started within a minute"));
+        }
+        *count += 1;
         let (theirs_in, pictures) = pipe_with(PipeFlags::CLOEXEC)?;
         let (coded, theirs_out) = pipe_with(PipeFlags::CLOEXEC)?;
         for ours in [&pictures, &coded] {
@@ -198,7 +233,11 @@ impl Hands {
             .name("ffmpeg-words".to_owned())
             // Nobody may want to know any more.
             .spawn(move || drop(said.send(last_words(errors))));
-        let running = Running { child, words };
+        let running = Running {
+            child,
+            works: false,
+            words,
+        };
         listening?;
         info!(
             process = running.child.id(),
@@ -214,6 +253,11 @@ impl Hands {
         let mut running = self.running.remove(&id)?;
         running.end();
         let Broke { how, again } = broke?;
+        // What says it may have been taken over.
+        let how: String = (how.chars())
+            .filter(|letter| *letter == ' ' || letter.is_ascii_graphic())
+            .take(HOW_MAX)
+            .collect();
         let codec = self.ffmpeg.codec.name();
         let words = running.words.recv_timeout(WORDS_WAIT).unwrap_or_default();
         let words = match words.trim() {
@@ -245,7 +289,7 @@ impl Drop for Running {
     }
 }
 
-/// The last line of what it complains of, until it has ended.
+/// The first two lines that are kept of what it complains of, until it has ended.
 fn last_words(mut errors: ChildStderr) -> String {
     let mut kept: Vec<u8> = Vec::new();
     let mut bytes = [0; 1_024];

@@ -1,12 +1,19 @@
 //! The real ffmpeg, with x264, as a composer has it.
 
+use std::io::{Seek, Write};
 use std::time::{Duration, Instant};
 
-use amphi_media::{Bitrate, MediaTime, VideoSize, h264};
+use amphi_media::{
+    Bitrate, Layout, MediaKind, MediaTime, MemberId, Source, TrackId, VideoSize, h264,
+};
 use amphi_studio::canvas::{Canvas, Colour};
+use amphi_studio::composer::{Composer, Described, Input, Look, Output, Rung};
 use amphi_studio::layout::Area;
-use amphi_studio::{Coded, Encoded, EncoderConfig, VideoEncoder};
+use amphi_studio::lettering::{Image, Lettering};
+use amphi_studio::{Coded, Encoded, EncoderConfig, VideoCodecs, VideoEncoder};
 
+use super::command::command;
+use super::hands::{Broke, Said, Start};
 use super::*;
 use crate::compose::Event;
 
@@ -22,15 +29,22 @@ struct Bench {
     events: crossbeam_channel::Receiver<Event>,
 }
 
+fn ffmpeg(program: &str, options: &[&str]) -> Ffmpeg {
+    Ffmpeg {
+        program: program.into(),
+        codec: FfmpegCodec::X264,
+        device: String::new(),
+        options: options.iter().map(|word| (*word).to_owned()).collect(),
+    }
+}
+
 impl Bench {
     fn with(options: &[&str]) -> Self {
-        let ffmpeg = Ffmpeg {
-            program: "ffmpeg".into(),
-            codec: FfmpegCodec::X264,
-            device: String::new(),
-            options: options.iter().map(|word| (*word).to_owned()).collect(),
-        };
-        let (hands, hand) = Hands::new(ffmpeg).expect("a socket");
+        Self::of("ffmpeg", options)
+    }
+
+    fn of(program: &str, options: &[&str]) -> Self {
+        let (hands, hand) = Hands::new(ffmpeg(program, options)).expect("a socket");
         let (events, said) = crossbeam_channel::unbounded();
         std::thread::spawn(move || hands.run(&events));
         Self {
@@ -177,4 +191,189 @@ fn one_that_had_worked_is_tried_three_times_and_then_openh264_follows() {
         note.contains("libx264") && note.contains("ended") && note.contains("openh264"),
         "{note}"
     );
+}
+
+/// Both of one ladder break, and that is counted once.
+#[test]
+fn what_breaks_together_breaks_once() {
+    let bench = Bench::with(&["-frames:v", "20"]);
+    for _ in 0..3 {
+        assert!(bench.outside.is_used());
+        let mut ladder = [bench.encoder(300_000), bench.encoder(200_000)];
+        for encoder in &mut ladder {
+            let coded = bench.coded(&mut **encoder, film(30, &[]));
+            assert!(coded.is_err());
+        }
+    }
+    assert!(!bench.outside.is_used());
+}
+
+/// What a composer needs besides encoders.
+struct NoLetters;
+
+impl Lettering for NoLetters {
+    fn line(&mut self, _: &str, height: u32, _: u32) -> Image {
+        Image::new(VideoSize::new(2, height))
+    }
+}
+
+#[test]
+fn one_that_never_made_a_picture_is_started_once_and_then_openh264_follows() {
+    let bench = Bench::of("echo", &[]);
+    let codecs = VideoCodecs {
+        encoders: bench.outside.encoders(),
+        decoders: Box::new(video_codec::decoder),
+    };
+    let mut composer = Composer::new(codecs, Box::new(NoLetters));
+    let rung = |width, height| Rung {
+        size: VideoSize::new(width, height),
+        bitrate: Bitrate(200_000),
+    };
+    composer.handle_input(
+        0,
+        Input::Look(Look {
+            layout: Layout::Grid,
+            title: String::new(),
+            logo: None,
+            frames_per_second: FPS,
+            rungs: vec![rung(320, 180), rung(160, 90)],
+        }),
+    );
+    composer.handle_input(
+        0,
+        Input::Track(Described {
+            track: TrackId(1),
+            member: MemberId(1),
+            name: "Ada".to_owned(),
+            kind: MediaKind::Audio,
+            source: Source::Microphone,
+            muted: false,
+        }),
+    );
+    let start = Instant::now();
+    let mut made = 0;
+    let mut now_us = 0;
+    while made < 20 {
+        assert!(start.elapsed() < SOON, "{:?}", composer.counters());
+        let waited = bench.outside.wait(None, Duration::from_millis(10));
+        waited.expect("it can be waited for");
+        now_us += 33_334;
+        composer.handle_input(now_us, Input::Timeout);
+        while let Some(output) = composer.poll_output() {
+            assert!(!matches!(output, Output::Failed { .. }), "{output:?}");
+            made += usize::from(matches!(output, Output::Sample(_)));
+        }
+    }
+    assert_eq!(composer.counters().encoders_replaced, 1);
+    assert!(!bench.outside.is_used());
+    drop(composer);
+    let Bench { outside, events } = bench;
+    drop(outside);
+    let notes = notes(&events);
+    assert!(
+        matches!(&notes[..], [only] if only.contains("no FLV")),
+        "{notes:?}"
+    );
+}
+
+/// All that people are told, until the hands end.
+fn notes(events: &crossbeam_channel::Receiver<Event>) -> Vec<String> {
+    let told = events.iter().filter_map(|event| match event {
+        Event::Encoder { note } => note,
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn who_asks_for_ever_more_processes_gets_so_many_and_no_more() {
+    let (hands, hand) = Hands::new(ffmpeg("true", &[])).expect("a socket");
+    let (events, said) = crossbeam_channel::unbounded();
+    std::thread::spawn(move || hands.run(&events));
+    let mut started = 0;
+    for id in 0..70 {
+        let asked = hand.start(start(SIZE, id)).expect("an answer");
+        started += u32::from(asked.is_some());
+        let how = format!("\u{1b}[31m{}\n", "x".repeat(1_000));
+        let broke = (id == 0).then_some(Broke { how, again: false });
+        hand.say(&Said::Ended { id, broke }).expect("it is there");
+    }
+    assert_eq!(started, 60);
+    drop(hand);
+    let notes = notes(&said);
+    let [ended, refused] = &notes[..] else {
+        panic!("one of what ended, and one of all that was refused: {notes:?}");
+    };
+    assert!(
+        ended.len() < 300 && !ended.contains(char::is_control),
+        "{ended:?}"
+    );
+    assert!(refused.contains("within a minute"), "{refused}");
+}
+
+fn start(size: VideoSize, id: u32) -> Start {
+    Start {
+        id,
+        rung: Rung {
+            size,
+            bitrate: Bitrate(u64::MAX),
+        },
+        frames_per_second: FPS,
+    }
+}
+
+/// How much comes of this, given at once, where pictures of this size are to be coded; and what is complained of.
+fn fed(size: VideoSize, bytes: &[u8]) -> (usize, String) {
+    let start = Start {
+        rung: Rung {
+            size,
+            bitrate: Bitrate(300_000),
+        },
+        ..start(size, 0)
+    };
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(bytes).expect("it takes it");
+    file.rewind().expect("it is a file");
+    let output = command(&ffmpeg("ffmpeg", &[]), &start)
+        .stdin(file)
+        .output()
+        .expect("it runs");
+    let mut reader = flv::Reader::default();
+    reader.push(&output.stdout);
+    let mut pictures = 0;
+    while let Ok(Some(_)) = reader.next_picture() {
+        pictures += 1;
+    }
+    (
+        pictures,
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+/// The process has no sandbox, and what it reads comes from one that strangers may have taken over.
+#[test]
+fn ffmpeg_decodes_nothing_but_pixels_of_the_size_that_was_asked_for() {
+    let (canvas, time, _) = film(1, &[]).next().expect("one picture");
+    assert_eq!(time.ticks, 4 * 3_600 * 90_000);
+    let film = [
+        matroska::head(SIZE, FPS),
+        matroska::picture(&canvas, 0, false),
+        matroska::picture(&canvas, 33, false),
+    ]
+    .concat();
+    assert_eq!(fed(SIZE, &film).0, 2);
+    let (came, said) = fed(VideoSize::new(160, 90), &film);
+    assert_eq!(came, 0, "larger than was asked for: {said}");
+    let at = film
+        .windows(14)
+        .position(|name| name == b"V_UNCOMPRESSED")
+        .expect("it is in the head");
+    let mut other = film.clone();
+    other[at..at + 14].copy_from_slice(b"V_MPEG4/ISO/SP");
+    let (came, said) = fed(SIZE, &other);
+    assert_eq!(came, 2, "another codec, taken for pixels: {said}");
+    // Another container.
+    let mpeg = [0x47; 188 * 20];
+    let (came, said) = fed(SIZE, &mpeg);
+    assert_eq!(came, 0, "{said}");
 }

@@ -27,6 +27,8 @@ pub struct Ladder {
     /// Instants that were left out since one came out.
     left_out: u64,
     broken: bool,
+    /// From one instant to the next, in [`TICKS`].
+    apart: i64,
 }
 
 /// Which picture it is that is encoded.
@@ -36,12 +38,18 @@ pub struct Moment {
     pub key: bool,
     /// The first of these encoders after others.
     pub cut: bool,
+    /// The picture before once more, so that an encoder lets go of that.
+    pub repeated: bool,
 }
 
 /// What an instant became, at every rung.
 struct Instant {
+    /// As the encoders know it.
     time: MediaTime,
+    /// As it is given out.
+    shown: MediaTime,
     cut: bool,
+    repeated: bool,
     slots: Vec<Slot>,
 }
 
@@ -91,7 +99,14 @@ impl Ladder {
             waiting: VecDeque::new(),
             left_out: 0,
             broken: false,
+            apart: i64::from(TICKS / look.frames_per_second.clamp(1, 60)),
         })
+    }
+
+    /// Ends its encoders. What was inside of them is lost.
+    pub fn end(&mut self) {
+        self.rungs.clear();
+        self.waiting.clear();
     }
 
     /// One picture at every size. False when the top encoder did not take it.
@@ -108,8 +123,14 @@ impl Ladder {
             self.left_out += 1;
             return false;
         }
-        let Moment { at_us, key, cut } = moment;
+        let Moment {
+            at_us,
+            key,
+            cut,
+            repeated,
+        } = moment;
         let time = MediaTime::new(at_us, 1_000_000).rescale(TICKS);
+        self.move_repeated_up_to(time);
         let mut slots = Vec::with_capacity(self.rungs.len());
         let mut above = canvas;
         for encoding in &mut self.rungs {
@@ -138,9 +159,28 @@ impl Ladder {
             above = picture;
         }
         let taken = !matches!(slots.first(), Some(Slot::Nothing) | None);
-        self.waiting.push_back(Instant { time, cut, slots });
+        self.waiting.push_back(Instant {
+            time,
+            shown: time,
+            cut,
+            repeated,
+            slots,
+        });
         self.collect(counters, out);
         taken
+    }
+
+    /// An encoder that keeps pictures lets go of repeated ones only when the next ones come, and that may be long after. They are
+    /// shown right before those: nobody sees a difference, and nothing comes out late.
+    fn move_repeated_up_to(&mut self, next: MediaTime) {
+        let mut ticks = next.ticks;
+        for instant in self.waiting.iter_mut().rev() {
+            ticks -= self.apart;
+            if !instant.repeated {
+                return;
+            }
+            instant.shown.ticks = instant.shown.ticks.max(ticks);
+        }
     }
 
     /// Gives out what has come of the encoders since.
@@ -172,14 +212,14 @@ impl Ladder {
             // help it: what is left out because of that is told all at once.
             counters.ticks_left_out += std::mem::take(&mut self.left_out);
             for (rung, slot) in (0u8..).zip(instant.slots) {
-                let Slot::Came(Coded { time, key, data }) = slot else {
+                let Slot::Came(Coded { key, data, .. }) = slot else {
                     continue;
                 };
                 counters.pictures += u64::from(rung == 0);
                 out.extend([Output::Sample(Sample {
                     kind: MediaKind::Video,
                     rung,
-                    time,
+                    time: instant.shown,
                     key,
                     cut: instant.cut,
                     data,
@@ -188,9 +228,9 @@ impl Ladder {
         }
     }
 
-    /// Pictures that were given are still inside of an encoder: some only let go of one when the next one comes.
+    /// Pictures that are not repeated ones are still inside of an encoder: some only let go of one when the next one comes.
     pub fn owes(&self) -> bool {
-        !self.waiting.is_empty()
+        self.waiting.iter().any(|instant| !instant.repeated)
     }
 
     /// An encoder broke: all are to be made anew. What was inside of them is lost.

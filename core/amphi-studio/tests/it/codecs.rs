@@ -171,6 +171,9 @@ pub struct Done {
     pub keeps: AtomicU32,
     /// So many of the next pictures are the last of their encoder.
     pub breaks: AtomicU32,
+    /// Encoders that there are now, and that there ever were at a time.
+    pub encoders: AtomicU32,
+    pub encoders_most: AtomicU32,
 }
 
 fn fails(errors: &AtomicU32) -> bool {
@@ -226,6 +229,24 @@ struct LumaEncoder {
     broken: bool,
 }
 
+impl LumaEncoder {
+    fn new(done: Arc<Done>) -> Self {
+        let before = done.encoders.fetch_add(1, Ordering::Relaxed);
+        done.encoders_most.fetch_max(before + 1, Ordering::Relaxed);
+        Self {
+            done,
+            kept: VecDeque::new(),
+            broken: false,
+        }
+    }
+}
+
+impl Drop for LumaEncoder {
+    fn drop(&mut self) {
+        self.done.encoders.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl VideoEncoder for LumaEncoder {
     fn encode(
         &mut self,
@@ -262,13 +283,7 @@ pub fn film(done: &Arc<Done>) -> VideoCodecs {
     let encoders = done.clone();
     let done = done.clone();
     VideoCodecs {
-        encoders: Box::new(move |_| {
-            Ok(Box::new(LumaEncoder {
-                done: encoders.clone(),
-                kept: VecDeque::new(),
-                broken: false,
-            }))
-        }),
+        encoders: Box::new(move |_| Ok(Box::new(LumaEncoder::new(encoders.clone())))),
         decoders: Box::new(move |codec| {
             if codec == Codec::Opus {
                 return Err(CodecError("that is sound".into()));

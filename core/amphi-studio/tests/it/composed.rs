@@ -399,6 +399,43 @@ fn encoders_that_give_pictures_later_lose_none_and_their_sizes_stay_together() {
 }
 
 #[test]
+fn encoders_that_keep_pictures_encode_no_more_of_a_still_one_than_they_must_and_none_comes_out_late()
+ {
+    let done = Arc::new(Done::default());
+    done.keeps.store(2, Ordering::Relaxed);
+    let mut world = World::composed(Layout::Grid, &done);
+    world.input(Input::Kind(Kind::Compose(of_three_sizes())));
+    let camera = world.shows(1, Codec::Vp8);
+    world.run_for(3_000);
+    world.camera(camera).on = false;
+    world.run_for(1_000);
+    let (encoded, made) = (done.encoded.load(Ordering::Relaxed), world.pictures.len());
+    world.run_for(10_000);
+    // A key frame every two seconds, and the two that make each come out: at three sizes.
+    let encoded = done.encoded.load(Ordering::Relaxed) - encoded;
+    assert!((5 * 9..=6 * 9).contains(&encoded), "{encoded}");
+    let still = &world.pictures[made..];
+    assert_eq!(still.iter().filter(|(_, sample)| sample.key).count(), 5);
+    for (at_us, sample) in still {
+        let late_us = at_us - sample.time.micros();
+        assert!(late_us < 210_000, "{late_us}");
+    }
+    world.camera(camera).on = true;
+    world.camera(camera).ask_for_key();
+    world.run_for(3_000);
+    let top = instants(&world, 0);
+    assert!(
+        top.windows(2).all(|pair| pair[0].0 < pair[1].0),
+        "times go on"
+    );
+    for rung in [1, 2] {
+        assert_eq!(instants(&world, rung), top);
+    }
+    let (at_us, newest) = world.pictures.last().expect("pictures");
+    assert!(at_us - newest.time.micros() < 210_000);
+}
+
+#[test]
 fn an_encoder_that_keeps_everything_to_itself_costs_pictures_and_no_memory() {
     let done = Arc::new(Done::default());
     done.keeps.store(u32::MAX, Ordering::Relaxed);
@@ -427,6 +464,11 @@ fn encoders_of_which_one_breaks_are_followed_by_others_at_a_cut() {
     world.run_for(3_000);
     assert!(world.failed.is_none());
     assert_eq!(world.counters().encoders_replaced, 1);
+    // And with another look.
+    world.input(Input::Kind(Kind::Compose(look(Layout::Grid))));
+    world.input(Input::Kind(Kind::Compose(of_three_sizes())));
+    let most = done.encoders_most.load(Ordering::Relaxed);
+    assert_eq!(most, 3, "a ladder is ended before the next one begins");
     let after: Vec<&Sample> = world.every_rung[before..].iter().collect();
     for rung in [0, 1, 2] {
         let cuts: Vec<&&Sample> = (after.iter())
