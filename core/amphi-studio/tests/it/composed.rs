@@ -361,6 +361,18 @@ fn instants(world: &World, rung: u8) -> Vec<(i64, bool)> {
     own.map(|sample| (sample.time.ticks, sample.key)).collect()
 }
 
+/// All three sizes have pictures of the same instants, in order.
+fn assert_sizes_stay_together(world: &World) {
+    let top = instants(world, 0);
+    assert!(
+        top.windows(2).all(|pair| pair[0].0 < pair[1].0),
+        "times go on"
+    );
+    for rung in [1, 2] {
+        assert_eq!(instants(world, rung), top);
+    }
+}
+
 #[test]
 fn encoders_that_give_pictures_later_lose_none_and_their_sizes_stay_together() {
     let done = Arc::new(Done::default());
@@ -423,14 +435,7 @@ fn encoders_that_keep_pictures_encode_no_more_of_a_still_one_than_they_must_and_
     world.camera(camera).on = true;
     world.camera(camera).ask_for_key();
     world.run_for(3_000);
-    let top = instants(&world, 0);
-    assert!(
-        top.windows(2).all(|pair| pair[0].0 < pair[1].0),
-        "times go on"
-    );
-    for rung in [1, 2] {
-        assert_eq!(instants(&world, rung), top);
-    }
+    assert_sizes_stay_together(&world);
     let (at_us, newest) = world.pictures.last().expect("pictures");
     assert!(at_us - newest.time.micros() < 210_000);
 }
@@ -479,14 +484,7 @@ fn encoders_of_which_one_breaks_are_followed_by_others_at_a_cut() {
             "rung {rung}: {cuts:?}"
         );
     }
-    let top = instants(&world, 0);
-    assert!(
-        top.windows(2).all(|pair| pair[0].0 < pair[1].0),
-        "times go on"
-    );
-    for rung in [1, 2] {
-        assert_eq!(instants(&world, rung), top);
-    }
+    assert_sizes_stay_together(&world);
 }
 
 #[test]
