@@ -162,6 +162,11 @@ impl Sfu {
         }
     }
 
+    /// Who speaks, loudest first, as last told by [`Output::Speakers`].
+    pub fn speakers(&self) -> &[Speaker] {
+        &self.speakers
+    }
+
     pub fn counters(&self) -> &Counters {
         &self.counters
     }

@@ -552,16 +552,7 @@ impl Cell {
                     input: amphi_studio::Input::Frame(frame),
                 });
             }
-            Sfu::Speakers(speakers) if self.stage.is_some() => {
-                let levels = speakers
-                    .iter()
-                    .map(|speaker| (speaker.track, speaker.level))
-                    .collect();
-                self.output_named(|room| Output::Program {
-                    room,
-                    input: amphi_studio::Input::Speakers(levels),
-                });
-            }
+            Sfu::Speakers(_) if self.stage.is_some() => self.tell_speakers(),
             Sfu::Frame(_)
             | Sfu::Speakers(_)
             | Sfu::Answer { .. }
@@ -653,9 +644,11 @@ impl Cell {
         if changes.is_empty() {
             return;
         }
+        let mut has_new = false;
         for change in changes {
             let (input, frames) = match change {
                 Change::Track { track, new } => {
+                    has_new |= new;
                     let frames = new.then_some(amphi_sfu::Input::TakeFrames {
                         track: track.track,
                         on: true,
@@ -673,6 +666,20 @@ impl Cell {
             }
         }
         self.drain_sfu(now);
+        if has_new {
+            // Steady speech is told of once: before the program began, or knew the track.
+            self.tell_speakers();
+        }
+    }
+
+    fn tell_speakers(&mut self) {
+        let levels = (self.sfu.speakers().iter())
+            .map(|speaker| (speaker.track, speaker.level))
+            .collect();
+        self.output_named(|room| Output::Program {
+            room,
+            input: amphi_studio::Input::Speakers(levels),
+        });
     }
 
     fn stop_program(&mut self, now: Instant) {

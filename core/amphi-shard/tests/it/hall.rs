@@ -49,7 +49,7 @@ impl Client {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct Who(usize);
 
 fn server() -> SocketAddr {

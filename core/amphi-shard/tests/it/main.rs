@@ -2,6 +2,7 @@
 
 mod hall;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use amphi_policy::{Change, SourceSet};
@@ -182,6 +183,49 @@ fn a_broadcast_takes_frames_and_ends_with_its_room() {
         hall.outputs.iter().any(closed),
         "the room is dropped when nothing runs in it any more"
     );
+}
+
+/// Steady speech is told of once, by its beginning; what begins later must learn of it all the same.
+#[test]
+fn a_program_that_begins_learns_who_speaks_already() {
+    let mut hall = Hall::new();
+    let (ada, bo) = (
+        hall.join("ada", Form::Single, &[]),
+        hall.join("bo", Form::Single, &[]),
+    );
+    let voices = [ada, bo].map(|who| (who, hall.publish(who, Announcement::microphone())));
+    let speak = |hall: &mut Hall, ticks: std::ops::Range<u32>| {
+        for tick in ticks {
+            for (who, voice) in voices {
+                let level = if who == bo { LEVEL } else { 127 };
+                hall.write(who, voice, OPUS, tick * 960, Some(level));
+            }
+            hall.run(Duration::from_millis(20));
+        }
+    };
+    hall.run(Duration::from_secs(3));
+    speak(&mut hall, 0..100);
+    let start = Command::StartBroadcast {
+        by: hall::moderator(),
+        wish: amphi_room::Wish::default(),
+    };
+    assert_eq!(hall.command(start), Outcome::Done);
+    speak(&mut hall, 100..200);
+    let (mut on_stage, mut speaking) = (BTreeMap::new(), Vec::new());
+    for input in hall.program() {
+        match input {
+            amphi_studio::Input::Track(track) => {
+                on_stage.insert(track.track, track.member_name.as_str());
+            }
+            // A track that the program does not know yet says nothing to it.
+            amphi_studio::Input::Speakers(said) => {
+                let names = said.iter().filter_map(|(track, _)| on_stage.get(track));
+                speaking = names.copied().collect();
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(speaking, ["bo"]);
 }
 
 #[test]
