@@ -17,6 +17,19 @@ const REPORT_TRUST_US: i64 = 500_000;
 /// A track that is later than this against its own past has another clock than before.
 const LATE_MAX_US: i64 = 2_000_000;
 
+/// By how many millionths a member's place is moved at most: what sound follows without being heard to (`STEP` in `voice.rs`). Where
+/// frames come later than their place by more than [`FAR_US`], so that sound is soon too late to be heard at all: what sound that is
+/// far off comes back at.
+const PACE: i64 = 4_500;
+const PACE_FAR: i64 = 19_000;
+const FAR_US: i64 = 100_000;
+
+/// Beyond this a member's wall clock was set: the place is taken anew.
+const SET_US: i64 = 500_000;
+
+/// The first frames of a member may have waited for each other: no place is kept before this.
+const SETTLED_US: i64 = 1_000_000;
+
 /// The smallest delay of the last [`BUCKETS`] seconds.
 #[derive(Clone, Debug, Default)]
 pub struct LeastDelay {
@@ -51,6 +64,57 @@ impl LeastDelay {
     }
 }
 
+/// A member's wall clock against the programme clock: where all of the member's tracks that have sender reports are put.
+///
+/// It follows the smallest delay of all of them, which leaps: when a microphone is unmuted, the sound is there sooner than the picture
+/// was. Were each track to follow such a leap at its own pace, lips and voice would be apart until the slower one has arrived.
+#[derive(Clone, Debug, Default)]
+pub struct MemberClock {
+    least: LeastDelay,
+    /// The first and the newest frame of the member, and the delay where its tracks are put.
+    place: Option<Place>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    first_us: i64,
+    newest_us: i64,
+    delay_us: i64,
+}
+
+impl MemberClock {
+    /// Something of the member arrived; `delay_us` against the member's wall clock.
+    pub fn observe(&mut self, at_us: i64, delay_us: i64) {
+        self.least.observe(at_us, delay_us);
+        let least_us = self.least.get().unwrap_or(delay_us);
+        let Some(place) = &mut self.place else {
+            self.place = Some(Place {
+                first_us: at_us,
+                newest_us: at_us,
+                delay_us: least_us,
+            });
+            return;
+        };
+        let passed_us = at_us.saturating_sub(place.newest_us).max(0);
+        place.newest_us = place.newest_us.max(at_us);
+        let off_us = least_us.saturating_sub(place.delay_us);
+        let is_new = place.newest_us.saturating_sub(place.first_us) < SETTLED_US;
+        if is_new || off_us.saturating_abs() > SET_US {
+            place.delay_us = least_us;
+            return;
+        }
+        let pace = if off_us > FAR_US { PACE_FAR } else { PACE };
+        // Rounded up, so that many frames in one instant's time still move it.
+        let most_us = passed_us.saturating_mul(pace) / 1_000_000 + i64::from(passed_us > 0);
+        place.delay_us += off_us.clamp(-most_us, most_us);
+    }
+
+    /// None before the first frame.
+    pub fn delay_us(&self) -> Option<i64> {
+        self.place.map(|place| place.delay_us)
+    }
+}
+
 /// One track's clock against the programme clock.
 #[derive(Clone, Debug, Default)]
 pub struct TrackClock {
@@ -68,11 +132,10 @@ pub enum Seen {
 }
 
 impl TrackClock {
-    /// A frame with time `media_us` arrived. `member` holds the delays of all of its member's tracks against the
-    /// member's wall clock.
+    /// A frame with time `media_us` arrived. `member` is where all of its member's tracks are put.
     pub fn observe(
         &mut self,
-        member: &mut LeastDelay,
+        member: &mut MemberClock,
         arrived_us: i64,
         media_us: i64,
         sender_us: Option<i64>,
@@ -95,11 +158,11 @@ impl TrackClock {
 
     /// Programme clock minus this track's media clock: by sender reports when they make sense, so that a member's
     /// picture and sound belong together, else by arrivals alone. None before the first frame.
-    pub fn offset_us(&self, member: &LeastDelay) -> Option<i64> {
+    pub fn offset_us(&self, member: &MemberClock) -> Option<i64> {
         let by_arrival = self.arrivals.get()?;
         let by_report = self
             .report
-            .zip(member.get())
+            .zip(member.delay_us())
             .map(|(report, least)| report.saturating_add(least))
             .filter(|offset| offset.saturating_sub(by_arrival).saturating_abs() <= REPORT_TRUST_US);
         Some(by_report.unwrap_or(by_arrival))
@@ -125,8 +188,33 @@ mod tests {
     }
 
     #[test]
+    fn a_leap_of_the_least_delay_moves_the_member_slowly_and_all_the_way() {
+        let mut member = MemberClock::default();
+        let mut before = None;
+        for at_ms in 0..40_000 {
+            // Only a slow camera in the beginning; then a microphone too.
+            let delay_us = if at_ms < 5_000 { 100_000 } else { 20_000 };
+            member.observe(at_ms * 1_000, delay_us);
+            let place = member.delay_us().expect("something arrived");
+            if let Some(before) = before.replace(place) {
+                assert!((before - 6..=before).contains(&place), "{before} {place}");
+            }
+        }
+        assert_eq!(member.delay_us(), Some(20_000));
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_moves_the_member_at_once() {
+        let mut member = MemberClock::default();
+        member.observe(0, 50_000);
+        assert_eq!(member.delay_us(), Some(50_000));
+        member.observe(5_000_000, -3_600_000_000);
+        assert_eq!(member.delay_us(), Some(-3_600_000_000));
+    }
+
+    #[test]
     fn reports_move_a_late_picture_to_its_sound() {
-        let mut member = LeastDelay::default();
+        let mut member = MemberClock::default();
         let (mut sound, mut picture) = (TrackClock::default(), TrackClock::default());
         // Sound arrives 20 ms and picture 90 ms after capture; the media clocks start anywhere.
         sound.observe(&mut member, 1_020_000, 7_000_000, Some(501_000_000));
@@ -138,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_senseless_report_is_not_believed() {
-        let mut member = LeastDelay::default();
+        let mut member = MemberClock::default();
         let (mut sound, mut picture) = (TrackClock::default(), TrackClock::default());
         sound.observe(&mut member, 1_000_000, 0, Some(i64::MAX));
         picture.observe(&mut member, 1_000_000, 0, Some(i64::MIN));
@@ -148,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_jumps_is_taken_for_a_new_one() {
-        let mut member = LeastDelay::default();
+        let mut member = MemberClock::default();
         let mut clock = TrackClock::default();
         assert_eq!(clock.observe(&mut member, 0, 0, None), Seen::Steady);
         assert_eq!(

@@ -1,7 +1,8 @@
 //! Everybody who is shown, drawn into one picture and encoded once per rung of the ladder.
 //!
-//! Time is that of the programme, in microseconds: the picture for an instant is made [`PICTURE_DELAY_US`] after it, from the newest
-//! frame of each source that belongs before that instant, so that late frames still come in time and lips stay with the sound.
+//! Time is that of the programme, in microseconds: the picture for an instant is made [`PICTURE_DELAY_US`] after it, so that late
+//! frames still come in time. Each source is shown by its newest frame up to half a picture after that instant, so that a frame is
+//! never further than that from its own time, whichever way: lips stay with the sound also where few pictures a second are made.
 //! Work that nobody would see is not done: a source without a cell is not decoded, a cell without a new frame is not drawn,
 //! an instant in which nothing changed is not encoded.
 //!
@@ -262,6 +263,7 @@ impl Composer {
                 }
             }
             show.name_people(&self.people, &mut *self.lettering);
+            let until_us = at_us + show.half_us();
             for cell in &show.cells {
                 let Some(film) = cell
                     .track
@@ -274,7 +276,7 @@ impl Composer {
                     (&mut show.canvas, &mut self.scaler, &mut show.changed);
                 let (area, label) = (cell.area, show.labels.get(&cell.seat));
                 film.decode_until(
-                    at_us,
+                    until_us,
                     &mut self.codecs.decoders,
                     &mut self.counters,
                     &mut |source, picture| {
@@ -310,6 +312,11 @@ impl Show {
 
     fn tick_us(&self, tick: i64) -> i64 {
         tick * 1_000_000 / self.fps
+    }
+
+    /// Half of the time for which a picture is shown.
+    fn half_us(&self) -> i64 {
+        500_000 / self.fps
     }
 
     /// Goes on with other encoders, at a cut, since one of those there were broke.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use amphi_media::{Frame, MediaKind, MediaTime, MemberId, Sample, TrackId};
 use bytes::Bytes;
 
-use crate::clock::LeastDelay;
+use crate::clock::MemberClock;
 use crate::leveller::{Leveller, share};
 use crate::limiter::{LOOKAHEAD, Limiter};
 use crate::voice::Voice;
@@ -19,7 +19,7 @@ const VOICES_MAX: usize = 64;
 const ENCODER_ERRORS_MAX: u32 = 47;
 
 /// Whose delays count for which track.
-pub type MemberClocks = BTreeMap<MemberId, LeastDelay>;
+pub type MemberClocks = BTreeMap<MemberId, MemberClock>;
 
 struct Speaker {
     member: MemberId,
@@ -180,7 +180,7 @@ impl Mixer {
         counters: &mut Counters,
     ) -> [Stereo; ACCESS_UNIT_FRAMES] {
         let mut mix = [[0.0f32; 2]; ACCESS_UNIT_FRAMES];
-        let silent_clock = LeastDelay::default();
+        let silent_clock = MemberClock::default();
         let (mut all, mut most) = (0.0, 0.0f64);
         for speaker in self.speakers.values_mut() {
             let member = clocks.get(&speaker.member).unwrap_or(&silent_clock);

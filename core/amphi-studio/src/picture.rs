@@ -3,7 +3,7 @@
 use amphi_media::{Codec, Frame, MemberId, Rid, Source, h264};
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::clock::{LeastDelay, Seen, TrackClock};
+use crate::clock::{MemberClock, Seen, TrackClock};
 use crate::io::StageTrack;
 
 /// How much of the time that passes a picture's place may be moved by, as a fraction: nobody sees 5 %.
@@ -89,7 +89,7 @@ impl Picture {
         &mut self,
         frame: &Frame,
         arrived_us: i64,
-        member: &mut LeastDelay,
+        member: &mut MemberClock,
     ) -> (i64, Seen) {
         self.seen_us = Some(arrived_us);
         self.needs_key |= frame.rid != self.follow.rid || !frame.contiguous;
@@ -111,7 +111,7 @@ impl Follow {
         &mut self,
         frame: &Frame,
         arrived_us: i64,
-        member: &mut LeastDelay,
+        member: &mut MemberClock,
     ) -> (i64, Seen) {
         let media_us = frame.time.micros();
         if frame.rid != self.rid {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use amphi_media::{Codec, Frame, opus};
 use bytes::Bytes;
 
-use crate::clock::{LeastDelay, Seen, TrackClock};
+use crate::clock::{MemberClock, Seen, TrackClock};
 use crate::{AudioDecoder, Codecs, Counters, Piece, Stereo};
 
 /// Ticks of sound per millisecond.
@@ -36,7 +36,7 @@ const FADE: usize = 240;
 /// How far a track may stray from its place in the program before it is moved there, and how far it is moved per block
 /// of 1,024 instants. 0.5 % is not heard as pitch; what is far off comes back at 2 %.
 const STRAY_MAX: i64 = 5 * MS;
-const STRAY_FAR: i64 = 40 * MS;
+const STRAY_FAR: i64 = 20 * MS;
 const STEP: i64 = 5;
 const STEP_FAR: i64 = 20;
 
@@ -121,7 +121,7 @@ impl Voice {
         &mut self,
         frame: &Frame,
         arrived_us: i64,
-        member: &mut LeastDelay,
+        member: &mut MemberClock,
         codecs: &mut Codecs,
         counters: &mut Counters,
     ) {
@@ -181,7 +181,7 @@ impl Voice {
     pub fn mix(
         &mut self,
         time: i64,
-        member: &LeastDelay,
+        member: &MemberClock,
         mix: &mut [Stereo],
         counters: &mut Counters,
     ) -> bool {

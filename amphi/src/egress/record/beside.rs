@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use amphi_media::{Codec, Frame, MediaKind, MediaTime, TrackId};
 use amphi_mux::recording::{self, Chunk, TrackFrame, TrackWriter};
-use amphi_studio::clock::{LeastDelay, TrackClock};
+use amphi_studio::clock::{MemberClock, TrackClock};
 use crossbeam_channel::{Receiver, Sender, select_biased};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
@@ -206,7 +206,7 @@ struct Desk {
     files: u32,
     tracks: BTreeMap<TrackId, Track>,
     /// The clocks of members.
-    members: BTreeMap<u64, LeastDelay>,
+    members: BTreeMap<u64, MemberClock>,
     /// Whose sync is under way; none: the timeline's.
     syncing: Option<Option<TrackId>>,
     io_errors: u64,

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::{AHEAD_MAX_US, TICKS};
 use crate::Counters;
-use crate::clock::{LeastDelay, Seen};
+use crate::clock::{MemberClock, Seen};
 use crate::io::Output;
 use crate::picture::{Follow, Parameters};
 
@@ -100,7 +100,7 @@ impl Lower {
         now_us: i64,
         frame: &Frame,
         arrived_us: i64,
-        member: &mut LeastDelay,
+        member: &mut MemberClock,
         counters: &mut Counters,
     ) {
         let place = (frame.track, frame.rung);

@@ -1,6 +1,7 @@
 //! Behaviour of the program, in made-up time with made-up people and codecs that pass samples through.
 
 mod canvas;
+mod clocks;
 mod codecs;
 mod composed;
 mod cost;

@@ -96,9 +96,8 @@ pub struct World {
     /// Frames on their way, by arrival.
     on_the_way: BTreeMap<(i64, u64), Frame>,
     order: u64,
-    /// The mix, from programme zero on, without what was forgotten.
+    /// The mix, from programme zero on.
     pub sound: Vec<Stereo>,
-    pub sound_forgotten: usize,
     /// The same as it came in Opus.
     pub opus: Vec<Stereo>,
     /// (when, sample) of the top rung.
@@ -157,7 +156,6 @@ impl World {
             on_the_way: BTreeMap::new(),
             order: 0,
             sound: Vec::new(),
-            sound_forgotten: 0,
             opus: Vec::new(),
             pictures: Vec::new(),
             every_rung: Vec::new(),
@@ -394,7 +392,7 @@ impl World {
             MediaKind::Audio => {
                 assert_eq!(
                     sample.time,
-                    MediaTime::new((self.sound_forgotten + self.sound.len()) as i64, 48_000),
+                    MediaTime::new(self.sound.len() as i64, 48_000),
                     "sound has no hole"
                 );
                 self.sound.extend(codecs::samples(&sample.data));
@@ -553,12 +551,6 @@ impl World {
             .iter()
             .map(|sample| sample[0])
             .collect()
-    }
-
-    /// Frees the memory of what came out so far.
-    pub fn forget_sound(&mut self) {
-        self.sound_forgotten += self.sound.len();
-        self.sound.clear();
     }
 
     pub fn track_on_air(&self) -> Option<TrackId> {
