@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Thousands who wait for the same part are answered at once, and each answer is dozens of small allocations: docs/decisions/0013.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     amphi::cli::run()
 }

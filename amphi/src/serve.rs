@@ -219,7 +219,7 @@ impl Server {
         let doors = tokio::spawn(listen::serve(
             http,
             tls,
-            http::router(app.clone()),
+            http::Doors::new(app.clone()),
             listen_limits,
             connections,
             closing,

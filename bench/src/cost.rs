@@ -10,7 +10,7 @@ use crate::air::pictures_decoded;
 use crate::hls::{ROOM, go_live, switch, together};
 use crate::load::{Door, Load};
 use crate::media::{FRAME_RATE, Media};
-use crate::origin::{Crowd, watch};
+use crate::origin::{Crowd, Turn, watch};
 use crate::process::{Server, own_thread_cpu_ns};
 use crate::tls::{Certificate, bridge};
 
@@ -67,7 +67,7 @@ async fn run(
     load.run_for(SETTLE / 2).await?;
     switch(&plain, &door, "PATCH", r#"{"program":"compose"}"#).await?;
     load.run_for(SETTLE / 2).await?;
-    let crowd = Crowd::gather(viewers, |rendition| {
+    let crowd = Crowd::gather(viewers, Turn::Equal, |rendition| {
         let (authority, client) = (server.authority.clone(), certificate.client.clone());
         move |shared| watch(authority, client, rendition, shared)
     })?;

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use peer::net::Options;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
@@ -22,7 +21,7 @@ use crate::hls::{Playlist, ROOM, go_live, together};
 use crate::load::{Door, Load, percentile};
 use crate::media::Media;
 use crate::process::{Server, own_thread_cpu_ns};
-use crate::tls::{Certificate, bridge, connect};
+use crate::tls::{Certificate, Stamped, bridge, connect_stamped};
 
 /// A part every third of a second.
 const PARTS_A_SECOND: u32 = 3;
@@ -131,7 +130,7 @@ async fn run(
     let (mut requests, mut bytes, mut seconds) = (0, 0, 0.0);
     for _ in 0..rounds {
         let quiet = together(&mut load, used(|| Ok(server.usage()?.cpu_ns), time)).await?;
-        let crowd = Crowd::gather(viewers, |rendition| {
+        let crowd = Crowd::gather(viewers, Turn::Equal, |rendition| {
             let (authority, client) = (server.authority.clone(), certificate.client.clone());
             move |shared| watch(authority, client, rendition, shared)
         })?;
@@ -146,7 +145,7 @@ async fn run(
 
         if let Some(nginx) = &peer {
             nginx.serve(sizes)?;
-            let crowd = Crowd::gather(viewers, |rendition| {
+            let crowd = Crowd::gather(viewers, Turn::Equal, |rendition| {
                 let (authority, client) = (nginx.authority.clone(), certificate.client.clone());
                 move |shared| fetch(authority, client, rendition, shared)
             })?;
@@ -183,7 +182,8 @@ async fn used(cpu_ns: impl Fn() -> anyhow::Result<u64>, time: Duration) -> anyho
     Ok((cpu_ns()? - before) as f64 / 1e9 / time.as_secs_f64())
 }
 
-/// Many connections of the same kind wait for the same part; who answers them is measured.
+/// Many connections of the same kind wait for the same part; who answers them is measured. An answer is there when it has reached
+/// this machine's kernel: they are read when the server leaves time for it, as if by other machines.
 async fn wait_for_parts(
     server: &Server,
     certificate: &Certificate,
@@ -191,7 +191,7 @@ async fn wait_for_parts(
     time: Duration,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    let crowd = Crowd::gather(figures.waiting.div_ceil(2), |_| {
+    let crowd = Crowd::gather(figures.waiting.div_ceil(2), Turn::AfterServer, |_| {
         let (authority, client) = (server.authority.clone(), certificate.client.clone());
         move |shared| wait(authority, client, shared)
     })?;
@@ -231,7 +231,7 @@ async fn wait_for_parts(
             answered
                 .iter()
                 .zip(first.iter().cycle())
-                .map(|(at, first)| at.duration_since(*first).as_nanos() as u64),
+                .map(|(at, first)| (*at - *first).as_nanos() as u64),
         );
     }
     let answered = delays.len().max(1) as f64;
@@ -258,8 +258,8 @@ pub struct Shared {
     cpu_ns: AtomicU64,
     /// The newest playlist and part of picture and sound, as they came over the line.
     samples: Mutex<Sizes>,
-    /// For each part that was waited for, when each answer was there.
-    answers: Mutex<std::collections::BTreeMap<(u64, usize), Vec<Instant>>>,
+    /// For each part that was waited for, when each answer reached this machine, since 1970.
+    answers: Mutex<std::collections::BTreeMap<(u64, usize), Vec<Duration>>>,
     failure: Mutex<Option<String>>,
     newest: Newest,
 }
@@ -295,6 +295,13 @@ pub struct Crowd {
     thread: std::thread::JoinHandle<()>,
 }
 
+/// Whether a crowd takes the server's time. Viewers have machines of their own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    Equal,
+    AfterServer,
+}
+
 /// What a crowd did in some time.
 pub struct Watched {
     pub requests: u64,
@@ -319,7 +326,7 @@ impl Costs for Server {
 }
 
 impl Crowd {
-    pub fn gather<F, W>(viewers: usize, viewer: F) -> anyhow::Result<Self>
+    pub fn gather<F, W>(viewers: usize, turn: Turn, viewer: F) -> anyhow::Result<Self>
     where
         F: Fn(usize) -> W,
         W: AsyncFnOnce(Arc<Shared>) -> anyhow::Result<()> + Send + 'static,
@@ -330,6 +337,10 @@ impl Crowd {
         let thread = std::thread::Builder::new()
             .name("crowd".to_owned())
             .spawn(move || {
+                if turn == Turn::AfterServer {
+                    // Of this thread (setpriority(2)). The worst that comes of it not being let is a slower answer.
+                    let _ = rustix::process::setpriority_process(None, 19);
+                }
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()
@@ -409,7 +420,7 @@ impl Crowd {
 
 /// One connection that is kept open, with just as much HTTP/1.1 as an origin's answers need.
 struct Line {
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Stamped>,
     buffer: Vec<u8>,
 }
 
@@ -424,7 +435,7 @@ struct Answer {
 impl Line {
     async fn connect(authority: &str, client: &Arc<ClientConfig>) -> anyhow::Result<Self> {
         Ok(Self {
-            stream: connect(authority, client).await?,
+            stream: connect_stamped(authority, client).await?,
             buffer: Vec::new(),
         })
     }
@@ -562,7 +573,7 @@ async fn wait(
     let mut waited_for = None;
     while !shared.stop.load(Ordering::Relaxed) {
         let answer = line.must_get(&path, &shared).await?;
-        let at = Instant::now();
+        let at = line.stream.get_ref().0.arrived();
         if let Some(next) = waited_for {
             let mut answers = shared.answers.lock().expect("nobody panics with it");
             answers.entry(next).or_default().push(at);

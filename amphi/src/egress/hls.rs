@@ -152,8 +152,16 @@ pub struct Playlist {
     pub body: Bytes,
     /// The same, packed with gzip.
     pub packed: Option<Bytes>,
-    /// Tells these bytes from all others at this address; none where they are for one viewer.
-    pub tag: Option<String>,
+    /// None where the bytes are for one viewer.
+    pub tag: Option<Tag>,
+}
+
+/// Tells bytes from all others at this address, as an entity tag with its quotation marks (RFC 9110 §8.8.3): of the playlist, and of
+/// its packed form.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tag {
+    pub plain: Bytes,
+    pub packed: Bytes,
 }
 
 /// Which form of a media playlist is asked for.
@@ -481,7 +489,7 @@ impl Origin {
         let mut waiting: Option<(Blocked<'_>, tokio::time::Instant)> = None;
         loop {
             // Before looking, so that what comes between the look and the wait is not missed.
-            let begun = self.begun.subscribe();
+            let begun = (coming == Coming::Yes).then(|| self.begun.subscribe());
             // Each time anew: the room may have begun another broadcast.
             let channel = self.channel(room);
             let channel = channel.filter(|channel| coming == Coming::No || !channel.is_over());
@@ -490,8 +498,7 @@ impl Origin {
                     channel.changed[index(rendition)].subscribe(),
                     channel.wait_max,
                 ),
-                None if coming == Coming::Yes => (begun, BEGIN_WAIT_MAX),
-                None => return Err(Missing::NotOnAir),
+                None => (begun.ok_or(Missing::NotOnAir)?, BEGIN_WAIT_MAX),
             };
             match channel.as_ref().map_or(Look::Wait, &look) {
                 Look::Found(found) => return Ok(found),
@@ -744,9 +751,13 @@ fn packed(newest: &Mutex<Option<Playlist>>, body: Bytes) -> Playlist {
     }
     let mut hasher = DefaultHasher::new();
     body.hash(&mut hasher);
+    let hash = hasher.finish();
     let playlist = Playlist {
         packed: gzip::pack(&body),
-        tag: Some(format!("{:016x}", hasher.finish())),
+        tag: Some(Tag {
+            plain: format!("\"{hash:016x}\"").into(),
+            packed: format!("\"{hash:016x}-gzip\"").into(),
+        }),
         body,
     };
     *known = Some(playlist.clone());

@@ -1,8 +1,10 @@
 //! `/hls/{room}/…`: what a request looks like, and what the answer's headers are. The waiting is in `egress/hls.rs`.
 
 use amphi_mux::{Rendition, THUMBNAILS_PLAYLIST, is_thumbnail};
+use amphi_policy::name;
+use axum::body::Body;
 use axum::extract::{Extension, Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_range_header::parse_range_header;
@@ -21,6 +23,11 @@ const PLAYLIST_CACHE: &str = "public, max-age=0, s-maxage=1";
 const BLOCKED_CACHE: &str = "public, max-age=24";
 /// A name never gets other bytes, and is not asked for again after the window.
 const MEDIA_CACHE: &str = "public, max-age=3600, immutable";
+
+/// Its route, as it is counted.
+pub const ROUTE: &str = "/hls/{room}/{file}";
+/// Headers of an answer: room for all of them.
+const HEADERS: usize = 12;
 
 /// Playlists (index.m3u8, video.m3u8, video1.m3u8 and so on down the ladder, audio.m3u8, opus.m3u8), initialization sections, segments and parts of a broadcast, the list of its thumbnails (thumbnails.m3u8), and those.
 #[utoipa::path(
@@ -47,50 +54,103 @@ const MEDIA_CACHE: &str = "public, max-age=3600, immutable";
 )]
 pub async fn file(
     State(app): State<App>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     Room(room): Room,
     FileName(file): FileName,
     Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let value = |name: &str| {
-        query
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-    };
+    let query = query.iter().map(|(name, value)| (&**name, &**value));
+    answer(&app, peer, Asked::new(&room, &file, query), &headers).await
+}
+
+/// A file of a broadcast, as it is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asked<'a> {
+    room: &'a str,
+    file: &'a str,
+    msn: Option<&'a str>,
+    part: Option<&'a str>,
+    skip: Option<&'a str>,
+    ticket: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    /// Of a name that is there twice, the first.
+    fn new(
+        room: &'a str,
+        file: &'a str,
+        query: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    ) -> Self {
+        let value = |wanted| {
+            let mut named = query.clone().filter(|(name, _)| *name == wanted);
+            named.next().map(|(_, value)| value)
+        };
+        Self {
+            room,
+            file,
+            msn: value("_HLS_msn"),
+            part: value("_HLS_part"),
+            skip: value("_HLS_skip"),
+            ticket: value("v"),
+        }
+    }
+
+    /// An address as players write it, read where it stands. None for all that need a closer look: other addresses and methods, what
+    /// is percent-encoded, names that no room has.
+    pub fn read(method: &Method, uri: &'a Uri) -> Option<Self> {
+        let (room, file) = uri.path().strip_prefix("/hls/")?.split_once('/')?;
+        let query = uri.query().unwrap_or("");
+        let is_plain = !uri.path().contains('%') && !query.contains(['%', '+']);
+        let is_file = method == Method::GET && !file.is_empty() && !file.contains('/');
+        if !is_plain || !is_file || name::room(room).is_err() {
+            return None;
+        }
+        let pairs = (query.split('&')).map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        Some(Self::new(room, file, pairs))
+    }
+}
+
+/// Answers at once, or when it is there.
+pub async fn answer(
+    app: &App,
+    Peer(peer): Peer,
+    asked: Asked<'_>,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let Asked { room, file, .. } = asked;
     if file == "index.m3u8" {
-        let program = app.programs.state(&room);
+        let program = app.programs.state(room);
         let coming = match program.and_then(|program| program.broadcasting) {
             Some(_) => Coming::Yes,
             None => Coming::No,
         };
         let playlist = app
             .origin
-            .multivariant(&room, value("v"), coming)
+            .multivariant(room, asked.ticket, coming)
             .await
             .map_err(error)?;
-        return Ok(playlist_answer(playlist, "no-store", &headers));
+        return Ok(playlist_answer(playlist, "no-store", headers));
     }
     if file == THUMBNAILS_PLAYLIST {
-        let playlist = app.origin.thumbnails(&room).map_err(error)?;
-        return Ok(playlist_answer(playlist, PLAYLIST_CACHE, &headers));
+        let playlist = app.origin.thumbnails(room).map_err(error)?;
+        return Ok(playlist_answer(playlist, PLAYLIST_CACHE, headers));
     }
-    if let Some(rendition) = Rendition::of_playlist(&file) {
-        let at = waited_for(value("_HLS_msn"), value("_HLS_part"))?;
+    if let Some(rendition) = Rendition::of_playlist(file) {
+        let at = waited_for(asked.msn, asked.part)?;
         let agent = headers
             .get(header::USER_AGENT)
             .and_then(|agent| agent.to_str().ok())
             .unwrap_or("");
         app.origin
-            .saw_viewer(&room, rendition, value("v"), Some(peer.ip()), agent);
-        let form = match value("_HLS_skip") {
+            .saw_viewer(room, rendition, asked.ticket, Some(peer.ip()), agent);
+        let form = match asked.skip {
             Some("YES" | "v2") => Form::Delta,
             Some(_) | None => Form::Whole,
         };
         let playlist = app
             .origin
-            .playlist(&room, rendition, at, form)
+            .playlist(room, rendition, at, form)
             .await
             .map_err(error)?;
         let cache = if at.is_some() {
@@ -98,17 +158,17 @@ pub async fn file(
         } else {
             PLAYLIST_CACHE
         };
-        return Ok(playlist_answer(playlist, cache, &headers));
+        return Ok(playlist_answer(playlist, cache, headers));
     }
-    let media = app.origin.media(&room, &file).await.map_err(error)?;
-    let content_type = match Rendition::of_file(&file) {
-        _ if is_thumbnail(&file) => "image/jpeg",
+    let media = app.origin.media(room, file).await.map_err(error)?;
+    let content_type = match Rendition::of_file(file) {
+        _ if is_thumbnail(file) => "image/jpeg",
         Some(Rendition::Audio | Rendition::Opus) => "audio/mp4",
         Some(Rendition::Video | Rendition::Lower { .. }) | None => "video/mp4",
     };
     // A name is never given to other bytes, so it says which they are.
     let tag = format!("\"{file}\"");
-    let mut answer = media_answer(media.0, &tag, &headers);
+    let mut answer = media_answer(media.0, &tag, headers);
     let named = [
         (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (header::CACHE_CONTROL, HeaderValue::from_static(MEDIA_CACHE)),
@@ -117,7 +177,7 @@ pub async fn file(
     for (name, value) in named {
         answer.headers_mut().insert(name, value);
     }
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
+    if let Ok(tag) = HeaderValue::try_from(tag) {
         answer.headers_mut().insert(header::ETAG, tag);
     }
     Ok(answer)
@@ -195,40 +255,32 @@ pub fn waited_for(
     }
 }
 
-fn playlist_answer(playlist: Playlist, cache: &'static str, headers: &HeaderMap) -> Response {
-    let common = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/vnd.apple.mpegurl"),
-        ),
-        (header::CACHE_CONTROL, HeaderValue::from_static(cache)),
-        (header::VARY, HeaderValue::from_static("accept-encoding")),
-    ];
-    let (body, packing) = match playlist.packed {
-        Some(packed) if gzip::is_taken(headers) => (packed, Some("gzip")),
-        Some(_) | None => (playlist.body, None),
+fn playlist_answer(playlist: Playlist, cache: &'static str, asking: &HeaderMap) -> Response {
+    let (body, tag, is_packed) = match (playlist.packed, playlist.tag) {
+        (Some(packed), tag) if gzip::is_taken(asking) => (packed, tag.map(|tag| tag.packed), true),
+        (_, tag) => (playlist.body, tag.map(|tag| tag.plain), false),
     };
-    let tag = playlist.tag.map(|tag| match packing {
-        Some(packing) => format!("\"{tag}-{packing}\""),
-        None => format!("\"{tag}\""),
-    });
-    let known = tag.as_ref().is_some_and(|tag| has(headers, tag));
-    let mut answer = match known {
+    let tag = tag.and_then(|tag| HeaderValue::from_maybe_shared(tag).ok());
+    let known = tag.as_ref().and_then(|tag| tag.to_str().ok());
+    let is_known = known.is_some_and(|tag| has(asking, tag));
+    let mut headers = HeaderMap::with_capacity(HEADERS);
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/vnd.apple.mpegurl"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if is_packed && !is_known {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    if let Some(tag) = tag {
+        headers.insert(header::ETAG, tag);
+    }
+    let mut answer = match is_known {
         true => StatusCode::NOT_MODIFIED.into_response(),
-        false => body.into_response(),
+        false => Response::new(Body::from(body)),
     };
-    for (name, value) in common {
-        answer.headers_mut().insert(name, value);
-    }
-    if let Some(packing) = packing.filter(|_| !known) {
-        let packing = HeaderValue::from_static(packing);
-        answer
-            .headers_mut()
-            .insert(header::CONTENT_ENCODING, packing);
-    }
-    if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
-        answer.headers_mut().insert(header::ETAG, tag);
-    }
+    *answer.headers_mut() = headers;
     answer
 }
 
@@ -277,6 +329,53 @@ mod tests {
         check("bytes=0-1,4-5", 200, "", b"0123456789").await;
         check("lines=0-1", 200, "", b"0123456789").await;
         check("bytes=99999999999999999999-", 200, "", b"0123456789").await;
+    }
+
+    #[test]
+    fn addresses_as_players_write_them_are_read_where_they_stand() {
+        let read = |path: &'static str| {
+            let uri = Uri::from_static(path);
+            let asked = Asked::read(&Method::GET, &uri);
+            asked.map(|asked| format!("{asked:?}"))
+        };
+        let asked = |room, file, query: &[(&'static str, &'static str)]| {
+            Some(format!(
+                "{:?}",
+                Asked::new(room, file, query.iter().copied())
+            ))
+        };
+        assert_eq!(
+            read("/hls/hall/index.m3u8"),
+            asked("hall", "index.m3u8", &[])
+        );
+        assert_eq!(
+            read("/hls/hall/video.m3u8?v=1&_HLS_msn=7&_HLS_part=2&_HLS_skip=YES&v=2&_HLS_msn"),
+            asked(
+                "hall",
+                "video.m3u8",
+                &[
+                    ("v", "1"),
+                    ("_HLS_msn", "7"),
+                    ("_HLS_part", "2"),
+                    ("_HLS_skip", "YES")
+                ]
+            )
+        );
+        for path in [
+            "/hls/hall",
+            "/hls/hall/",
+            "/hls//index.m3u8",
+            "/hls/hall/a/b",
+            "/hls/the%20hall/index.m3u8",
+            "/hls/hall/index.m3u8?v=%31",
+            "/hls/hall/index.m3u8?v=a+b",
+            "/api/rooms/hall",
+            "/",
+        ] {
+            assert_eq!(read(path), None, "{path}");
+        }
+        let uri = Uri::from_static("/hls/hall/index.m3u8");
+        assert_eq!(Asked::read(&Method::HEAD, &uri), None);
     }
 
     #[test]

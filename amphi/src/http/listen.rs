@@ -2,6 +2,7 @@
 //!
 //! Over TLS the client chooses HTTP/2 or HTTP/1.1 (ALPN); without TLS there is HTTP/1.1 only, as with every browser.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +14,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -26,7 +26,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tower::ServiceExt;
+
+use super::Doors;
 
 /// A connection on which nothing moves in either direction for that long is closed. Longer than anything that we
 /// let wait: a blocked HLS request, a call's pings, a page's polling.
@@ -83,7 +84,7 @@ pub fn tls(cert: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
 pub async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    router: Router,
+    doors: Doors,
     limits: Limits,
     counters: Arc<Counters>,
     stop: impl Future<Output = ()>,
@@ -119,15 +120,11 @@ pub async fn serve(
             }
         };
         counters.accepted.fetch_add(1, Ordering::Relaxed);
-        let (tls, router, limits, counters) = (
-            tls.clone(),
-            router.clone(),
-            limits.clone(),
-            counters.clone(),
-        );
+        let (tls, doors, limits, counters) =
+            (tls.clone(), doors.clone(), limits.clone(), counters.clone());
         let closing = closing.clone();
         tokio::spawn(async move {
-            connection(stream, peer, tls, router, &limits, &counters, closing).await;
+            connection(stream, peer, tls, doors, &limits, &counters, closing).await;
             counters.closed.fetch_add(1, Ordering::Relaxed);
             drop(permit);
         });
@@ -147,7 +144,7 @@ async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
-    router: Router,
+    doors: Doors,
     limits: &Limits,
     counters: &Counters,
     closing: watch::Receiver<()>,
@@ -155,9 +152,8 @@ async fn connection(
     // A playlist is one small write that somebody waits for.
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(peer));
-        router.clone().oneshot(request)
+        let doors = doors.clone();
+        async move { Ok::<_, Infallible>(doors.answer(Peer(peer), request.map(Body::new)).await) }
     });
     let mut http1 = http1::Builder::new();
     http1

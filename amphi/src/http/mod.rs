@@ -1,7 +1,7 @@
 //! Everything over HTTP: pages, the API, call signalling, HLS, recordings, numbers.
 //!
 //! The shell knows no rules: what a token may do is asked of `amphi_policy::Grants`, and what a room then does is the
-//! room's. Start reading at [`router`].
+//! room's. Start reading at [`Doors`].
 
 mod card;
 mod clips;
@@ -29,10 +29,11 @@ use amphi_policy::token::Keys;
 use amphi_shard::{Command, Outcome};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tower::ServiceExt as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -47,6 +48,7 @@ use crate::store::{RoomSettings, Store, StoreError};
 
 use error::ApiError;
 use limiter::Limiter;
+use listen::Peer;
 
 pub use hls::waited_for;
 pub use openapi::document;
@@ -181,8 +183,41 @@ fn documented() -> OpenApiRouter<App> {
         .merge(elsewhere)
 }
 
+/// Answers every request.
+///
+/// Files of broadcasts are nearly all of them when there are viewers, and go past the router, whose layers cost as much as the
+/// answer: docs/decisions/0013.
+#[derive(Clone)]
+pub struct Doors {
+    app: App,
+    router: Router,
+}
+
+impl Doors {
+    pub fn new(app: App) -> Self {
+        let router = router(app.clone());
+        Self { app, router }
+    }
+
+    pub async fn answer(&self, peer: Peer, mut request: Request) -> Response {
+        let app = &self.app;
+        if let Some(asked) = hls::Asked::read(request.method(), request.uri()) {
+            let mut response = match origin::refusal(app, request.uri(), request.headers()) {
+                Some(refused) => refused.into_response(),
+                None => (hls::answer(app, peer, asked, request.headers()).await).into_response(),
+            };
+            let_every_origin(response.headers_mut());
+            finish(app, hls::ROUTE, &mut response);
+            return response;
+        }
+        request.extensions_mut().insert(peer);
+        let answered = self.router.clone().oneshot(request).await;
+        answered.unwrap_or_else(|never| match never {})
+    }
+}
+
 /// Every route of the server.
-pub fn router(app: App) -> Router {
+fn router(app: App) -> Router {
     let (router, _) = documented().split_for_parts();
     router
         .route("/api/openapi.json", get(openapi::answer))
@@ -216,32 +251,41 @@ fn is_for_programs(path: &str) -> bool {
 
 /// Pages of other sites may ask: nothing here is given to a browser because of who it is, only to who has a token.
 async fn for_every_origin(request: Request, next: Next) -> Response {
-    let mut response = match request.method() {
-        &Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
-        _ => next.run(request).await,
+    let is_preflight = request.method() == Method::OPTIONS;
+    let mut response = match is_preflight {
+        true => StatusCode::NO_CONTENT.into_response(),
+        false => next.run(request).await,
     };
-    for (name, value) in [
-        ("access-control-allow-origin", "*"),
-        ("access-control-allow-methods", "GET, HEAD, OPTIONS"),
-        (
-            "access-control-allow-headers",
-            "authorization, range, if-none-match",
-        ),
-        (
-            "access-control-expose-headers",
-            "content-length, content-range, date, etag",
-        ),
-        ("access-control-max-age", "86400"),
-    ] {
-        response.headers_mut().insert(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        );
+    let headers = response.headers_mut();
+    let_every_origin(headers);
+    if is_preflight {
+        for (name, value) in [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"),
+            (
+                header::ACCESS_CONTROL_ALLOW_HEADERS,
+                "authorization, range, if-none-match",
+            ),
+            (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
     response
 }
 
-/// Counts every request by its route, and says to browsers that a type is a type.
+/// What an answer says itself; the rest is said to who asks first whether it may ask (Fetch §3.3).
+fn let_every_origin(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "content-length, content-range, date, etag",
+        ),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
 async fn count(
     axum::extract::State(app): axum::extract::State<App>,
     request: Request,
@@ -249,15 +293,18 @@ async fn count(
 ) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = next.run(request).await;
-    app.requests.count(
-        route.as_ref().map_or("pages", MatchedPath::as_str),
-        response.status(),
-    );
+    let route = route.as_ref().map_or("pages", MatchedPath::as_str);
+    finish(&app, route, &mut response);
+    response
+}
+
+/// Counts every request by its route, and says to browsers that a type is a type.
+fn finish(app: &App, route: &str, response: &mut Response) {
+    app.requests.count(route, response.status());
     response.headers_mut().insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    response
 }
 
 /// An error's text as a sentence for people.

@@ -6,20 +6,26 @@ use std::net::IpAddr;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 use super::{App, is_for_programs};
 
-/// Lets through what comes from no page, or from a page of this machine. Also what was asked for has to be a name of this
-/// machine: by a name of its own that it lets lead here (DNS rebinding), a page's requests carry no origin, since to the
-/// browser all is one.
+/// Lets through what is not to be refused.
 pub async fn only_this_machine(State(app): State<App>, request: Request, next: Next) -> Response {
-    let headers = request.headers();
+    match refusal(&app, request.uri(), request.headers()) {
+        Some(refused) => refused.into_response(),
+        None => next.run(request).await,
+    }
+}
+
+/// Why a request is refused that comes from a page of another machine. Also what was asked for has to be a name of this machine: by a
+/// name of its own that it lets lead here (DNS rebinding), a page's requests carry no origin, since to the browser all is one.
+pub fn refusal(app: &App, uri: &Uri, headers: &HeaderMap) -> Option<ApiError> {
     // HTTP/2 says in the request's address what HTTP/1.1 says in Host.
-    let authority = request.uri().authority();
+    let authority = uri.authority();
     let foreign = || {
         let mut pages = headers.get_all(header::ORIGIN).iter();
         let mut hosts = headers.get_all(header::HOST).iter();
@@ -27,11 +33,11 @@ pub async fn only_this_machine(State(app): State<App>, request: Request, next: N
             || hosts.any(|host| !is_name_of_this_machine(host))
             || authority.is_some_and(|authority| !is_local(authority.host()))
     };
-    if app.config.dev && is_for_programs(request.uri().path()) && foreign() {
+    if app.config.dev && is_for_programs(uri.path()) && foreign() {
         let words = "With --dev only pages of this machine (http://localhost, http://127.0.0.1) may ask: everybody knows its secret. Start amphi with a secret of your own for pages from elsewhere.";
-        return ApiError::not_allowed("enter", words).into_response();
+        return Some(ApiError::not_allowed("enter", words));
     }
-    next.run(request).await
+    None
 }
 
 /// Whether a page of that origin (RFC 6454 §7.1) came from this machine, by any port. "null" may be anybody.
