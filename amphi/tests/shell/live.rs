@@ -9,7 +9,7 @@ use amphi_media::{MediaKind, MediaTime, Sample};
 use amphi_mux::{Packager, PackagerConfig, WindowConfig};
 use bytes::Bytes;
 
-use crate::house::{Answer, House, now_s};
+use crate::house::{Answer, House, ask, now_s};
 
 const EPOCH: u64 = 1_700_000_000_000;
 
@@ -140,6 +140,48 @@ async fn a_player_finds_its_way_from_the_first_playlist_to_a_part() {
         .metric("amphi_viewers_by_rendition{rendition=\"audio\"}")
         .await;
     assert_eq!(heard, 1.0);
+}
+
+/// Plain addresses go past the router, those that have to be decoded through it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_short_way_and_the_long_way_to_a_file_give_the_same_answer() {
+    let house = House::open().await;
+    let mut show = Show::begin(&house);
+    show.play(4);
+    let listed = audio(&house).await.text();
+    let segment = listed.lines().rfind(|line| line.ends_with(".m4s"));
+    let segment = segment.expect("a segment");
+    for file in [
+        "audio.m3u8",
+        "audio.m3u8?_HLS_msn=0&_HLS_part=1&_HLS_skip=YES",
+        "audio.m3u8?_HLS_msn=99999",
+        "audio.m3u8?_HLS_part=1",
+        "video.m3u8?_HLS_msn=x",
+        "nothing",
+        segment,
+    ] {
+        for (range, packed) in [("", ""), ("bytes=2-9", "gzip")] {
+            let headers = [("range", range), ("accept-encoding", packed)];
+            let answers = ["hall", "h%61ll"].map(async |room| {
+                let path = format!("/hls/{room}/{file}");
+                let mut answer = ask(house.address, "GET", &path, &headers, b"").await;
+                answer.headers.retain(|(name, _)| name != "date");
+                answer.headers.sort();
+                answer
+            });
+            let [short, long] = answers;
+            let (short, long) = (short.await, long.await);
+            assert_eq!(short.status, long.status, "{file}");
+            assert_eq!(short.headers, long.headers, "{file}");
+            assert_eq!(short.body, long.body, "{file}");
+            assert_eq!(short.header("access-control-allow-origin"), "*");
+            assert_eq!(short.header("x-content-type-options"), "nosniff");
+        }
+    }
+    let counted = house
+        .metric("amphi_http_requests_total{route=\"/hls/{room}/{file}\",status=\"200\"}")
+        .await;
+    assert_eq!(counted, 11.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
