@@ -252,6 +252,50 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Of noise, where a pixel that comes from elsewhere is another one. Positions are to 1/128 of a pixel.
+    #[test]
+    fn a_scaled_pixel_is_what_lies_between_the_four_around_its_place(
+        (width, height) in (1u32..150, 1u32..150),
+        (across, down) in (1u32..80, 1u32..80),
+        seed in any::<u32>(),
+    ) {
+        let (across, down) = (2 * across, 2 * down);
+        // Neither halved nor cut.
+        prop_assume!(width < 2 * across || height < 2 * down);
+        prop_assume!(width < across || height < down || width - across > across / 50);
+        let size = VideoSize::new(width, height);
+        let mut random = seed;
+        let noise = slope(size).map(|plane| {
+            let of_it = |_| {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (random >> 24) as u8
+            };
+            plane.iter().map(of_it).collect()
+        });
+        let mut canvas = Canvas::new(VideoSize::new(across, down), Colour::BLACK);
+        let all = area(0, 0, across, down);
+        canvas.draw(&picture(size, &noise), area(0, 0, width, height), all, &mut Scaler::default());
+        let place = |at: u32, from: u32, into: u32| {
+            let place = (f64::from(at) + 0.5) * f64::from(from) / f64::from(into) - 0.5;
+            let place = place.clamp(0.0, f64::from(from - 1));
+            let before = place as u32;
+            (before, (before + 1).min(from - 1), place.fract())
+        };
+        for y in 0..down {
+            let (above, below, lower) = place(y, height, down);
+            for x in 0..across {
+                let (left, right, other) = place(x, width, across);
+                let at = |x: u32, y: u32| f64::from(noise[0][(y * width + x) as usize]);
+                let between = |y| at(left, y) * (1.0 - other) + at(right, y) * other;
+                let expected = between(above) * (1.0 - lower) + between(below) * lower;
+                let seen = f64::from(luma(&canvas, x, y));
+                prop_assert!((seen - expected).abs() <= 6.0, "{seen} at {x}, {y}, not {expected}");
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_copied_out_of_an_area_goes_back_into_it() {
     let size = VideoSize::new(64, 36);
