@@ -6,7 +6,9 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use amphi::compose::ffmpeg::{Ffmpeg, FfmpegCodec, Hands, Outside};
 use amphi_media::{Bitrate, Codec, Layout, MediaKind, MediaTime, MemberId, Source, TrackId};
 use amphi_media::{Sample, VideoSize};
 use amphi_studio::canvas::Canvas;
@@ -17,7 +19,7 @@ use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 
 use crate::media::{self, FRAME_RATE};
-use crate::process::{children_cpu_ns, own_thread_cpu_ns};
+use crate::process::{children_cpu_ns, own_thread_cpu_ns, running_children_cpu_ns};
 
 /// Of each member's film. Every picture that is composed of it is kept in memory for the floor.
 const SECONDS: usize = 4;
@@ -29,6 +31,9 @@ const BEGIN_US: i64 = 1_000_000;
 
 /// Size and kbit/s of what members send.
 const LAYER: (u32, u32, u32) = (640, 360, 500);
+
+/// How long ffmpeg may take for one picture, its start included.
+const ENCODED_IN_MAX: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy)]
 struct Shape {
@@ -69,6 +74,8 @@ pub struct Figures {
     pub encoders_alone: Vec<f64>,
     /// The same decoders and encoders picture by picture, as a composer has to use them: in each other's way, but nothing is drawn.
     pub codecs_in_turn: Vec<f64>,
+    /// Composed, and encoded by ffmpeg's x264 as a program with `encoder = "ffmpeg"` has it: its processes included.
+    pub composed_for_x264: Vec<f64>,
     /// ffmpeg's own decoders, `xstack`, and x264 (veryfast, zerolatency).
     pub ffmpeg: Vec<f64>,
     /// GStreamer's `compositor` between openh264's decoders and encoder: the codecs that we have.
@@ -127,6 +134,7 @@ fn measure_shape(
         decoders_alone: Vec::new(),
         encoders_alone: Vec::new(),
         codecs_in_turn: Vec::new(),
+        composed_for_x264: Vec::new(),
         ffmpeg: Vec::new(),
         gstreamer: Vec::new(),
         pictures: 0,
@@ -134,7 +142,7 @@ fn measure_shape(
     };
     let kept = keep_pictures(shape, films)?;
     for _ in 0..rounds {
-        let (share, made) = composed(shape, films, video_codec::video_codecs())?;
+        let (share, made) = composed(shape, films, video_codec::video_codecs(), None)?;
         figures.composed.push(share);
         figures.pictures = made.pictures;
         figures.kbit_s = made.bytes as f64 * 8.0 / 1_000.0 / SECONDS as f64;
@@ -144,6 +152,9 @@ fn measure_shape(
             .codecs_in_turn
             .push(codecs_in_turn(shape, films, &kept)?);
         if is_installed("ffmpeg", "-version") {
+            figures
+                .composed_for_x264
+                .push(composed_for_x264(shape, films)?);
             figures.ffmpeg.push(ffmpeg(shape, folder)?);
         }
         if is_installed("gst-launch-1.0", "--version") {
@@ -164,11 +175,12 @@ struct Made {
     bytes: usize,
 }
 
-/// The composer as the worker has it, in virtual time.
+/// The composer as the worker has it, in virtual time. What encodes outside of it is given the time that it takes.
 fn composed(
     shape: Shape,
     films: &[Vec<Bytes>],
     codecs: VideoCodecs,
+    outside: Option<&Outside>,
 ) -> anyhow::Result<(f64, Made)> {
     let mut composer = Composer::new(codecs, Box::new(Blocks));
     let mut made = Made {
@@ -201,6 +213,7 @@ fn composed(
         };
         take(&mut composer, 0, Input::Track(track), &mut made)?;
     }
+    let used = || Ok::<_, anyhow::Error>(own_thread_cpu_ns()? + running_children_cpu_ns()?);
     let mut before = 0;
     let begin = std::iter::once((0, 0));
     let film = (0..PICTURES).map(|picture| {
@@ -210,9 +223,10 @@ fn composed(
     for (number, (time_us, picture)) in begin.chain(film).enumerate() {
         while let Some(at) = composer.poll_timeout().filter(|at| *at <= time_us) {
             take(&mut composer, at, Input::Timeout, &mut made)?;
+            wait_for(outside)?;
         }
         if number == 1 {
-            before = own_thread_cpu_ns()?;
+            before = used()?;
         }
         for (member, film) in (0..).zip(films) {
             let frame = Input::Frame {
@@ -229,8 +243,10 @@ fn composed(
     let end_us = BEGIN_US + SECONDS as i64 * 1_000_000;
     while let Some(at) = composer.poll_timeout().filter(|at| *at <= end_us + 100_000) {
         take(&mut composer, at, Input::Timeout, &mut made)?;
+        wait_for(outside)?;
     }
-    let cpu_ns = own_thread_cpu_ns()? - before;
+    take(&mut composer, end_us, Input::Timeout, &mut made)?;
+    let cpu_ns = used()? - before;
     let counters = composer.counters();
     ensure!(
         counters.decoder_errors == 0 && counters.encoder_errors == 0,
@@ -252,6 +268,45 @@ fn take(composer: &mut Composer, now_us: i64, input: Input, made: &mut Made) -> 
         }
     }
     Ok(())
+}
+
+/// Until all that was given has come back.
+fn wait_for(outside: Option<&Outside>) -> anyhow::Result<()> {
+    let Some(outside) = outside else {
+        return Ok(());
+    };
+    let began = Instant::now();
+    while outside.owed() > 0 {
+        ensure!(began.elapsed() < ENCODED_IN_MAX, "ffmpeg does not encode");
+        outside.wait(None, Duration::from_millis(100))?;
+    }
+    Ok(())
+}
+
+/// The composer with ffmpeg's x264 beside it.
+fn composed_for_x264(shape: Shape, films: &[Vec<Bytes>]) -> anyhow::Result<f64> {
+    let ffmpeg = Ffmpeg {
+        program: "ffmpeg".into(),
+        codec: FfmpegCodec::X264,
+        device: String::new(),
+        options: Vec::new(),
+    };
+    let (hands, hand) = Hands::new(ffmpeg).context("a socket for ffmpeg")?;
+    let (events, said) = crossbeam_channel::unbounded();
+    let hands = std::thread::spawn(move || hands.run(&events));
+    let outside = Outside::new(Some(hand));
+    let codecs = VideoCodecs {
+        encoders: outside.encoders(),
+        decoders: Box::new(video_codec::decoder),
+    };
+    let made = composed(shape, films, codecs, Some(&outside));
+    let used = outside.is_used();
+    drop(outside);
+    ensure!(hands.join().is_ok(), "what starts ffmpeg broke");
+    ensure!(used, "ffmpeg did not encode: {:?}", said.try_iter().last());
+    let (share, made) = made?;
+    ensure!(made.pictures >= PICTURES as u64, "a picture is missing");
+    Ok(share)
 }
 
 /// One decoder for each film, and nobody looks at what comes out.
@@ -287,7 +342,7 @@ fn keep_pictures(shape: Shape, films: &[Vec<Bytes>]) -> anyhow::Result<Kept> {
         }),
         decoders: Box::new(video_codec::decoder),
     };
-    composed(shape, films, keeping)?;
+    composed(shape, films, keeping, None)?;
     Ok(std::mem::take(
         &mut *kept.lock().expect("nobody panics with it"),
     ))

@@ -3,6 +3,7 @@
 
 mod air;
 mod call;
+mod codecs;
 mod compose;
 mod cost;
 mod floor;
@@ -85,7 +86,7 @@ enum What {
     Hls,
     /// Copy, seal, send, and nothing else.
     Floor,
-    /// Decode, draw and encode a composed program, beside the codecs alone, ffmpeg and GStreamer.
+    /// Decode, draw and encode a composed program, beside the codecs alone, ffmpeg and GStreamer; what each decoder and the sound cost.
     Compose,
     /// What a broadcast costs beyond its call: cut, composed, composed at every size.
     Air,
@@ -114,7 +115,17 @@ async fn main() -> anyhow::Result<()> {
 
     if all || arguments.what == What::Compose {
         let rounds = if arguments.quick { 1 } else { arguments.rounds };
-        report.composed(tokio::task::spawn_blocking(move || compose::measure(rounds)).await?);
+        let measure = move || {
+            (
+                compose::measure(rounds),
+                codecs::decoded(rounds),
+                codecs::sound(rounds),
+            )
+        };
+        let (composed, decoded, sound) = tokio::task::spawn_blocking(measure).await?;
+        report.composed(composed);
+        report.decoded(decoded);
+        report.sound(sound);
     }
     if all || arguments.what == What::Air {
         let rounds = if arguments.quick { 1 } else { arguments.rounds };

@@ -28,7 +28,6 @@ impl Media {
     }
 
     pub fn of(width: u32, height: u32, kbit_s: u32) -> anyhow::Result<Self> {
-        let seconds = SECONDS.to_string();
         let coded = film(0, width, height, kbit_s, SECONDS)?;
         let pictures = pictures(&coded);
         let expected = SECONDS * FRAME_RATE as usize;
@@ -38,27 +37,7 @@ impl Media {
             pictures.len()
         );
 
-        let ogg = ffmpeg(&[
-            "-f",
-            "lavfi",
-            "-i",
-            "sine=frequency=440:sample_rate=48000",
-            "-t",
-            &seconds,
-            "-c:a",
-            "libopus",
-            "-b:a",
-            "32k",
-            "-vbr",
-            "off",
-            "-frame_duration",
-            "20",
-            "-f",
-            "ogg",
-            "-",
-        ])?;
-        // The first two packets are headers (RFC 7845 §3).
-        let sounds: Vec<Bytes> = ogg_packets(&ogg)?.into_iter().skip(2).collect();
+        let sounds = sounds("sine=frequency=440:sample_rate=48000", "audio", SECONDS)?;
         ensure!(
             sounds.len() >= SECONDS * 50,
             "ffmpeg made {} packets of sound",
@@ -78,6 +57,62 @@ impl Media {
     }
 }
 
+/// Somebody who speaks, or is as loud as that: noise that swells four times a second. Opus, 20 ms each, 32 kbit/s.
+pub fn voice(member: u64, seconds: usize) -> anyhow::Result<Vec<Bytes>> {
+    let swells = format!(
+        "anoisesrc=color=pink:amplitude=0.4:sample_rate=48000:seed={member},tremolo=f=4:d=0.9"
+    );
+    sounds(&swells, "voip", seconds)
+}
+
+fn sounds(source: &str, application: &str, seconds: usize) -> anyhow::Result<Vec<Bytes>> {
+    let seconds = seconds.to_string();
+    let mut arguments = vec!["-f", "lavfi", "-i", source, "-t", &seconds];
+    arguments.extend([
+        "-c:a",
+        "libopus",
+        "-application",
+        application,
+        "-b:a",
+        "32k",
+    ]);
+    arguments.extend(["-vbr", "off", "-frame_duration", "20", "-f", "ogg", "-"]);
+    let ogg = ffmpeg(&arguments)?;
+    // The first two packets are headers (RFC 7845 §3).
+    Ok(ogg_packets(&ogg)?.into_iter().skip(2).collect())
+}
+
+/// The film of [`film`] by another encoder of ffmpeg, with what it is told, picture by picture; none where this ffmpeg has no such
+/// encoder.
+pub fn film_by(
+    encoder: &str,
+    told: &[&str],
+    (width, height, kbit_s): (u32, u32, u32),
+    seconds: usize,
+) -> anyhow::Result<Option<Vec<Bytes>>> {
+    let known = ffmpeg(&["-encoders"])?;
+    let known = String::from_utf8_lossy(&known);
+    if !(known.lines()).any(|line| line.split_whitespace().nth(1) == Some(encoder)) {
+        return Ok(None);
+    }
+    let picture = test_picture(0, width, height);
+    let (rate, seconds) = (format!("{kbit_s}k"), seconds.to_string());
+    let keys = KEY_INTERVAL.to_string();
+    let mut arguments = vec!["-f", "lavfi", "-i", &picture, "-t", &seconds];
+    arguments.extend(["-pix_fmt", "yuv420p", "-c:v", encoder, "-b:v", &rate]);
+    arguments.extend(["-g", &keys, "-threads", "1"]);
+    arguments.extend(told);
+    arguments.extend(["-f", "ivf", "-"]);
+    Ok(Some(ivf_pictures(&ffmpeg(&arguments)?)?))
+}
+
+fn test_picture(member: u64, width: u32, height: u32) -> String {
+    format!(
+        "testsrc2=size={width}x{height}:rate={FRAME_RATE},hue=h={}",
+        member * 40
+    )
+}
+
 /// A camera's film as a browser sends it: H.264 constrained baseline, no B-frames, one slice each, Annex B. Members have different
 /// ones.
 pub fn film(
@@ -91,10 +126,7 @@ pub fn film(
         "keyint={KEY_INTERVAL}:min-keyint={KEY_INTERVAL}:scenecut=0:bframes=0:sliced-threads=0:threads=1:\
          repeat-headers=1:aud=0"
     );
-    let picture = format!(
-        "testsrc2=size={width}x{height}:rate={FRAME_RATE},hue=h={}",
-        member * 40
-    );
+    let picture = test_picture(member, width, height);
     let (rate, buffer) = (format!("{kbit_s}k"), format!("{}k", kbit_s / 2));
     let seconds = seconds.to_string();
     let mut arguments = vec!["-f", "lavfi", "-i", &picture, "-t", &seconds];
@@ -170,6 +202,21 @@ pub fn slice_of(picture: &[u8]) -> &[u8] {
     &slice[..end]
 }
 
+/// The frames of an IVF file: 32 bytes of header, then each with its size and time in front (12 bytes).
+fn ivf_pictures(file: &[u8]) -> anyhow::Result<Vec<Bytes>> {
+    ensure!(file.starts_with(b"DKIF"), "not an IVF file");
+    let mut rest = file.get(32..).context("a cut IVF header")?;
+    let mut pictures = Vec::new();
+    while !rest.is_empty() {
+        let (size, after) = rest.split_first_chunk().context("a cut IVF frame")?;
+        let size = u32::from_le_bytes(*size) as usize;
+        let picture = after.get(8..8 + size).context("a cut IVF frame")?;
+        pictures.push(Bytes::copy_from_slice(picture));
+        rest = &after[8 + size..];
+    }
+    Ok(pictures)
+}
+
 /// The packets of an Ogg stream (RFC 3533 §6).
 fn ogg_packets(mut stream: &[u8]) -> anyhow::Result<Vec<Bytes>> {
     let mut packets = Vec::new();
@@ -214,6 +261,21 @@ mod tests {
         );
         assert_eq!(slice_of(&split[0]), [0x65, 3]);
         assert_eq!(slice_of(&split[1]), [0x61, 4, 5]);
+    }
+
+    #[test]
+    fn an_ivf_file_is_split_into_its_pictures() {
+        let mut file = b"DKIF".to_vec();
+        file.extend([0; 28]);
+        for picture in [&[1u8, 2, 3][..], &[4]] {
+            file.extend((picture.len() as u32).to_le_bytes());
+            file.extend([0; 8]);
+            file.extend(picture);
+        }
+        let pictures = ivf_pictures(&file).expect("two pictures");
+        assert_eq!(pictures, [&[1u8, 2, 3][..], &[4]]);
+        assert!(ivf_pictures(&file[..file.len() - 1]).is_err());
+        assert!(ivf_pictures(b"RIFF").is_err());
     }
 
     #[test]

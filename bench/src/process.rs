@@ -137,16 +137,7 @@ impl Server {
 
     /// What its own processes (`amphi program-worker`) have used since their start.
     pub fn workers_cpu_ns(&self) -> anyhow::Result<u64> {
-        let mut cpu_ns = 0;
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid));
-        for task in tasks.context("reading the server's threads")? {
-            let children = task.context("reading the server's threads")?;
-            let children = std::fs::read_to_string(children.path().join("children"));
-            for child in children.unwrap_or_default().split_whitespace() {
-                cpu_ns += Usage::of(child.parse().context("a strange process id")?)?.cpu_ns;
-            }
-        }
-        Ok(cpu_ns)
+        running_cpu_ns_below(self.pid)
     }
 
     /// By SIGKILL: it gets no time for anything.
@@ -205,6 +196,24 @@ pub fn children_cpu_ns() -> anyhow::Result<u64> {
     let ticks = fields.split(' ').skip(13).take(2).map(str::parse::<u64>);
     let ticks: u64 = ticks.sum::<Result<_, _>>().context("a strange stat")?;
     Ok(ticks * 10_000_000)
+}
+
+/// CPU time so far of the processes that this one started and that still run, in nanoseconds.
+pub fn running_children_cpu_ns() -> anyhow::Result<u64> {
+    running_cpu_ns_below(std::process::id())
+}
+
+fn running_cpu_ns_below(pid: u32) -> anyhow::Result<u64> {
+    let mut cpu_ns = 0;
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+    for task in tasks.context("reading a process's threads")? {
+        let children = task.context("reading a process's threads")?;
+        let children = std::fs::read_to_string(children.path().join("children"));
+        for child in children.unwrap_or_default().split_whitespace() {
+            cpu_ns += Usage::of(child.parse().context("a strange process id")?)?.cpu_ns;
+        }
+    }
+    Ok(cpu_ns)
 }
 
 fn schedstat_ns(path: &Path) -> anyhow::Result<u64> {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::media::Media;
 use crate::process::Machine;
-use crate::{air, call, compose, cost, floor, hls, janus, kills, origin};
+use crate::{air, call, codecs, compose, cost, floor, hls, janus, kills, origin};
 
 #[derive(Serialize)]
 pub struct Report {
@@ -20,6 +20,8 @@ pub struct Report {
     calls: Vec<call::Figures>,
     hls: Option<hls::Figures>,
     composed: Vec<compose::Figures>,
+    decoded: Vec<codecs::Decoded>,
+    sound: Option<codecs::Sound>,
     on_air: Option<air::Figures>,
     origin: Option<origin::Figures>,
     cost: Option<cost::Figures>,
@@ -52,6 +54,8 @@ impl Report {
             calls: Vec::new(),
             hls: None,
             composed: Vec::new(),
+            decoded: Vec::new(),
+            sound: None,
             on_air: None,
             origin: None,
             cost: None,
@@ -88,6 +92,20 @@ impl Report {
     pub fn composed(&mut self, figures: anyhow::Result<Vec<compose::Figures>>) {
         match figures {
             Ok(figures) => self.composed = figures,
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    pub fn decoded(&mut self, figures: anyhow::Result<Vec<codecs::Decoded>>) {
+        match figures {
+            Ok(figures) => self.decoded = figures,
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    pub fn sound(&mut self, figures: anyhow::Result<codecs::Sound>) {
+        match figures {
+            Ok(figures) => self.sound = Some(figures),
             Err(error) => self.fail(&error),
         }
     }
@@ -142,6 +160,7 @@ impl Report {
         }
         self.print_calls();
         self.print_composed();
+        self.print_codecs();
         self.print_on_air();
         self.print_origin();
         self.print_cost();
@@ -222,12 +241,12 @@ impl Report {
         }
         println!();
         println!(
-            "| composed, share of a core: median (least–most) | amphi | decoders alone | encoders alone | amphi ÷ both | both in turn | amphi ÷ in turn | ffmpeg xstack, x264 | GStreamer, openh264 | pictures | kbit/s |"
+            "| composed, share of a core: median (least–most) | amphi | decoders alone | encoders alone | amphi ÷ both | both in turn | amphi ÷ in turn | amphi, encoded by ffmpeg's x264 | ffmpeg xstack, x264 | GStreamer, openh264 | pictures | kbit/s |"
         );
-        println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+        println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
         for row in &self.composed {
             println!(
-                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.0} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.0} |",
                 row.shape,
                 spread(&row.composed),
                 spread(&row.decoders_alone),
@@ -235,12 +254,38 @@ impl Report {
                 spread(&row.to_alone()),
                 spread(&row.codecs_in_turn),
                 spread(&row.to_in_turn()),
+                spread(&row.composed_for_x264),
                 spread(&row.ffmpeg),
                 spread(&row.gstreamer),
                 row.pictures,
                 row.kbit_s,
             );
         }
+    }
+
+    fn print_codecs(&self) {
+        if !self.decoded.is_empty() {
+            println!();
+            println!("| decoded, 360p by ffmpeg's encoders | kbit/s | pictures per core-second |");
+            println!("|---|--:|--:|");
+        }
+        for row in &self.decoded {
+            let (codec, encoder) = (row.codec, row.encoder);
+            println!(
+                "| {codec} ({encoder}) | {:.0} | {} |",
+                row.kbit_s,
+                spread_to(0, &row.pictures_per_core_s)
+            );
+        }
+        let Some(row) = &self.sound else { return };
+        println!();
+        println!(
+            "| {} voices of Opus decoded, levelled, mixed, and encoded | share of a core |",
+            row.voices
+        );
+        println!("|---|--:|");
+        println!("| to AAC | {} |", spread_to(4, &row.aac));
+        println!("| to AAC and Opus | {} |", spread_to(4, &row.aac_and_opus));
     }
 
     fn print_on_air(&self) {
@@ -396,11 +441,16 @@ impl Report {
 
 /// Median, least and most of some rounds.
 fn spread(rounds: &[f64]) -> String {
+    spread_to(3, rounds)
+}
+
+fn spread_to(digits: usize, rounds: &[f64]) -> String {
     let mut sorted = rounds.to_vec();
     sorted.sort_by(f64::total_cmp);
     match (sorted.first(), sorted.last()) {
         (Some(least), Some(most)) => {
-            format!("{:.3} ({least:.3}–{most:.3})", sorted[sorted.len() / 2])
+            let middle = sorted[sorted.len() / 2];
+            format!("{middle:.digits$} ({least:.digits$}–{most:.digits$})")
         }
         _ => "not installed".to_owned(),
     }

@@ -95,6 +95,8 @@ const FLOORS: &[Floor] = &[
 const BESIDE: &[(&str, &str)] = &[
     ("sim", "peer"),
     ("amphi", "video-codec"),
+    // What encodes beside a composer, and the sound's codecs, are measured alone.
+    ("bench", "amphi"),
     ("fuzz-bodies", "amphi"),
     ("fuzz-bodies", "player"),
     ("fuzz-bodies", "video-codec"),
