@@ -4,15 +4,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use peer::net::Options;
 
 use crate::air::pictures_decoded;
 use crate::hls::{ROOM, go_live, switch, together};
-use crate::load::{Door, Load};
+use crate::load::Load;
 use crate::media::{FRAME_RATE, Media};
 use crate::origin::{Crowd, Turn, watch};
-use crate::process::{Server, own_thread_cpu_ns};
-use crate::tls::{Certificate, bridge};
+use crate::process::own_thread_cpu_ns;
+use crate::sealed::Sealed;
 
 const MEMBERS: usize = 4;
 
@@ -36,36 +35,33 @@ pub struct Figures {
 
 pub async fn measure(binary: &Path, viewers: usize, time: Duration) -> anyhow::Result<Figures> {
     let media = Media::of(640, 360, 500)?;
-    let certificate = Certificate::make()?;
-    let arguments = ["--tls-cert".as_ref(), certificate.cert.as_os_str()];
-    let key = ["--tls-key".as_ref(), certificate.key.as_os_str()];
-    let server = Server::amphi_with(binary, "", &[arguments, key].concat()).await?;
-    let figures = run(&server, &certificate, &media, viewers, time).await;
-    server.stop().await;
+    let sealed = Sealed::start(binary).await?;
+    let figures = run(&sealed, &media, viewers, time).await;
+    sealed.stop().await;
     figures.context("amphi, an evening")
 }
 
 async fn run(
-    server: &Server,
-    certificate: &Certificate,
+    sealed: &Sealed,
     media: &Media,
     viewers: usize,
     time: Duration,
 ) -> anyhow::Result<Figures> {
-    let (plain, bridged) = bridge(&server.authority, &certificate.client).await?;
-    let door = Door {
-        server: format!("ws://{plain}"),
-        ..crate::amphi_door(server)
-    };
-    let mut options = Options::new(door.form);
-    options.address = door.address;
+    let Sealed {
+        server,
+        certificate,
+        plain,
+        door,
+        ..
+    } = sealed;
+    let options = sealed.options();
     let mut load = Load::new(media, false);
     for _ in 0..MEMBERS {
-        load.join(&door, &options, ROOM, true).await?;
+        load.join(door, &options, ROOM, true).await?;
     }
-    go_live(&plain, &door, "cut").await?;
+    go_live(plain, door, "cut").await?;
     load.run_for(SETTLE / 2).await?;
-    switch(&plain, &door, "PATCH", r#"{"program":"compose"}"#).await?;
+    switch(plain, door, "PATCH", r#"{"program":"compose"}"#).await?;
     load.run_for(SETTLE / 2).await?;
     let crowd = Crowd::gather(viewers, Turn::Equal, |rendition| {
         let (authority, client) = (server.authority.clone(), certificate.client.clone());
@@ -73,7 +69,7 @@ async fn run(
     })?;
     load.run_for(SETTLE).await?;
 
-    let decoded = pictures_decoded(&plain, &door).await?;
+    let decoded = pictures_decoded(plain, door).await?;
     let (own, used, worked) = (
         own_thread_cpu_ns()?,
         server.usage()?.cpu_ns,
@@ -95,13 +91,12 @@ async fn run(
         crowd_busy_percent: watched.busy_percent,
         invalid: crowd.disperse(),
     };
-    let decoded = pictures_decoded(&plain, &door).await? - decoded;
+    let decoded = pictures_decoded(plain, door).await? - decoded;
     let expected = MEMBERS as f64 * f64::from(FRAME_RATE) * seconds;
     ensure!(
         decoded >= expected * 0.9,
         "{decoded} pictures were decoded to be composed, not {expected}"
     );
-    bridged.abort();
     load.leave().await;
     Ok(figures)
 }

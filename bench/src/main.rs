@@ -15,6 +15,7 @@ mod media;
 mod origin;
 mod process;
 mod report;
+mod sealed;
 mod tls;
 
 use std::net::Ipv4Addr;

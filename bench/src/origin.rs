@@ -11,17 +11,17 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use peer::net::Options;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::hls::{Playlist, ROOM, go_live, together};
-use crate::load::{Door, Load, percentile};
+use crate::load::{Load, percentile};
 use crate::media::Media;
 use crate::process::{Server, own_thread_cpu_ns};
-use crate::tls::{Certificate, Stamped, bridge, connect_stamped};
+use crate::sealed::Sealed;
+use crate::tls::{Certificate, Stamped, connect_stamped};
 
 /// A part every third of a second.
 const PARTS_A_SECOND: u32 = 3;
@@ -62,43 +62,31 @@ pub async fn measure(
 ) -> anyhow::Result<Figures> {
     // A megabit a second with the sound.
     let media = Media::of(1280, 720, 870)?;
-    let certificate = Certificate::make()?;
-    let arguments = ["--tls-cert".as_ref(), certificate.cert.as_os_str()];
-    let key = ["--tls-key".as_ref(), certificate.key.as_os_str()];
-    let server = Server::amphi_with(binary, "", &[arguments, key].concat()).await?;
-    let figures = run(
-        &server,
-        &certificate,
-        &media,
-        viewers,
-        waiting,
-        rounds,
-        time,
-    )
-    .await;
-    server.stop().await;
+    let sealed = Sealed::start(binary).await?;
+    let figures = run(&sealed, &media, viewers, waiting, rounds, time).await;
+    sealed.stop().await;
     figures.context("amphi, origin")
 }
 
 async fn run(
-    server: &Server,
-    certificate: &Certificate,
+    sealed: &Sealed,
     media: &Media,
     viewers: usize,
     waiting: usize,
     rounds: usize,
     time: Duration,
 ) -> anyhow::Result<Figures> {
-    let (plain, bridged) = bridge(&server.authority, &certificate.client).await?;
-    let door = Door {
-        server: format!("ws://{plain}"),
-        ..crate::amphi_door(server)
-    };
-    let mut options = Options::new(door.form);
-    options.address = door.address;
+    let Sealed {
+        server,
+        certificate,
+        plain,
+        door,
+        ..
+    } = sealed;
+    let options = sealed.options();
     let mut load = Load::new(media, false);
-    load.join(&door, &options, ROOM, true).await?;
-    go_live(&plain, &door, "cut").await?;
+    load.join(door, &options, ROOM, true).await?;
+    go_live(plain, door, "cut").await?;
     let settle = tokio::time::sleep(SETTLE);
     together(&mut load, async {
         settle.await;
@@ -164,7 +152,6 @@ async fn run(
     if figures.crowd_busy_percent > 95.0 {
         figures.invalid = Some("the viewers were more than 95 % busy".to_owned());
     }
-    bridged.abort();
     load.leave().await;
     Ok(figures)
 }
