@@ -413,6 +413,12 @@ fn origin(page: &mut Page, app: &App) {
         stats.too_far,
     );
     page.counter(
+        "amphi_hls_ladders_short_total",
+        "Broadcasts whose first viewers were not told of all sizes, since one did not come in time.",
+        &[],
+        stats.ladders_short,
+    );
+    page.counter(
         "amphi_hls_parts_total",
         "Parts taken into live windows.",
         &[],

@@ -77,6 +77,10 @@ const WAIT_TARGETS: u32 = 3;
 /// … and for a broadcast to begin: three of the usual target durations.
 const BEGIN_WAIT_MAX: Duration = Duration::from_secs(12);
 
+/// How long, after a broadcast's first part, `index.m3u8` waits for the rungs that are expected: many players read it once, and never
+/// play what did not stand there. Longer: a publisher whose smaller pictures come late keeps everybody waiting for them.
+const LADDER_WAIT_MAX: Duration = Duration::from_secs(2);
+
 /// Clips that are made at once: each reads and writes as fast as the disk can.
 const CLIPS_MAX: usize = 2;
 /// Sound in both codings, and each rung that a picture may have.
@@ -116,6 +120,8 @@ pub struct Stats {
     pub blocked_late: u64,
     /// Asked for what is too far ahead.
     pub too_far: u64,
+    /// Broadcasts whose first viewers were given an `index.m3u8` without all rungs, since one did not come in time.
+    pub ladders_short: u64,
     /// Broadcasts that got no window because `limits.broadcasts` had one.
     pub broadcasts_refused: u64,
     /// Times that a viewer was not kept, because the crowd is too big to count one by one.
@@ -197,6 +203,7 @@ struct Counters {
     blocked_refused: AtomicU64,
     blocked_late: AtomicU64,
     too_far: AtomicU64,
+    ladders_short: AtomicU64,
     broadcasts_refused: AtomicU64,
     viewers_estimated: AtomicU64,
     /// Of windows that are gone.
@@ -212,6 +219,7 @@ struct Channel {
     /// Sent to when that rendition has something new; places as `index` says.
     changed: [watch::Sender<()>; RENDITIONS],
     ended: Mutex<Option<Instant>>,
+    opening: Mutex<Opening>,
     viewers: Mutex<Viewers>,
     /// The newest playlist of each rendition, whole and as a delta update.
     packed: [[Mutex<Option<Playlist>>; 2]; RENDITIONS],
@@ -220,6 +228,25 @@ struct Channel {
     picker: Option<Mutex<ThumbnailPicker>>,
     /// Where its segments are kept.
     shelf: Option<Shelf>,
+}
+
+/// The first moments of a broadcast, in which not every rung is there.
+#[derive(Default)]
+struct Opening {
+    /// When the first part came.
+    since: Option<tokio::time::Instant>,
+    /// Rungs that the picture is to have; 0 while that is not known.
+    expected: u8,
+    over: bool,
+}
+
+/// How far a broadcast has got with its first moments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Opened {
+    NotYet,
+    /// A rung did not come in time; said once.
+    Short,
+    Yes,
 }
 
 /// Whether a room that has no live window, or an old one, is about to begin one.
@@ -266,7 +293,8 @@ impl Origin {
 
     /// `index.m3u8`, with a ticket of its own in the addresses that it names (`viewers.rs`).
     ///
-    /// Whoever asks between "go live" and the first part waits for it, if told that it is `coming`.
+    /// Whoever asks between "go live" and the first part waits for it, if told that it is `coming`; and, for a moment, for the first
+    /// parts of the smaller pictures, where some are expected.
     pub async fn multivariant(
         &self,
         room: &str,
@@ -278,14 +306,22 @@ impl Origin {
             Some(_) | None => format!("v={}", self.ticket(room)),
         };
         self.wait(room, Rendition::Audio, coming, |channel| {
-            match channel.window().multivariant_for(&query) {
-                Some(body) => Look::Found(Playlist {
-                    body,
-                    packed: None,
-                    tag: None,
-                }),
-                None => Look::Wait,
+            let window = channel.window();
+            let Some(body) = window.multivariant_for(&query) else {
+                return Look::Wait;
+            };
+            match channel.opened(&window) {
+                Opened::NotYet => return Look::Wait,
+                Opened::Short => {
+                    self.counters.ladders_short.fetch_add(1, Ordering::Relaxed);
+                }
+                Opened::Yes => {}
             }
+            Look::Found(Playlist {
+                body,
+                packed: None,
+                tag: None,
+            })
         })
         .await
     }
@@ -466,6 +502,7 @@ impl Origin {
             blocked_refused: count(&self.counters.blocked_refused),
             blocked_late: count(&self.counters.blocked_late),
             too_far: count(&self.counters.too_far),
+            ladders_short: count(&self.counters.ladders_short),
             broadcasts_refused: count(&self.counters.broadcasts_refused),
             viewers_estimated: count(&self.counters.viewers_estimated),
             bytes_kept: windows.bytes_kept,
@@ -595,6 +632,12 @@ impl Live for Origin {
         self.begun.send_replace(());
     }
 
+    fn expect(&self, room: &str, rungs: u8) {
+        if let Some(channel) = self.channel(room) {
+            lock(&channel.opening).expected = rungs;
+        }
+    }
+
     fn push(&self, room: &str, output: &Output) {
         let Some(channel) = self.channel(room) else {
             return;
@@ -603,6 +646,10 @@ impl Live for Origin {
         match output {
             Output::Part(part) => {
                 channel.wake(Some(part.rendition));
+                if channel.is_opening() {
+                    // Who waits for all rungs waits where sound comes, which goes on when this one is too late.
+                    channel.wake(Some(Rendition::Audio));
+                }
                 if part.rendition == Rendition::Video {
                     let following = channel.window().following();
                     for rendition in following {
@@ -662,6 +709,7 @@ impl Channel {
             window: Mutex::new(Window::new(config)),
             changed: std::array::from_fn(|_| watch::Sender::new(())),
             ended: Mutex::default(),
+            opening: Mutex::default(),
             viewers: Mutex::default(),
             packed: Default::default(),
             packed_thumbnails: Mutex::default(),
@@ -676,6 +724,32 @@ impl Channel {
         let mut window = self.window();
         window.push(output);
         self.have_done(window);
+    }
+
+    /// A part came, in the first moments.
+    fn is_opening(&self) -> bool {
+        let mut opening = lock(&self.opening);
+        if !opening.over {
+            opening.since.get_or_insert_with(tokio::time::Instant::now);
+        }
+        !opening.over
+    }
+
+    /// Whether every rung is there that is expected, or was waited for long enough.
+    fn opened(&self, window: &Window) -> Opened {
+        let mut opening = lock(&self.opening);
+        let expected = usize::from(opening.expected);
+        if opening.over || expected == 0 || window.ended() {
+            return Opened::Yes;
+        }
+        let is_late = (opening.since).is_some_and(|since| since.elapsed() >= LADDER_WAIT_MAX);
+        let is_whole = window.rungs() >= expected;
+        opening.over = is_whole || is_late;
+        match (is_whole, is_late) {
+            (true, _) => Opened::Yes,
+            (false, true) => Opened::Short,
+            (false, false) => Opened::NotYet,
+        }
     }
 
     fn wants_thumbnail(&self, picture: &Sample) -> bool {
@@ -812,8 +886,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use amphi_media::{MediaKind, MediaTime, Sample};
+    use amphi_media::{Bitrate, MediaKind, MediaTime, Sample, VideoSize};
     use amphi_mux::{Packager, PackagerConfig};
+    use amphi_studio::canvas::{Canvas, Colour};
+    use amphi_studio::{Encoded, EncoderConfig, VideoEncoder};
 
     const LIMITS: Limits = Limits {
         broadcasts: 2,
@@ -874,6 +950,139 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A broadcast of pictures at two sizes and sound.
+    struct Film {
+        origin: Arc<Origin>,
+        packager: Packager,
+        /// A key frame and what follows it, of each size.
+        rungs: [[Bytes; 2]; 2],
+        pictures: i64,
+        units: i64,
+    }
+
+    impl Film {
+        fn begin() -> Self {
+            let origin = Arc::new(Origin::new(LIMITS));
+            origin.begin("hall", config(7));
+            let rungs = [VideoSize::new(128, 72), VideoSize::new(64, 36)].map(|size| {
+                let mut encoder = video_codec::H264Encoder::new(&EncoderConfig {
+                    size,
+                    frames_per_second: 30,
+                    bitrate: Bitrate(100_000),
+                })
+                .expect("an encoder");
+                [true, false].map(|key| {
+                    let canvas = Canvas::new(size, Colour::BLACK);
+                    let time = MediaTime::new(i64::from(!key), 30);
+                    match encoder.encode(&canvas, time, key).expect("a picture") {
+                        Encoded::Now(coded) => coded.data,
+                        other => panic!("{other:?}"),
+                    }
+                })
+            });
+            Self {
+                origin,
+                packager: Packager::new(PackagerConfig::new(vec![0x11, 0x90])),
+                rungs,
+                pictures: 0,
+                units: 0,
+            }
+        }
+
+        /// So many of these sizes, from the largest on, with their sound; a key frame every two seconds.
+        fn play(&mut self, pictures: i64, sizes: u8) {
+            for _ in 0..pictures {
+                let number = self.pictures;
+                self.pictures += 1;
+                let key = number % 60 == 0;
+                for rung in 0..sizes {
+                    self.push(&Sample {
+                        kind: MediaKind::Video,
+                        rung,
+                        time: MediaTime::new(number * 3_000, 90_000),
+                        key,
+                        cut: false,
+                        data: self.rungs[usize::from(rung)][usize::from(!key)].clone(),
+                    });
+                }
+                while self.units * 1_024 * 30 < (number + 1) * 48_000 {
+                    self.units += 1;
+                    self.push(&Sample {
+                        kind: MediaKind::Audio,
+                        rung: 0,
+                        time: MediaTime::new((self.units - 1) * 1_024, 48_000),
+                        key: true,
+                        cut: false,
+                        data: Bytes::from_static(&[0x21; 64]),
+                    });
+                }
+            }
+        }
+
+        fn push(&mut self, sample: &Sample) {
+            self.packager.push(sample);
+            while let Some(output) = self.packager.poll() {
+                self.origin.push("hall", &output);
+            }
+        }
+
+        /// Somebody who asks for `index.m3u8`, and has had the time to be answered.
+        async fn ask(&self) -> tokio::task::JoinHandle<Result<Playlist, Missing>> {
+            let origin = self.origin.clone();
+            let asking =
+                tokio::spawn(async move { origin.multivariant("hall", None, Coming::No).await });
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            asking
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_the_first_moments_who_asks_what_there_is_waits_for_all_sizes() {
+        let mut film = Film::begin();
+        film.origin.expect("hall", 2);
+        // The smaller one has no key frame before the second segment.
+        film.play(40, 1);
+        let asking = film.ask().await;
+        assert!(!asking.is_finished());
+        assert_eq!(film.origin.stats().blocked, 1);
+        film.play(50, 2);
+        let index = text(asking.await.expect("no panic"));
+        assert!(index.contains("RESOLUTION=64x36"), "{index}");
+        let stats = film.origin.stats();
+        assert_eq!((stats.blocked, stats.ladders_short), (0, 0));
+        // Later on a size that leaves keeps nobody waiting.
+        film.origin.expect("hall", 3);
+        assert!(film.ask().await.is_finished());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_size_that_does_not_come_is_not_waited_for_longer_than_two_seconds() {
+        let mut film = Film::begin();
+        film.origin.expect("hall", 2);
+        film.play(40, 1);
+        let asking = film.ask().await;
+        tokio::time::sleep(LADDER_WAIT_MAX / 2).await;
+        film.play(20, 1);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert!(!asking.is_finished());
+        tokio::time::sleep(LADDER_WAIT_MAX / 2).await;
+        film.play(20, 1);
+        let index = text(asking.await.expect("no panic"));
+        assert!(index.contains("RESOLUTION=128x72"), "{index}");
+        assert!(film.ask().await.is_finished());
+        assert_eq!(film.origin.stats().ladders_short, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_size_is_not_waited_for() {
+        let mut film = Film::begin();
+        film.play(40, 1);
+        assert!(film.ask().await.is_finished(), "nothing is expected");
+        film.origin.expect("hall", 1);
+        assert!(film.ask().await.is_finished());
+        assert_eq!(film.origin.stats().ladders_short, 0);
     }
 
     fn on_air() -> Show {

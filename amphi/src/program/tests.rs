@@ -21,6 +21,7 @@ struct Studio {
     packaged: Mutex<Vec<Packaged>>,
     asked: Mutex<Vec<(String, TrackId)>>,
     failed: Mutex<Vec<(String, String)>>,
+    expected: Mutex<Vec<u8>>,
     /// A room whose pieces make the origin panic.
     cursed: Option<&'static str>,
     /// Held by a test to keep programs from going on air, and so from everything else.
@@ -32,6 +33,11 @@ impl Live for Studio {
         held(&self.events).push(format!("begin {room}"));
         drop(held(&self.gate));
         held(&self.windows).push(Window::new(window));
+    }
+
+    fn expect(&self, room: &str, rungs: u8) {
+        assert!(rungs > 0, "{room}");
+        held(&self.expected).push(rungs);
     }
 
     fn push(&self, room: &str, output: &Packaged) {
@@ -408,6 +414,7 @@ fn a_program_goes_on_air_and_is_recorded_from_its_middle_on() {
 
     house.wait_for("the end", |house| held(&house.studio.events).len() == 2);
     assert_eq!(*held(&house.studio.events), ["begin hall", "end hall"]);
+    assert_eq!(*held(&house.studio.expected), [1], "one size, said once");
     let windows = held(&house.studio.windows);
     assert!(windows[0].ended() && windows[0].has_video());
     let playlist = windows[0].playlist(Rendition::Video).expect("a playlist");

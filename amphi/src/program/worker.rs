@@ -47,6 +47,8 @@ struct Takers<'a> {
     room: &'a str,
     live: &'a dyn Live,
     gate: Option<Gate>,
+    /// How many rungs whoever shows the broadcast was told to expect.
+    expected: Option<u8>,
     tape: Option<Taping>,
     stage: Stage,
     /// When this program asked for a key frame for a track's own file.
@@ -90,6 +92,7 @@ impl Worker {
             room: &self.room,
             live: &*live,
             gate: None,
+            expected: None,
             tape: None,
             stage: Stage::new(Instant::now()),
             asked_for_key: BTreeMap::new(),
@@ -262,6 +265,7 @@ impl Worker {
                 }
                 Output::Sample(sample) => {
                     takers.look(&sample);
+                    takers.expect(program.rungs());
                     packager.push(&sample);
                     self.hand_out(packager, takers);
                     if let Some(tape) = &mut takers.tape {
@@ -375,6 +379,7 @@ impl Worker {
 impl Takers<'_> {
     fn go_on_air(&mut self, window: WindowConfig, packager: &Packager) {
         self.go_off_air();
+        self.expected = None;
         self.live.begin(self.room, window);
         let inits = packager.inits();
         // Without initialization sections nothing has come out of the packager yet.
@@ -415,6 +420,13 @@ impl Takers<'_> {
         if let Some(mut tape) = self.tape.take() {
             tape.packager.end();
             tape.hand_out();
+        }
+    }
+
+    /// Says how many rungs there are to be, while the room is on air, when that is known or changes.
+    fn expect(&mut self, rungs: u8) {
+        if self.gate.is_some() && rungs > 0 && self.expected.replace(rungs) != Some(rungs) {
+            self.live.expect(self.room, rungs);
         }
     }
 

@@ -169,7 +169,7 @@ async fn in_a_program_that_is_cut_simulcast_layers_are_rungs_that_keep_every_rul
         )
         .await;
     assert_eq!(on.status, 200, "{}", on.text());
-    // In its first moments the best one may stand there alone.
+    // Where one comes late the best one stands there alone after a moment, and here each is to be played.
     lists(&house, ["640x360", "320x180", "160x90"]).await;
     let address = format!("http://{}/hls/hall/index.m3u8", house.address);
     let watching = [Mode::LowLatency, Mode::Plain].map(|mode| {

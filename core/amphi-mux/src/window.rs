@@ -297,11 +297,8 @@ impl Window {
                 Some((rendition, measured))
             };
             let aac = measured(Rendition::Audio)?;
-            let pictures = self
-                .tracks
-                .values()
-                .filter(|track| !track.rendition.is_sound() && !track.left);
-            let rungs: Vec<(Rendition, Measured)> = pictures
+            let rungs: Vec<(Rendition, Measured)> = self
+                .pictures()
                 .filter_map(|track| Some((track.rendition, track.measured(top)?)))
                 .collect();
             // Variants must have the same segments, and two codings of sound alone do not.
@@ -496,6 +493,15 @@ impl Window {
         top.unwrap_or(track)
     }
 
+    /// How many rungs of the picture `index.m3u8` lists.
+    pub fn rungs(&self) -> usize {
+        let top = self.track(Rendition::Video);
+        let pictures = self.pictures();
+        pictures
+            .filter(|track| track.measured(top).is_some())
+            .count()
+    }
+
     /// Rungs that have left, whose playlists go on when the top one's does.
     pub fn following(&self) -> Vec<Rendition> {
         let following = self.tracks.values().filter(|track| track.left);
@@ -613,6 +619,12 @@ impl Window {
             playlists_rendered: self.playlists_rendered.get(),
             ..self.counters
         }
+    }
+
+    /// Rungs that have not left.
+    fn pictures(&self) -> impl Iterator<Item = &Track> {
+        let tracks = self.tracks.values();
+        tracks.filter(|track| !track.rendition.is_sound() && !track.left)
     }
 
     fn track(&self, rendition: Rendition) -> Option<&Track> {

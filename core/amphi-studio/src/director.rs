@@ -122,6 +122,13 @@ impl Director {
         self.ladder = on;
     }
 
+    /// How many layers of who is on air are rungs.
+    pub fn rungs(&self) -> u8 {
+        let shown = self.shot.and_then(|shot| self.pictures.get(&shot.track));
+        let lower = |picture: &Picture| if self.ladder { picture.lower } else { 0 };
+        shown.map_or(0, |picture| lower(picture).saturating_add(1))
+    }
+
     /// Somebody else makes the picture: what is to be told about layers that were taken.
     pub fn let_go_of_layers(&mut self) -> impl Iterator<Item = Output> + use<> {
         let layered = std::mem::take(&mut self.layered);

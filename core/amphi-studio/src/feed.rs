@@ -6,7 +6,7 @@ use amphi_media::{Frame, MediaKind, MemberId, Sample, TrackId};
 
 use crate::Counters;
 use crate::clock::Seen;
-use crate::composer::{Described, Input, Look};
+use crate::composer::{Described, Input, Look, RUNGS_MAX};
 use crate::io::StageTrack;
 use crate::mixer::MemberClocks;
 use crate::picture::Picture;
@@ -72,6 +72,11 @@ impl Feed {
 
     pub fn need_key_frame(&self) -> Option<Input> {
         self.connected.then_some(Input::NeedKeyFrame)
+    }
+
+    /// How many the composer is to make.
+    pub fn rungs(&self) -> u8 {
+        self.look.rungs.len().min(RUNGS_MAX) as u8
     }
 
     pub fn set_look(&mut self, look: Look) -> Option<Input> {

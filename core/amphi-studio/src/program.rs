@@ -159,6 +159,15 @@ impl Program {
         &self.counters
     }
 
+    /// How many rungs the picture has or is about to have, as far as is known: each of a composed picture that is not refused, and while
+    /// pictures are cut one for each layer that whoever is on air sends. Zero while nothing is shown.
+    pub fn rungs(&self) -> u8 {
+        match &self.maker {
+            Maker::Cut(director) => director.rungs(),
+            Maker::Composed(feed) => feed.rungs(),
+        }
+    }
+
     fn set_track(&mut self, track: StageTrack) {
         if !self.stage.contains_key(&track.track) && self.stage.len() >= TRACKS_MAX {
             self.counters.tracks_refused += 1;

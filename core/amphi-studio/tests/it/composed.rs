@@ -379,6 +379,7 @@ fn encoders_that_give_pictures_later_lose_none_and_their_sizes_stay_together() {
     done.keeps.store(2, Ordering::Relaxed);
     let mut world = World::composed(Layout::Grid, &done);
     world.input(Input::Kind(Kind::Compose(of_three_sizes())));
+    assert_eq!(world.program.rungs(), 3);
     let camera = world.shows(1, Codec::Vp8);
     world.run_for(5_000);
     let top = instants(&world, 0);

@@ -108,6 +108,21 @@ fn each_layer_is_a_rung_whose_pictures_have_the_times_of_those_above() {
 }
 
 #[test]
+fn how_many_rungs_there_are_to_be_is_known_with_the_first_picture() {
+    let mut world = on_air();
+    assert_eq!(world.program.rungs(), 0, "nothing is shown");
+    let ada = shows(&mut world, 1);
+    // They come later than the best one, or not at all.
+    world.camera(ada).paused = [1, 2].into();
+    while world.pictures.is_empty() {
+        world.run_for(10);
+    }
+    assert_eq!((world.program.rungs(), of_rung(&world, 1).len()), (3, 0));
+    world.input(Input::Ladder { on: false });
+    assert_eq!(world.program.rungs(), 1);
+}
+
+#[test]
 fn another_speaker_is_a_cut_in_all_rungs_at_once() {
     let mut world = on_air();
     let voices = [world.speaks(1, 450.0), world.speaks(2, 900.0)];
