@@ -103,7 +103,7 @@ impl Lent {
             let time = MediaTime::new(picture.into(), frames_per_second);
             if encoder.encode(&canvas, time, picture % 10 == 0)? != Encoded::Later {
                 // That was openh264.
-                return Err(self.why_not());
+                return Err(self.why_not("ffmpeg does not work"));
             }
             loop {
                 match encoder.poll() {
@@ -119,9 +119,9 @@ impl Lent {
                                 CodecError(format!("ffmpeg cannot be waited for: {error}"))
                             })?;
                     }
-                    Err(_) => {
+                    Err(error) => {
                         drop(encoder);
-                        return Err(self.why_not());
+                        return Err(self.why_not(&error.to_string()));
                     }
                 }
             }
@@ -130,12 +130,16 @@ impl Lent {
         Ok(began.elapsed())
     }
 
-    fn why_not(&self) -> CodecError {
-        let said = (self.said).recv_timeout(Duration::from_secs(3));
-        CodecError(match said {
-            Ok(Event::Encoder { note: Some(note) }) => note,
-            _ => "ffmpeg does not work; openh264 encodes instead.".to_owned(),
-        })
+    /// What people would be told; of one that would be tried again they are told nothing, and then it is what is `known`.
+    fn why_not(&self, known: &str) -> CodecError {
+        let deadline = Instant::now() + Duration::from_secs(3);
+        let notes = std::iter::from_fn(|| self.said.recv_deadline(deadline).ok());
+        let mut notes = notes.filter_map(|event| match event {
+            Event::Encoder { note } => note,
+            _ => None,
+        });
+        let note = notes.next();
+        CodecError(note.unwrap_or_else(|| format!("{known}; openh264 encodes instead.")))
     }
 }
 
@@ -232,15 +236,18 @@ fn catch_up(
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+
     use super::*;
     use crate::compose::ffmpeg::FfmpegCodec;
 
-    fn lent(program: &str) -> Lent {
+    fn lent(program: &str, options: &[&str]) -> Lent {
         let ffmpeg = Ffmpeg {
             program: program.into(),
             codec: FfmpegCodec::X264,
             device: String::new(),
-            options: Vec::new(),
+            options: options.iter().map(|word| (*word).to_owned()).collect(),
         };
         Lent::new(&ffmpeg).expect("a thread and a socket")
     }
@@ -255,7 +262,7 @@ mod tests {
 
     #[test]
     fn an_ffmpeg_that_works_is_measured_and_one_that_does_not_says_why() {
-        let works = lent("ffmpeg");
+        let works = lent("ffmpeg", &[]);
         assert!(works.try_size(&SMALL, 30).expect("ffmpeg works") > Duration::ZERO);
         let film = Film::make().expect("the encoder works");
         let step = Step {
@@ -264,13 +271,53 @@ mod tests {
         };
         let share = share(&film, &step, &works.outside).expect("composed");
         assert!(share > 0.0 && works.outside.is_used());
-        let missing = lent("/nowhere/ffmpeg").try_size(&SMALL, 30);
+        let missing = lent("/nowhere/ffmpeg", &[]).try_size(&SMALL, 30);
         let words = missing.expect_err("there is none").to_string();
         assert!(words.contains("/nowhere/ffmpeg"), "{words}");
         // It writes what it is asked.
-        let nonsense = lent("echo").try_size(&SMALL, 30);
+        let nonsense = lent("echo", &[]).try_size(&SMALL, 30);
         let words = nonsense.expect_err("that is no ffmpeg").to_string();
         assert!(words.contains("no FLV"), "{words}");
+    }
+
+    /// A shell's script in place of ffmpeg.
+    fn script(folder: &Path, does: &str) -> PathBuf {
+        let path = folder.join("encoder");
+        // Written by another process, so that nobody who starts a third one has it open for writing.
+        let made = Command::new("sh")
+            .args([
+                "-c",
+                r#"printf '#!/bin/sh\n%s\n' "$2" > "$1" && chmod 755 "$1""#,
+                "sh",
+            ])
+            .arg(&path)
+            .arg(does)
+            .status();
+        assert!(made.expect("a shell").success());
+        path
+    }
+
+    #[test]
+    fn an_ffmpeg_that_begins_late_is_measured_from_its_first_picture_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // A GPU may have to wake up.
+        let late = script(folder.path(), r#"sleep 2; exec ffmpeg "$@""#);
+        let late = lent(late.to_str().expect("text"), &[]);
+        let start = Instant::now();
+        let took = late.try_size(&SMALL, 30).expect("it works");
+        let waited = start.elapsed().saturating_sub(took);
+        assert!(waited >= Duration::from_secs(2), "{waited:?}, {took:?}");
+        assert!(late.outside.is_used());
+    }
+
+    #[test]
+    fn an_ffmpeg_that_stops_in_the_middle_is_given_up_in_words() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let stops = script(folder.path(), r#"ffmpeg "$@"; sleep 1000"#);
+        let stops = lent(stops.to_str().expect("text"), &["-frames:v", "12"]);
+        let words = stops.try_size(&SMALL, 30).expect_err("it stops");
+        let words = words.to_string();
+        assert!(words.contains("made no picture for 3 seconds"), "{words}");
     }
 
     #[test]

@@ -311,6 +311,77 @@ fn who_asks_for_ever_more_processes_gets_so_many_and_no_more() {
     assert!(refused.contains("within a minute"), "{refused}");
 }
 
+#[test]
+fn one_that_is_not_started_in_time_is_not_waited_for_and_does_not_go_on_when_it_is() {
+    let (hands, hand) = Hands::new(ffmpeg("cat", &[])).expect("a socket");
+    hand.limit_waiting().expect("a socket");
+    let (events, said) = crossbeam_channel::unbounded();
+    // The server is busy with something else.
+    let outside = Outside::new(Some(hand));
+    assert!(outside.is_used());
+    let config = EncoderConfig {
+        size: SIZE,
+        frames_per_second: FPS,
+        bitrate: Bitrate(300_000),
+    };
+    let (picture, time, _) = film(1, &[]).next().expect("one picture");
+    for _ in 0..2 {
+        // The second one is not asked for at all.
+        let mut encoder = (outside.encoders())(&config).expect("an encoder");
+        let encoded = encoder.encode(&picture, time, true);
+        assert!(matches!(encoded, Ok(Encoded::Now(_))), "openh264");
+        assert!(!outside.is_used());
+    }
+    let serving = std::thread::spawn(move || hands.run(&events));
+    let told = said.recv_timeout(SOON).expect("it is said");
+    assert!(
+        matches!(&told, Event::Encoder { note: Some(note) }
+            if note.contains("was not started in time") && note.contains("openh264")),
+        "{told:?}"
+    );
+    drop(outside);
+    serving.join().expect("no panic");
+    assert_eq!(notes(&said), Vec::<String>::new(), "nothing else");
+}
+
+/// Bytes that one of two sockets takes, one at a time, while nobody reads from the other.
+fn taken_unread() -> usize {
+    let (socket, _other) = std::os::unix::net::UnixStream::pair().expect("sockets");
+    socket.set_nonblocking(true).expect("a socket");
+    let full = (0..100_000).find(|_| (&socket).write(&[0]).is_err());
+    full.expect("it is full some time")
+}
+
+#[test]
+fn a_composer_that_reads_no_answers_does_not_keep_the_server_waiting_for_ever() {
+    let (hands, hand) = Hands::new(ffmpeg("true", &[])).expect("a socket");
+    hand.limit_waiting().expect("a socket");
+    let (events, said) = crossbeam_channel::unbounded();
+    let serving = std::thread::spawn(move || hands.run(&events));
+    // One answer more than there is room for.
+    for id in 0..=taken_unread() {
+        let asked = start(SIZE, id as u32);
+        hand.say(&Said::Start(asked)).expect("it is read");
+    }
+    let how = "is of no use".to_owned();
+    let broke = Some(Broke { how, again: false });
+    hand.say(&Said::Ended { id: 1, broke })
+        .expect("there is room");
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        match said.recv_timeout(SOON).expect("the server goes on") {
+            Event::Encoder { note: Some(note) } => told.push(note),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(
+        told[0].contains("too many") && told[1].contains("is of no use"),
+        "{told:?}"
+    );
+    drop(hand);
+    serving.join().expect("no panic");
+}
+
 fn start(size: VideoSize, id: u32) -> Start {
     Start {
         id,
