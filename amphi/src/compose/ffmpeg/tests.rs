@@ -355,7 +355,6 @@ fn taken_unread() -> usize {
 #[test]
 fn a_composer_that_reads_no_answers_does_not_keep_the_server_waiting_for_ever() {
     let (hands, hand) = Hands::new(ffmpeg("true", &[])).expect("a socket");
-    hand.limit_waiting().expect("a socket");
     let (events, said) = crossbeam_channel::unbounded();
     let serving = std::thread::spawn(move || hands.run(&events));
     // One answer more than there is room for.
