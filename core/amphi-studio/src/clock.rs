@@ -17,15 +17,17 @@ const REPORT_TRUST_US: i64 = 500_000;
 /// A track that is later than this against its own past has another clock than before.
 const LATE_MAX_US: i64 = 2_000_000;
 
-/// By how many millionths a member's place is moved at most: what sound follows without being heard to (`STEP` in `voice.rs`). Where
-/// frames come later than their place by more than [`FAR_US`], so that sound is soon too late to be heard at all: what sound that is
-/// far off comes back at.
+/// By how many millionths a member's place is moved at most: a little less than sound is moved by unheard (`STEP` in `voice.rs`), so that
+/// it keeps up.
 const PACE: i64 = 4_500;
+/// The same where frames come later than their place by more than [`FAR_US`], so that sound is soon too late to be heard at all: a
+/// little less than `STEP_FAR` in `voice.rs`. Those that come too soon are only kept longer.
 const PACE_FAR: i64 = 19_000;
 const FAR_US: i64 = 100_000;
 
-/// Beyond this a member's wall clock was set: the place is taken anew.
-const SET_US: i64 = 500_000;
+/// Beyond this the place is taken anew, since whoever follows it leaps there too: no more than `STRAY_JUMP` in `voice.rs`, and than
+/// `AHEAD_MAX_US` in `director.rs`.
+const SET_US: i64 = 200_000;
 
 /// The first frames of a member may have waited for each other: no place is kept before this.
 const SETTLED_US: i64 = 1_000_000;
@@ -201,6 +203,29 @@ mod tests {
             }
         }
         assert_eq!(member.delay_us(), Some(20_000));
+    }
+
+    #[test]
+    fn a_member_that_is_too_late_comes_back_faster_and_leaps_from_farther_away_on_either_side() {
+        // Milliseconds after the member's delay is another one for good, until it is near its new place.
+        let check = |from_us: i64, to_us: i64, sooner: i64, later: i64| {
+            let mut member = MemberClock::default();
+            for at_ms in 0..2_000 {
+                member.observe(at_ms * 1_000, from_us);
+            }
+            let near = (2_000..40_000).find(|at_ms| {
+                member.observe(at_ms * 1_000, to_us);
+                let off_us = member.delay_us().expect("something arrived") - to_us;
+                off_us.abs() <= FAR_US
+            });
+            let took = near.expect("it comes back") - 2_000;
+            assert!((sooner..=later).contains(&took), "{from_us} {to_us} {took}");
+        };
+        // What is sooner is known at once, what is later when the ten seconds before are forgotten.
+        check(20_000, 210_000, 13_000, 15_000);
+        check(210_000, 20_000, 17_000, 21_000);
+        check(20_000, 320_000, 8_000, 10_000);
+        check(420_000, 20_000, 0, 1);
     }
 
     #[test]
