@@ -24,6 +24,8 @@ const RECORDED_S: f64 = 0.5;
 const MOMENT_MS: u64 = 2_000;
 /// One kill, from start to start.
 const ROUND_MAX: Duration = Duration::from_secs(120);
+/// What a crash may cost: what the manual promises.
+pub const PROMISED: Duration = Duration::from_millis(500);
 /// After so many bad ends it is looked at first.
 const BAD_MAX: usize = 10;
 
@@ -39,6 +41,8 @@ pub struct Figures {
     pub files: usize,
     /// Of them those in which ffmpeg finds anything to say.
     pub not_playing: usize,
+    /// How often picture, sound or a track lack more than [`PROMISED`].
+    pub beyond: usize,
     pub picture_ms: Spread,
     pub sound_ms: Spread,
     /// Members' own tracks, of one room.
@@ -124,8 +128,13 @@ pub async fn measure(binary: &Path, times: usize, seed: u64) -> anyhow::Result<F
     if !tally.bad.is_empty() {
         eprintln!("what was torn is kept in {}", data.keep().display());
     }
+    let all = [&tally.picture_us, &tally.sound_us, &tally.track_us];
+    let promised_us = PROMISED.as_micros() as u64;
+    let beyond = (all.into_iter().flatten()).filter(|lost_us| **lost_us > promised_us);
+    let beyond = beyond.count();
     Ok(Figures {
         times: done,
+        beyond,
         rooms: ROOMS,
         seed,
         recordings: tally.recordings,

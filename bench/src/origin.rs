@@ -561,6 +561,7 @@ async fn wait(
     while !shared.stop.load(Ordering::Relaxed) {
         let answer = line.must_get(&path, &shared).await?;
         let at = line.stream.get_ref().0.arrived();
+        let at = at.context("this kernel does not say when an answer came")?;
         if let Some(next) = waited_for {
             let mut answers = shared.answers.lock().expect("nobody panics with it");
             answers.entry(next).or_default().push(at);

@@ -397,6 +397,11 @@ impl Report {
             );
         }
         println!(
+            "| of all these, more than {} ms | {} | | |",
+            kills::PROMISED.as_millis(),
+            row.beyond
+        );
+        println!(
             "| files that do not play, of {} | {} | | |",
             row.files, row.not_playing
         );

@@ -70,7 +70,7 @@ pub async fn connect_stamped(
     setsockopt(&stream, sockopt::ReceiveTimestampns, &true).context("asking for times")?;
     let stamped = Stamped {
         stream,
-        arrived: Duration::ZERO,
+        arrived: None,
     };
     shake_hands(stamped, client).await
 }
@@ -95,12 +95,12 @@ async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
 /// A stream that notes when its newest bytes reached this machine, which need not be when somebody had the time to read them.
 pub struct Stamped {
     stream: TcpStream,
-    arrived: Duration,
+    arrived: Option<Duration>,
 }
 
 impl Stamped {
-    /// When the newest bytes that were read had arrived, since 1970.
-    pub fn arrived(&self) -> Duration {
+    /// When the newest bytes that were read had arrived, since 1970. None where the kernel does not say.
+    pub fn arrived(&self) -> Option<Duration> {
         self.arrived
     }
 }
@@ -119,7 +119,7 @@ impl AsyncRead for Stamped {
             let read = || receive(socket, room);
             match this.stream.try_io(Interest::READABLE, read) {
                 Ok((size, arrived)) => {
-                    this.arrived = arrived.unwrap_or(this.arrived);
+                    this.arrived = arrived;
                     into.advance(size);
                     return Poll::Ready(Ok(()));
                 }

@@ -7,8 +7,9 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-/// Address space. A decoder of 4K needs some 100 MB; a full stage of cameras less than 1 GB.
-const MEMORY_MAX: u64 = 3 * 1024 * 1024 * 1024;
+/// Address space. A decoder of 4K needs some 100 MB; a full stage of cameras less than 1 GB. Another one is reserved, not used, by the
+/// allocator of Rust's own data (docs/decisions/0013).
+const MEMORY_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
 /// What could not be given up, in words.
 #[derive(Debug, thiserror::Error)]

@@ -301,12 +301,12 @@ mod tests {
     fn an_ffmpeg_that_begins_late_is_measured_from_its_first_picture_on() {
         let folder = tempfile::tempdir().expect("a folder");
         // A GPU may have to wake up.
-        let late = script(folder.path(), r#"sleep 2; exec ffmpeg "$@""#);
+        let late = script(folder.path(), r#"sleep 1; exec ffmpeg "$@""#);
         let late = lent(late.to_str().expect("text"), &[]);
         let start = Instant::now();
         let took = late.try_size(&SMALL, 30).expect("it works");
         let waited = start.elapsed().saturating_sub(took);
-        assert!(waited >= Duration::from_secs(2), "{waited:?}, {took:?}");
+        assert!(waited >= Duration::from_secs(1), "{waited:?}, {took:?}");
         assert!(late.outside.is_used());
     }
 
@@ -317,7 +317,7 @@ mod tests {
         let stops = lent(stops.to_str().expect("text"), &["-frames:v", "12"]);
         let words = stops.try_size(&SMALL, 30).expect_err("it stops");
         let words = words.to_string();
-        assert!(words.contains("made no picture for 3 seconds"), "{words}");
+        assert!(words.contains("made no picture for"), "{words}");
     }
 
     #[test]

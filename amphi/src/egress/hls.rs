@@ -232,20 +232,34 @@ struct Channel {
     shelf: Option<Shelf>,
 }
 
-/// The first moments of a broadcast, in which not every rung is there.
+/// The first moments of a broadcast's picture, in which not every rung is there.
 #[derive(Default)]
 struct Opening {
-    /// When the first part came.
+    /// When the first part came after rungs were expected.
     since: Option<tokio::time::Instant>,
-    /// Rungs that the picture is to have; 0 while that is not known.
+    /// Rungs that the picture is to have; 0 while there is none, or that is not known.
     expected: u8,
+    /// Somebody was told to wait.
+    awaited: bool,
     over: bool,
+}
+
+impl Opening {
+    fn is_whole(&self, window: &Window) -> bool {
+        window.rungs() >= usize::from(self.expected)
+    }
+}
+
+fn is_late(since: tokio::time::Instant) -> bool {
+    since.elapsed() >= LADDER_WAIT_MAX
 }
 
 /// How far a broadcast has got with its first moments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Opened {
-    NotYet,
+    NotYet {
+        until: tokio::time::Instant,
+    },
     /// A rung did not come in time; said once.
     Short,
     Yes,
@@ -261,6 +275,8 @@ pub enum Coming {
 enum Look<T> {
     Found(T),
     Wait,
+    /// … but not longer than to then: after that there is something, if less than was hoped for.
+    WaitUntil(tokio::time::Instant),
     Missing(Missing),
 }
 
@@ -309,21 +325,22 @@ impl Origin {
         };
         self.wait(room, Rendition::Audio, coming, |channel| {
             let window = channel.window();
-            let Some(body) = window.multivariant_for(&query) else {
-                return Look::Wait;
-            };
+            // The waiting are many, and each list is made for one: not before it is to be sent.
             match channel.opened(&window) {
-                Opened::NotYet => return Look::Wait,
+                Opened::NotYet { until } => return Look::WaitUntil(until),
                 Opened::Short => {
                     self.counters.ladders_short.fetch_add(1, Ordering::Relaxed);
                 }
                 Opened::Yes => {}
             }
-            Look::Found(Playlist {
-                body,
-                packed: None,
-                tag: None,
-            })
+            match window.multivariant_for(&query) {
+                Some(body) => Look::Found(Playlist {
+                    body,
+                    packed: None,
+                    tag: None,
+                }),
+                None => Look::Wait,
+            }
         })
         .await
     }
@@ -539,7 +556,7 @@ impl Origin {
                 ),
                 None => (begun.ok_or(Missing::NotOnAir)?, BEGIN_WAIT_MAX),
             };
-            match channel.as_ref().map_or(Look::Wait, &look) {
+            let look_again = match channel.as_ref().map_or(Look::Wait, &look) {
                 Look::Found(found) => return Ok(found),
                 Look::Missing(missing) => {
                     if missing == Missing::TooFar {
@@ -547,8 +564,9 @@ impl Origin {
                     }
                     return Err(missing);
                 }
-                Look::Wait => {}
-            }
+                Look::Wait => None,
+                Look::WaitUntil(until) => Some(until),
+            };
             let deadline = match &waiting {
                 Some((_, deadline)) => *deadline,
                 None => {
@@ -557,10 +575,9 @@ impl Origin {
                     deadline
                 }
             };
-            if tokio::time::timeout_at(deadline, changed.changed())
-                .await
-                .is_err()
-            {
+            let until = look_again.map_or(deadline, |again| again.min(deadline));
+            let changed = tokio::time::timeout_at(until, changed.changed()).await;
+            if changed.is_err() && until == deadline {
                 self.counters.blocked_late.fetch_add(1, Ordering::Relaxed);
                 return Err(Missing::Late);
             }
@@ -636,7 +653,11 @@ impl Live for Origin {
 
     fn expect(&self, room: &str, rungs: u8) {
         if let Some(channel) = self.channel(room) {
-            lock(&channel.opening).expected = rungs;
+            let mut opening = lock(&channel.opening);
+            opening.expected = rungs;
+            if rungs == 0 {
+                opening.since = None;
+            }
         }
     }
 
@@ -648,7 +669,7 @@ impl Live for Origin {
         match output {
             Output::Part(part) => {
                 channel.wake(Some(part.rendition));
-                if channel.is_opening() {
+                if channel.has_just_opened() {
                     // Who waits for all rungs waits where sound comes, which goes on when this one is too late.
                     channel.wake(Some(Rendition::Audio));
                 }
@@ -728,29 +749,37 @@ impl Channel {
         self.have_done(window);
     }
 
-    /// A part came, in the first moments.
-    fn is_opening(&self) -> bool {
+    /// A part came. True when it is the one with which the first moments are over, and somebody waits for that.
+    fn has_just_opened(&self) -> bool {
+        let window = self.window();
         let mut opening = lock(&self.opening);
-        if !opening.over {
-            opening.since.get_or_insert_with(tokio::time::Instant::now);
+        if opening.over || opening.expected == 0 {
+            return false;
         }
-        !opening.over
+        let since = *opening.since.get_or_insert_with(tokio::time::Instant::now);
+        opening.over = opening.is_whole(&window) || (!opening.awaited && is_late(since));
+        opening.over && opening.awaited
     }
 
     /// Whether every rung is there that is expected, or was waited for long enough.
     fn opened(&self, window: &Window) -> Opened {
         let mut opening = lock(&self.opening);
-        let expected = usize::from(opening.expected);
-        if opening.over || expected == 0 || window.ended() {
+        let Some(since) = opening.since.filter(|_| !opening.over && !window.ended()) else {
+            return Opened::Yes;
+        };
+        if opening.expected == 0 || opening.is_whole(window) {
             return Opened::Yes;
         }
-        let is_late = (opening.since).is_some_and(|since| since.elapsed() >= LADDER_WAIT_MAX);
-        let is_whole = window.rungs() >= expected;
-        opening.over = is_whole || is_late;
-        match (is_whole, is_late) {
-            (true, _) => Opened::Yes,
-            (false, true) => Opened::Short,
-            (false, false) => Opened::NotYet,
+        if is_late(since) {
+            opening.over = true;
+            return match opening.awaited {
+                true => Opened::Short,
+                false => Opened::Yes,
+            };
+        }
+        opening.awaited = true;
+        Opened::NotYet {
+            until: since + LADDER_WAIT_MAX,
         }
     }
 

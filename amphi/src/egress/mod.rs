@@ -40,8 +40,8 @@ pub struct Setting {
 pub trait Live: Send + Sync + 'static {
     /// The room goes on air; an older window of it is replaced.
     fn begin(&self, room: &str, window: WindowConfig);
-    /// How many rungs the picture has or is about to have, as far as is known; told before the part with which they are to begin, and
-    /// when that changes.
+    /// How many rungs the picture has or is about to have, as far as is known, 0 for none; told before the part with which they are to
+    /// begin, and when that changes.
     fn expect(&self, room: &str, rungs: u8);
     fn push(&self, room: &str, output: &Output);
     /// A key frame of the program, before it is packed, for whoever makes something else of it.

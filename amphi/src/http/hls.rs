@@ -24,9 +24,9 @@ const BLOCKED_CACHE: &str = "public, max-age=24";
 /// A name never gets other bytes, and is not asked for again after the window.
 const MEDIA_CACHE: &str = "public, max-age=3600, immutable";
 
-/// Its route, as it is counted.
+/// The pattern of its route, by which its requests are counted: as it stands at [`file`].
 pub const ROUTE: &str = "/hls/{room}/{file}";
-/// Headers of an answer: room for all of them.
+/// Headers of an answer at most, so that there is room for all of them at once.
 const HEADERS: usize = 12;
 
 /// Playlists (index.m3u8, video.m3u8, video1.m3u8 and so on down the ladder, audio.m3u8, opus.m3u8), initialization sections, segments and parts of a broadcast, the list of its thumbnails (thumbnails.m3u8), and those.

@@ -204,15 +204,24 @@ impl Doors {
         if let Some(asked) = hls::Asked::read(request.method(), request.uri()) {
             let mut response = match origin::refusal(app, request.uri(), request.headers()) {
                 Some(refused) => refused.into_response(),
-                None => (hls::answer(app, peer, asked, request.headers()).await).into_response(),
+                None => {
+                    let answer = hls::answer(app, peer, asked, request.headers()).await;
+                    let mut response = answer.into_response();
+                    let_every_origin(response.headers_mut());
+                    response
+                }
             };
-            let_every_origin(response.headers_mut());
             finish(app, hls::ROUTE, &mut response);
             return response;
         }
         request.extensions_mut().insert(peer);
         let answered = self.router.clone().oneshot(request).await;
-        answered.unwrap_or_else(|never| match never {})
+        let mut response = answered.unwrap_or_else(|never| match never {});
+        if response.status() == StatusCode::NOT_MODIFIED {
+            // The router's zero would be the length of what the client has (RFC 9110 §8.6).
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
+        response
     }
 }
 
@@ -273,7 +282,8 @@ async fn for_every_origin(request: Request, next: Next) -> Response {
     response
 }
 
-/// What an answer says itself; the rest is said to who asks first whether it may ask (Fetch §3.3).
+/// On every answer. What only a browser's question before its request is answered with is added in [`for_every_origin`] (Fetch,
+/// "CORS-preflight request").
 fn let_every_origin(headers: &mut HeaderMap) {
     for (name, value) in [
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),

@@ -35,8 +35,7 @@ impl Live for Studio {
         held(&self.windows).push(Window::new(window));
     }
 
-    fn expect(&self, room: &str, rungs: u8) {
-        assert!(rungs > 0, "{room}");
+    fn expect(&self, _room: &str, rungs: u8) {
         held(&self.expected).push(rungs);
     }
 

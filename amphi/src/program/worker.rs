@@ -47,8 +47,8 @@ struct Takers<'a> {
     room: &'a str,
     live: &'a dyn Live,
     gate: Option<Gate>,
-    /// How many rungs whoever shows the broadcast was told to expect.
-    expected: Option<u8>,
+    /// How many rungs whoever shows the broadcast was told to expect; 0 before that.
+    expected: u8,
     tape: Option<Taping>,
     stage: Stage,
     /// When this program asked for a key frame for a track's own file.
@@ -92,7 +92,7 @@ impl Worker {
             room: &self.room,
             live: &*live,
             gate: None,
-            expected: None,
+            expected: 0,
             tape: None,
             stage: Stage::new(Instant::now()),
             asked_for_key: BTreeMap::new(),
@@ -379,7 +379,7 @@ impl Worker {
 impl Takers<'_> {
     fn go_on_air(&mut self, window: WindowConfig, packager: &Packager) {
         self.go_off_air();
-        self.expected = None;
+        self.expected = 0;
         self.live.begin(self.room, window);
         let inits = packager.inits();
         // Without initialization sections nothing has come out of the packager yet.
@@ -425,7 +425,8 @@ impl Takers<'_> {
 
     /// Says how many rungs there are to be, while the room is on air, when that is known or changes.
     fn expect(&mut self, rungs: u8) {
-        if self.gate.is_some() && rungs > 0 && self.expected.replace(rungs) != Some(rungs) {
+        if self.gate.is_some() && self.expected != rungs {
+            self.expected = rungs;
             self.live.expect(self.room, rungs);
         }
     }

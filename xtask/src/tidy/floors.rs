@@ -95,7 +95,7 @@ const FLOORS: &[Floor] = &[
 const BESIDE: &[(&str, &str)] = &[
     ("sim", "peer"),
     ("amphi", "video-codec"),
-    // What encodes beside a composer, and the sound's codecs, are measured alone.
+    // Its codecs, and the ffmpeg beside a composer, are measured alone.
     ("bench", "amphi"),
     ("fuzz-bodies", "amphi"),
     ("fuzz-bodies", "player"),

@@ -22,7 +22,7 @@ const SIZE: VideoSize = VideoSize {
     height: 180,
 };
 const FPS: u32 = 30;
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 struct Bench {
     outside: Outside,

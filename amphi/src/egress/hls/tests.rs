@@ -182,12 +182,32 @@ async fn a_size_that_does_not_come_is_not_waited_for_longer_than_two_seconds() {
     film.play(20, 1);
     tokio::time::sleep(Duration::from_millis(10)).await;
     assert!(!asking.is_finished());
+    // Nor for another part.
     tokio::time::sleep(LADDER_WAIT_MAX / 2).await;
-    film.play(20, 1);
+    assert!(asking.is_finished());
     let index = text(asking.await.expect("no panic"));
     assert!(index.contains("RESOLUTION=128x72"), "{index}");
     assert!(film.ask().await.is_finished());
     assert_eq!(film.origin.stats().ladders_short, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_camera_that_comes_after_an_hour_of_sound_has_first_moments_too() {
+    let mut film = Film::begin();
+    film.play(300, 0);
+    assert!(film.ask().await.is_finished(), "sound alone");
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    film.origin.expect("hall", 2);
+    film.play(40, 1);
+    let asking = film.ask().await;
+    assert!(!asking.is_finished());
+    film.play(50, 2);
+    let index = text(asking.await.expect("no panic"));
+    assert!(index.contains("RESOLUTION=64x36"), "{index}");
+    // When it has gone again, nobody waits for it.
+    film.origin.expect("hall", 0);
+    assert!(film.ask().await.is_finished());
+    assert_eq!(film.origin.stats().ladders_short, 0);
 }
 
 #[tokio::test(start_paused = true)]
