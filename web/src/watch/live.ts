@@ -5,10 +5,9 @@ import { remembered } from '../remember'
 import { clockAhead } from '../times'
 import { Calm } from './calm'
 import { CATCH_UP_RATE, Hls, liveHls } from './hls'
+import { Stall } from './stall'
 
 const LOOK_EVERY_MS = 250
-/** A picture that stands this long gets a spinner; shorter stalls pass unseen. */
-const STALL_SHOWN_AFTER_MS = 500
 /** Further than this behind the player's own target, a viewer is no longer "live". */
 const EDGE_SLACK_S = 3
 /** Further than this, playing faster would take minutes, where the browser plays by itself: the player jumps. With hls.js it is where
@@ -67,7 +66,7 @@ export class LivePlayer {
   readonly atEdge = signal(true)
   readonly playing = signal(false)
   readonly paused = signal(false)
-  readonly waiting = signal(true)
+  readonly waiting = signal(false)
   readonly muted = signal(true)
   readonly volume = signal(1)
   readonly blocked = signal(false)
@@ -88,7 +87,7 @@ export class LivePlayer {
   private hls: Hls | null = null
   private readonly listening = new AbortController()
   private readonly looking: number
-  private waitingSince: number | null = performance.now()
+  private readonly stall = new Stall(performance.now())
   private readonly calm = new Calm(performance.now())
   private retry = 0
   private jumpedAt = 0
@@ -318,19 +317,21 @@ export class LivePlayer {
       this.playing.value = true
       this.paused.value = false
       this.ended.value = false
-      this.waitingSince = null
+      this.stall.ended()
       this.waiting.value = false
     })
     on('waiting', () => {
-      this.waitingSince ??= performance.now()
+      this.stall.began(performance.now())
       this.calm.stalled(performance.now())
     })
     on('pause', () => {
       this.paused.value = !video.ended
+      this.stall.ended()
       this.follow(false)
     })
     on('play', () => {
       this.paused.value = false
+      if (video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) this.stall.began(performance.now())
     })
     on('ended', () => {
       this.ended.value = true
@@ -346,8 +347,8 @@ export class LivePlayer {
 
   private look(): void {
     const { video } = this
-    this.waiting.value =
-      !video.paused && this.waitingSince !== null && performance.now() - this.waitingSince > STALL_SHOWN_AFTER_MS
+    // Not by `video.paused`: until the playlist is there, nothing has told the video to play.
+    this.waiting.value = !this.paused.value && !this.ended.value && this.stall.isShown(performance.now())
     if (this.waiting.value) this.calm.stalled(performance.now())
     const at = this.playingDate()
     this.behind.value = at === null ? null : Math.max(0, (Date.now() - this.clockAheadMs - at) / 1000)
@@ -365,7 +366,7 @@ export class LivePlayer {
       return
     }
     this.beginNearer(late, now)
-    const lost = this.hls !== null && this.waitingSince !== null && now - this.waitingSince > LOST_AFTER_MS && late > LIVE_WITHIN_S
+    const lost = this.hls !== null && this.stall.lastedMs(now) > LOST_AFTER_MS && late > LIVE_WITHIN_S
     if ((lost || late > this.tooLate()) && now - this.jumpedAt > JUMP_AGAIN_AFTER_MS) {
       this.jumpedAt = now
       void this.toLive()
