@@ -1,6 +1,7 @@
 /** The bar under the stage: what I give to the call, and what the room gives to the world. */
 import type { RoomState } from '../api'
 import { Icon, type IconName } from '../ui/Icon'
+import { singleKeys, withKeys } from '../ui/keys'
 import type { Call } from './call'
 import type { House } from './house'
 import './controls.css'
@@ -30,13 +31,13 @@ export function Controls({ call, house, state, panel, onPanel, onAsk, onLeave }:
   return (
     <footer class="controls" aria-label="Call">
       <p class="controls-say" role="status">
-        {connected && muted && me?.allowed.has('microphone') ? 'You are muted. Hold Space to speak.' : ''}
+        {connected && muted && me?.allowed.has('microphone') ? (singleKeys.value ? 'You are muted. Hold Space to speak.' : 'You are muted.') : ''}
       </p>
       <div class="controls-group">
-        <Control testid="mute-button" word="Mute" title="Mute (M, or Ctrl+D)" pressed={muted} icon={muted ? 'microphoneOff' : 'microphone'} look={muted ? 'off' : ''} onPress={() => void call.toggleMicrophone()} />
-        <Control testid="camera-button" word="Camera" title="Camera (V, or Ctrl+E)" pressed={filming} icon={filming ? 'camera' : 'cameraOff'} look={filming ? '' : 'off'} onPress={() => void call.toggleCamera()} />
-        <Control testid="screen-button" word="Share" label="Share screen" title="Share screen (S)" pressed={sharing} icon="screen" look={sharing ? 'on' : ''} onPress={() => void call.toggleScreen()} />
-        <Control testid="people-button" word="People" title="People (P)" pressed={panel === 'people'} icon="people" look={panel === 'people' ? 'on' : ''} onPress={() => onPanel(panel === 'people' ? null : 'people')} />
+        <Control testid="mute-button" word="Mute" title={withKeys('Mute', 'M', 'Ctrl+D')} pressed={muted} icon={muted ? 'microphoneOff' : 'microphone'} look={muted ? 'off' : ''} onPress={() => void call.toggleMicrophone()} />
+        <Control testid="camera-button" word="Camera" title={withKeys('Camera', 'V', 'Ctrl+E')} pressed={filming} icon={filming ? 'camera' : 'cameraOff'} look={filming ? '' : 'off'} onPress={() => void call.toggleCamera()} />
+        <Control testid="screen-button" word="Share" label="Share screen" title={withKeys('Share screen', 'S')} pressed={sharing} icon="screen" look={sharing ? 'on' : ''} onPress={() => void call.toggleScreen()} />
+        <Control testid="people-button" word="People" title={withKeys('People', 'P')} pressed={panel === 'people'} icon="people" look={panel === 'people' ? 'on' : ''} onPress={() => onPanel(panel === 'people' ? null : 'people')} />
         <Control testid="devices-button" word="Devices" title="Devices" icon="settings" look="" onPress={() => onAsk('devices')} />
         <button type="button" class="button danger leave" data-testid="leave-button" title="Leave the call" onClick={onLeave}>
           <Icon name="leave" />

@@ -4,6 +4,7 @@ import { useNow } from '../polling'
 import { clock, count, secondsBehind, secondsSince } from '../times'
 import { Logo } from '../ui/Header'
 import { Icon } from '../ui/Icon'
+import { withKeys } from '../ui/keys'
 import { ThemeToggle } from '../ui/ThemeToggle'
 import type { Call } from './call'
 
@@ -47,7 +48,7 @@ export function TopBar({ title, state, call, onKeys }: Props) {
             {behindWords(state)}
           </span>
         )}
-        <button type="button" class="button plain square keys-button" aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)" onClick={onKeys}>
+        <button type="button" class="button plain square keys-button" aria-label="Keyboard shortcuts" title={withKeys('Keyboard shortcuts', '?')} onClick={onKeys}>
           <Icon name="keyboard" />
         </button>
         <ThemeToggle />

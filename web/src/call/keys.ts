@@ -1,7 +1,7 @@
 /** The stage's keys. */
 import { useEffect, useRef } from 'preact/hooks'
 import type { KeyHelp } from '../ui/KeyList'
-import { typing } from '../ui/keys'
+import { singleKeys, typing } from '../ui/keys'
 
 export type KeyAction = 'microphone' | 'camera' | 'screen' | 'people' | 'talk' | 'keys' | 'back'
 
@@ -41,7 +41,7 @@ export function actionOf(key: string, control: boolean): KeyAction | null {
   }
 }
 
-/** Calls `act` for each key that means something here; `held` is false when the key is let go. */
+/** Calls `act` for each key that means something here, unless keys alone are turned off; `held` is false when the key is let go. */
 export function useKeys(act: (action: KeyAction, held: boolean) => void): void {
   const latest = useRef(act)
   latest.current = act
@@ -50,6 +50,7 @@ export function useKeys(act: (action: KeyAction, held: boolean) => void): void {
     const pressed = (event: KeyboardEvent) => {
       const control = event.ctrlKey || event.metaKey
       if (event.altKey || (!control && typing(event))) return
+      if (!control && !singleKeys.peek() && event.key !== 'Escape') return
       const action = actionOf(event.key, control)
       if (action === null) return
       event.preventDefault()

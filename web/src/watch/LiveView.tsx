@@ -1,7 +1,7 @@
 /** A broadcast as it plays: the picture, its controls, and its keys. */
 import { useSignalEffect } from '@preact/signals'
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
-import { typing } from '../ui/keys'
+import { singleKeys, typing } from '../ui/keys'
 import { KeyList, type KeyHelp } from '../ui/KeyList'
 import { Icon } from '../ui/Icon'
 import { LivePlayer } from './live'
@@ -123,7 +123,7 @@ function Frame({ title, thumbnails: path, theatre = false, onTheatre, onEnded, v
   }
   useEffect(() => {
     const pressed = (event: KeyboardEvent) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || typing(event)) return
+      if (event.ctrlKey || event.metaKey || event.altKey || !singleKeys.peek() || typing(event)) return
       if (keys.current(event.key.toLowerCase())) {
         event.preventDefault()
         wake()

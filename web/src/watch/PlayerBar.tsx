@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks'
 import { secondsBehind } from '../times'
 import { Icon } from '../ui/Icon'
+import { withKeys } from '../ui/keys'
 import type { LivePlayer } from './live'
 import { PlayerMenu } from './PlayerMenu'
 import { SeekBar } from './SeekBar'
@@ -29,10 +30,10 @@ export function PlayerBar({ player, thumbnails, theatre, onTheatre, fullscreen, 
   return (
     <div class="player-bar">
       <SeekBar player={player} thumbnails={thumbnails} />
-      <button type="button" class="bar-button" data-testid="play-button" aria-label={paused ? 'Play' : 'Pause'} title={paused ? 'Play (K)' : 'Pause (K)'} onClick={() => player.togglePlay()}>
+      <button type="button" class="bar-button" data-testid="play-button" aria-label={paused ? 'Play' : 'Pause'} title={withKeys(paused ? 'Play' : 'Pause', 'K')} onClick={() => player.togglePlay()}>
         <Icon name={paused ? 'play' : 'pause'} />
       </button>
-      <button type="button" class="bar-button" aria-label="Mute" aria-pressed={muted} title="Mute (M)" onClick={() => player.setMuted(!muted)}>
+      <button type="button" class="bar-button" aria-label="Mute" aria-pressed={muted} title={withKeys('Mute', 'M')} onClick={() => player.setMuted(!muted)}>
         <Icon name={muted ? 'volumeOff' : 'volume'} />
       </button>
       <input
@@ -65,16 +66,16 @@ export function PlayerBar({ player, thumbnails, theatre, onTheatre, fullscreen, 
         />
       )}
       {onPictureInPicture && (
-        <button type="button" class="bar-button wide-only" aria-label="Picture in picture" title="Picture in picture (I)" onClick={onPictureInPicture}>
+        <button type="button" class="bar-button wide-only" aria-label="Picture in picture" title={withKeys('Picture in picture', 'I')} onClick={onPictureInPicture}>
           <Icon name="pip" />
         </button>
       )}
       {onTheatre && (
-        <button type="button" class="bar-button wide-only" data-testid="theatre-button" aria-label="Theatre mode" aria-pressed={theatre} title="Theatre mode (T)" onClick={onTheatre}>
+        <button type="button" class="bar-button wide-only" data-testid="theatre-button" aria-label="Theatre mode" aria-pressed={theatre} title={withKeys('Theatre mode', 'T')} onClick={onTheatre}>
           <Icon name="theatre" />
         </button>
       )}
-      <button type="button" class="bar-button" data-testid="fullscreen-button" aria-label="Full screen" aria-pressed={fullscreen} title="Full screen (F)" onClick={onFullscreen}>
+      <button type="button" class="bar-button" data-testid="fullscreen-button" aria-label="Full screen" aria-pressed={fullscreen} title={withKeys('Full screen', 'F')} onClick={onFullscreen}>
         <Icon name="fullscreen" />
       </button>
     </div>
@@ -84,7 +85,7 @@ export function PlayerBar({ player, thumbnails, theatre, onTheatre, fullscreen, 
 function LiveBadge({ player }: { player: LivePlayer }) {
   const live = player.atEdge.value
   return (
-    <button type="button" class={live ? 'live-badge' : 'live-badge late'} data-testid="live-badge" data-live={live} aria-label={live ? 'Live' : 'Go to live'} title="To the live edge (L)" onClick={() => void player.toLive()}>
+    <button type="button" class={live ? 'live-badge' : 'live-badge late'} data-testid="live-badge" data-live={live} aria-label={live ? 'Live' : 'Go to live'} title={withKeys('To the live edge', 'L')} onClick={() => void player.toLive()}>
       {live ? 'Live' : 'Go to live'}
     </button>
   )
