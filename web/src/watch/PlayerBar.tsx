@@ -1,37 +1,34 @@
-/** The controls over a live picture. */
+/** The controls over any picture that plays: those that every player has, and room for its own. */
+import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
-import { secondsBehind } from '../times'
 import { Icon } from '../ui/Icon'
 import { withKeys } from '../ui/keys'
-import type { LivePlayer } from './live'
+import type { Player } from './player'
+import type { Screen } from './PlayerFrame'
 import { PlayerMenu } from './PlayerMenu'
-import { SeekBar } from './SeekBar'
-import type { Thumbnails } from './thumbnails'
 
 interface Props {
-  player: LivePlayer
-  /** None where none are made. */
-  thumbnails: Thumbnails | null
-  theatre: boolean
-  /** None where the player is all there is. */
-  onTheatre: (() => void) | null
-  fullscreen: boolean
-  onFullscreen: () => void
-  onPictureInPicture: (() => void) | null
-  statistics: boolean
-  onStatistics: () => void
-  onHelp: () => void
+  player: Player
+  screen: Screen
+  seek: ComponentChildren
+  /** Beside play and volume: where in it the picture is. */
+  where: ComponentChildren
+  /** At the other end, before the settings. */
+  tools: ComponentChildren
+  settings: (close: () => void) => ComponentChildren
+  /** Before full screen. */
+  sizes?: ComponentChildren
 }
 
-export function PlayerBar({ player, thumbnails, theatre, onTheatre, fullscreen, onFullscreen, onPictureInPicture, statistics, onStatistics, onHelp }: Props) {
+export function PlayerBar({ player, screen, seek, where, tools, settings, sizes }: Props) {
   const [menu, setMenu] = useState(false)
-  const paused = player.paused.value
+  const stands = player.paused.value || player.ended.value
   const muted = player.muted.value
   return (
     <div class="player-bar">
-      <SeekBar player={player} thumbnails={thumbnails} />
-      <button type="button" class="bar-button" data-testid="play-button" aria-label={paused ? 'Play' : 'Pause'} title={withKeys(paused ? 'Play' : 'Pause', 'K')} onClick={() => player.togglePlay()}>
-        <Icon name={paused ? 'play' : 'pause'} />
+      {seek}
+      <button type="button" class="bar-button" data-testid="play-button" aria-label={stands ? 'Play' : 'Pause'} title={withKeys(stands ? 'Play' : 'Pause', 'K')} onClick={() => player.togglePlay()}>
+        <Icon name={stands ? 'play' : 'pause'} />
       </button>
       <button type="button" class="bar-button" aria-label="Mute" aria-pressed={muted} title={withKeys('Mute', 'M')} onClick={() => player.setMuted(!muted)}>
         <Icon name={muted ? 'volumeOff' : 'volume'} />
@@ -46,67 +43,43 @@ export function PlayerBar({ player, thumbnails, theatre, onTheatre, fullscreen, 
         value={muted ? 0 : player.volume.value}
         onInput={(event) => player.setVolume(event.currentTarget.valueAsNumber)}
       />
-      <LiveBadge player={player} />
-      <Behind player={player} />
+      {where}
       <span class="bar-space" />
-      <QualitySelect player={player} place="bar" />
+      {tools}
       <button type="button" class="bar-button" data-testid="settings-button" data-opens-menu aria-label="Settings" aria-expanded={menu} title="Settings" onClick={() => setMenu(!menu)}>
         <Icon name="settings" />
       </button>
       {menu && (
-        <PlayerMenu
-          player={player}
-          statistics={statistics}
-          onStatistics={onStatistics}
-          onHelp={() => {
-            setMenu(false)
-            onHelp()
-          }}
-          onClose={() => setMenu(false)}
-        />
+        <PlayerMenu onClose={() => setMenu(false)}>
+          {settings(() => setMenu(false))}
+          <button
+            type="button"
+            class="menu-item"
+            data-testid="keys-button"
+            onClick={() => {
+              setMenu(false)
+              screen.showKeys()
+            }}
+          >
+            Keyboard
+          </button>
+        </PlayerMenu>
       )}
-      {onPictureInPicture && (
-        <button type="button" class="bar-button wide-only" aria-label="Picture in picture" title={withKeys('Picture in picture', 'I')} onClick={onPictureInPicture}>
+      {screen.pictureInPicture && (
+        <button type="button" class="bar-button wide-only" aria-label="Picture in picture" title={withKeys('Picture in picture', 'I')} onClick={screen.pictureInPicture}>
           <Icon name="pip" />
         </button>
       )}
-      {onTheatre && (
-        <button type="button" class="bar-button wide-only" data-testid="theatre-button" aria-label="Theatre mode" aria-pressed={theatre} title={withKeys('Theatre mode', 'T')} onClick={onTheatre}>
-          <Icon name="theatre" />
-        </button>
-      )}
-      <button type="button" class="bar-button" data-testid="fullscreen-button" aria-label="Full screen" aria-pressed={fullscreen} title={withKeys('Full screen', 'F')} onClick={onFullscreen}>
+      {sizes}
+      <button type="button" class="bar-button" data-testid="fullscreen-button" aria-label="Full screen" aria-pressed={screen.fullscreen} title={withKeys('Full screen', 'F')} onClick={screen.toggleFullscreen}>
         <Icon name="fullscreen" />
       </button>
     </div>
   )
 }
 
-function LiveBadge({ player }: { player: LivePlayer }) {
-  const live = player.atEdge.value
-  return (
-    <button type="button" class={live ? 'live-badge' : 'live-badge late'} data-testid="live-badge" data-live={live} aria-label={live ? 'Live' : 'Go to live'} title={withKeys('To the live edge', 'L')} onClick={() => void player.toLive()}>
-      {live ? 'Live' : 'Go to live'}
-    </button>
-  )
-}
-
-function Behind({ player }: { player: LivePlayer }) {
-  const behind = player.behind.value
-  return (
-    <span class="bar-text" data-testid="seconds-behind" data-seconds={behind?.toFixed(2) ?? ''}>
-      {behind !== null && (
-        <>
-          {secondsBehind(behind)}
-          <span class="word"> behind</span>
-        </>
-      )}
-    </span>
-  )
-}
-
 /** In the bar, or in the menu where the bar has no room for it. */
-export function QualitySelect({ player, place }: { player: LivePlayer; place: 'bar' | 'menu' }) {
+export function QualitySelect({ player, place }: { player: Player; place: 'bar' | 'menu' }) {
   const height = player.height.value
   const automatic = player.quality.value === -1 && height > 0 ? `Auto (${height}p)` : 'Auto'
   return (

@@ -1,31 +1,47 @@
-/** Where a broadcast plays, between the oldest moment that is still there and the live edge. */
-import { useEffect, useState } from 'preact/hooks'
-import { clock, timeOfDay } from '../times'
-import type { LivePlayer } from './live'
-import { thumbnailAt, type Thumbnails } from './thumbnails'
+/** Where a picture plays, from the first to the last moment that it can be sought to. */
+import type { ComponentChildren } from 'preact'
+import { useState } from 'preact/hooks'
+import type { Player, Range } from './player'
 
 /** What the arrow keys move by, here and on the page. */
 export const STEP_S = 10
-/** Of less there is nothing to choose from. */
-const SHOWN_FROM_S = 4
 
-export function SeekBar({ player, thumbnails }: { player: LivePlayer; thumbnails: Thumbnails | null }) {
-  const range = player.range.value
+/** A place of the bar that somebody looks at. */
+export interface Looked {
+  /** In the seconds of the player's range. */
+  place: number
+  /** Of the bar's length, from 0 to 1. */
+  share: number
+}
+
+interface Props {
+  player: Player
+  range: Range
+  /** Where the picture is. */
+  at: number
+  /** What a screen reader says for a place. */
+  words: (place: number) => string
+  /** Over the place that somebody looks at. */
+  preview: (looked: Looked) => ComponentChildren
+  /** On the bar. */
+  children?: ComponentChildren
+}
+
+export function SeekBar({ player, range, at: now, words, preview, children }: Props) {
   const [held, setHeld] = useState<number | null>(null)
   /** From 0 to 1. */
   const [pointed, setPointed] = useState<number | null>(null)
   const [keyed, setKeyed] = useState(false)
-  if (!range || range.to - range.from < SHOWN_FROM_S) return null
 
   const length = range.to - range.from
-  const at = Math.min(range.to, Math.max(range.from, held ?? (player.atEdge.value ? range.to : player.position.value)))
+  const at = Math.min(range.to, Math.max(range.from, held ?? now))
   const share = (at - range.from) / length
   const looked = held !== null ? share : (pointed ?? (keyed ? share : null))
 
   function pressed(event: KeyboardEvent) {
     setKeyed(true)
     const to =
-      event.key === 'ArrowLeft' ? at - STEP_S : event.key === 'ArrowRight' ? at + STEP_S : event.key === 'Home' ? range?.from : event.key === 'End' ? range?.to : undefined
+      event.key === 'ArrowLeft' ? at - STEP_S : event.key === 'ArrowRight' ? at + STEP_S : event.key === 'Home' ? range.from : event.key === 'End' ? range.to : undefined
     if (to === undefined) return
     event.preventDefault()
     setPointed(null)
@@ -46,7 +62,7 @@ export function SeekBar({ player, thumbnails }: { player: LivePlayer; thumbnails
         type="range"
         data-testid="seek-bar"
         aria-label="Seek"
-        aria-valuetext={range.to - at < 1 ? 'Live' : `${Math.round(range.to - at)} seconds before live`}
+        aria-valuetext={words(at)}
         min="0"
         max={length.toFixed(2)}
         step="0.01"
@@ -61,34 +77,8 @@ export function SeekBar({ player, thumbnails }: { player: LivePlayer; thumbnails
         onBlur={() => setKeyed(false)}
         onPointerDown={() => setKeyed(false)}
       />
-      {looked !== null && <Preview player={player} thumbnails={thumbnails} share={looked} place={range.from + looked * length} end={range.to} />}
+      {children}
+      {looked !== null && preview({ place: range.from + looked * length, share: looked })}
     </div>
-  )
-}
-
-/** What was on air at a place of the bar, and when that was. */
-function Preview({ player, thumbnails, share, place, end }: { player: LivePlayer; thumbnails: Thumbnails | null; share: number; place: number; end: number }) {
-  const [missing, setMissing] = useState('')
-  const date = player.dateAt(place)
-  const list = thumbnails?.list.value
-  useEffect(() => thumbnails?.look())
-  const thumbnail = list && date !== null ? thumbnailAt(list, date) : null
-  const ago = end - place < 1 ? 'Live' : `-${clock(end - place)}`
-  const shown = thumbnail !== null && thumbnail.url !== missing
-  return (
-    <output class={shown ? 'seek-preview with-picture' : 'seek-preview'} style={{ '--place': `${share * 100}%` }}>
-      {shown && (
-        <img
-          data-testid="seek-thumbnail"
-          data-at={thumbnail.at}
-          src={thumbnail.url}
-          width={thumbnail.width || undefined}
-          height={thumbnail.height || undefined}
-          alt=""
-          onError={() => setMissing(thumbnail.url)}
-        />
-      )}
-      <span>{date === null ? ago : `${ago} · ${timeOfDay(date)}`}</span>
-    </output>
   )
 }

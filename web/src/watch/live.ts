@@ -5,9 +5,8 @@ import { remembered } from '../remember'
 import { clockAhead } from '../times'
 import { Calm } from './calm'
 import { CATCH_UP_RATE, Hls, liveHls } from './hls'
-import { Stall } from './stall'
+import { Player, type Range } from './player'
 
-const LOOK_EVERY_MS = 250
 /** Further than this behind the player's own target, a viewer is no longer "live". */
 const EDGE_SLACK_S = 3
 /** Further than this, playing faster would take minutes, where the browser plays by itself: the player jumps. With hls.js it is where
@@ -29,13 +28,6 @@ const LIVE_WITHIN_S = 1.5
 
 export type Latency = 'low' | 'steady'
 
-/** What can be played now: from the oldest moment that the server still has to the live edge, in the player's own
- * seconds. */
-export interface Range {
-  from: number
-  to: number
-}
-
 /** Numbers about how it plays, for those who look for a fault. */
 export interface Facts {
   size: string
@@ -52,42 +44,16 @@ export interface Facts {
 }
 
 const latencyChosen = remembered<string>('latency', 'low')
-const silenced = remembered<boolean>('watch-muted', false)
 
-export interface Quality {
-  /** hls.js's level number; -1 chooses by bandwidth. */
-  level: number
-  name: string
-}
-
-export class LivePlayer {
+/** `range` is from the oldest moment that the server still has to the live edge. */
+export class LivePlayer extends Player {
   /** Seconds between a moment in the call and its picture here; `null` before anything plays. */
   readonly behind = signal<number | null>(null)
   readonly atEdge = signal(true)
-  readonly playing = signal(false)
-  readonly paused = signal(false)
-  readonly waiting = signal(false)
-  readonly muted = signal(true)
-  readonly volume = signal(1)
-  readonly blocked = signal(false)
-  readonly height = signal(0)
-  readonly qualities = signal<Quality[]>([])
-  readonly quality = signal(-1)
   readonly latency = signal<Latency>(latencyChosen.peek() === 'steady' ? 'steady' : 'low')
-  readonly range = signal<Range | null>(null)
-  /** Where it plays, in the seconds of `range`. */
-  readonly position = signal(0)
-  readonly ended = signal(false)
   /** The moment that was asked for is no longer here. */
   readonly missed = signal(false)
-  /** What is wrong with the broadcast as it arrives here, in words. */
-  readonly trouble = signal<string | null>(null)
 
-  private readonly video: HTMLVideoElement
-  private hls: Hls | null = null
-  private readonly listening = new AbortController()
-  private readonly looking: number
-  private readonly stall = new Stall(performance.now())
   private readonly calm = new Calm(performance.now())
   private retry = 0
   private jumpedAt = 0
@@ -103,28 +69,21 @@ export class LivePlayer {
 
   /** `at` is the moment to begin with, in ms since 1970; the live edge if none is given or it is no longer there. */
   constructor(video: HTMLVideoElement, source: string, at: number | null = null) {
-    this.video = video
+    super(video)
     this.goTo = at
-    video.muted = silenced.peek()
-    this.muted.value = video.muted
-    this.listen()
+    this.on('waiting', () => this.calm.stalled(performance.now()))
+    this.on('pause', () => this.follow(false))
     if (Hls.isSupported()) this.play(source)
     else this.playNatively(source)
-    this.looking = window.setInterval(() => this.look(), LOOK_EVERY_MS)
   }
 
-  close(): void {
-    clearInterval(this.looking)
+  override close(): void {
     clearTimeout(this.retry)
-    this.listening.abort()
-    this.hls?.destroy()
-    this.hls = null
-    this.video.removeAttribute('src')
-    this.video.load()
+    super.close()
   }
 
   /** Goes on where it was paused, if that is still there. */
-  togglePlay(): void {
+  override togglePlay(): void {
     if (!this.video.paused) {
       this.video.pause()
       return
@@ -143,7 +102,7 @@ export class LivePlayer {
   }
 
   /** To a place of `range`; what is at its end is the live edge. */
-  seek(to: number): void {
+  override seek(to: number): void {
     const range = this.range.value
     if (!range) return
     if (to >= range.to - LIVE_WITHIN_S) {
@@ -188,22 +147,9 @@ export class LivePlayer {
     }
   }
 
-  setMuted(muted: boolean): void {
-    silenced.value = muted
-    this.video.muted = muted
-    if (!muted && this.video.volume === 0) this.video.volume = 1
+  override setMuted(muted: boolean): void {
+    super.setMuted(muted)
     if (!muted && this.video.paused && !this.ended.value) void this.start()
-  }
-
-  setVolume(volume: number): void {
-    this.video.volume = Math.min(1, Math.max(0, volume))
-    this.setMuted(this.video.volume === 0)
-  }
-
-  setQuality(level: number): void {
-    if (!this.hls) return
-    this.hls.nextLevel = level
-    this.quality.value = level
   }
 
   private play(source: string): void {
@@ -211,15 +157,7 @@ export class LivePlayer {
     this.hls = hls
     hls.on(Hls.Events.MANIFEST_PARSED, () => {
       this.trouble.value = null
-      const levels = hls.levels.map((level, index) => ({
-        level: index,
-        name: level.height > 0 ? `${level.height}p` : level.name || 'Original',
-        opus: level.audioCodec === 'opus',
-      }))
-      // The same picture with sound in Opus is no quality of its own.
-      this.qualities.value = levels.filter(
-        ({ name, opus }) => !opus || !levels.some((other) => other.name === name && !other.opus),
-      )
+      this.listQualities(hls)
       void this.start()
     })
     hls.on(Hls.Events.FRAG_BUFFERED, (_, { frag, part }) => {
@@ -248,23 +186,6 @@ export class LivePlayer {
   private playNatively(source: string): void {
     this.video.src = source
     void this.start()
-  }
-
-  /** Plays; without sound where the browser wants to be asked for that first, and not at all where it wants to be asked
-   * for the picture too. */
-  private async start(): Promise<void> {
-    try {
-      await this.video.play()
-      this.blocked.value = false
-    } catch (thrown) {
-      // A newer load interrupts an older play(); only a refusal needs the viewer.
-      const refused = thrown instanceof DOMException && thrown.name === 'NotAllowedError'
-      if (refused && !this.video.muted) {
-        this.video.muted = true
-        return this.start()
-      }
-      this.blocked.value = refused
-    }
   }
 
   private follow(following: boolean): void {
@@ -309,51 +230,12 @@ export class LivePlayer {
     return Number.isNaN(zero) ? null : zero + video.currentTime * 1000
   }
 
-  private listen(): void {
+  protected override look(): void {
     const { video } = this
-    const on = (event: keyof HTMLMediaElementEventMap | 'resize', then: () => void) =>
-      video.addEventListener(event, then, { signal: this.listening.signal })
-    on('playing', () => {
-      this.playing.value = true
-      this.paused.value = false
-      this.ended.value = false
-      this.stall.ended()
-      this.waiting.value = false
-    })
-    on('waiting', () => {
-      this.stall.began(performance.now())
-      this.calm.stalled(performance.now())
-    })
-    on('pause', () => {
-      this.paused.value = !video.ended
-      this.stall.ended()
-      this.follow(false)
-    })
-    on('play', () => {
-      this.paused.value = false
-      if (video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) this.stall.began(performance.now())
-    })
-    on('ended', () => {
-      this.ended.value = true
-    })
-    on('volumechange', () => {
-      this.muted.value = video.muted
-      this.volume.value = video.volume
-    })
-    on('resize', () => {
-      this.height.value = video.videoHeight
-    })
-  }
-
-  private look(): void {
-    const { video } = this
-    // Not by `video.paused`: until the playlist is there, nothing has told the video to play.
-    this.waiting.value = !this.paused.value && !this.ended.value && this.stall.isShown(performance.now())
+    super.look()
     if (this.waiting.value) this.calm.stalled(performance.now())
     const at = this.playingDate()
     this.behind.value = at === null ? null : Math.max(0, (Date.now() - this.clockAheadMs - at) / 1000)
-    this.position.value = video.currentTime
-    this.range.value = this.playable()
     const late = this.late()
     this.atEdge.value = !this.playing.value || (late < EDGE_SLACK_S && (this.following || late < LIVE_WITHIN_S))
     // Before it plays, hls.js may still move to where it wants to begin.
@@ -394,7 +276,7 @@ export class LivePlayer {
     }
   }
 
-  private playable(): Range | null {
+  protected override playable(): Range | null {
     const { seekable } = this.video
     const to = this.edge()
     if (seekable.length === 0 || to === null) return null
