@@ -71,6 +71,20 @@ function turnsOf(events: TimelineEvent[], length_s: number): { at_s: number; mem
   return turns
 }
 
+/** Nearer to each other two marks are one. */
+const MARKS_APART = 0.005
+
+/** Where on a bar moments are marked, from 0 to 1. */
+export function marksOf(moments: Moment[], length_s: number): number[] {
+  const marks: number[] = []
+  for (const { at_s } of moments) {
+    const share = at_s / Math.max(length_s, 0.001)
+    // What was so at the beginning needs no mark to be found.
+    if (share >= (marks.at(-1) ?? 0) + MARKS_APART && share <= 1) marks.push(share)
+  }
+  return marks
+}
+
 function several(names: string[]): string {
   const rest = names.length - NAMES_MAX
   return rest > 0 ? `${names.slice(0, NAMES_MAX).join(', ')} and ${rest} more` : names.join(', ')

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { embedCode, momentOf } from '../src/watch/moments'
+import { embedCode, momentOf, secondsOf } from '../src/watch/moments'
 
 test('a moment in an address is a time, and anything else is none', () => {
   expect(momentOf('?at=2026-05-01T19:30:00.250Z')).toBe(Date.UTC(2026, 4, 1, 19, 30, 0, 250))
@@ -11,4 +11,10 @@ test('the code for another page is safe whatever the room is called', () => {
   expect(code).toContain('src="https://amphi.example/embed.js"')
   expect(code).toContain('room="town hall"')
   expect(code).toContain('label="Broadcast of &quot;>&lt;script>alert(1)&lt;/script>&amp;"')
+})
+
+test('a second in an address is a number, and anything else is the beginning', () => {
+  expect(secondsOf('?t=65')).toBe(65)
+  expect(secondsOf('?t=2.5')).toBe(2.5)
+  for (const search of ['', '?t=', '?t=1m', '?t=-3', '?t=1e3', '?t=123456789', '?at=65']) expect(secondsOf(search), search).toBe(0)
 })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { TimelineEvent } from '../src/api'
 import { copyInWords } from '../src/recordings'
-import { momentsOf } from '../src/timeline'
+import { marksOf, momentsOf } from '../src/timeline'
 
 const told = (events: TimelineEvent[], length = 60) => momentsOf(events, length).map(({ at_s, words }) => `${at_s} ${words}`)
 
@@ -32,6 +32,13 @@ test('speaking is told from three seconds on, once until somebody else does', ()
   expect(told(events, 22).slice(2)).toEqual(['2 Ada speaks'])
   const cut: TimelineEvent[] = [...events, { at_s: 0, event: 'layout', layout: 'grid' }, { at_s: 21, event: 'on_air', member: 2 }]
   expect(told(cut, 60).slice(2)).toEqual(['21 Bo in the picture'])
+})
+
+test('moments are marked on a bar, not at its very beginning, and not twice in one place', () => {
+  const at = (...seconds: number[]) => seconds.map((at_s) => ({ at_s, words: '' }))
+  expect(marksOf(at(0, 10, 10.1, 50, 100, 120), 100)).toEqual([0.1, 0.5, 1])
+  expect(marksOf([], 0)).toEqual([])
+  expect(marksOf(at(...Array.from({ length: 10_000 }, (_, index) => index)), 10_000).length).toBeLessThanOrEqual(200)
 })
 
 test('a copy elsewhere is told of in a sentence', () => {

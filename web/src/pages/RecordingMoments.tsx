@@ -1,11 +1,11 @@
 /** What happened while it was recorded, as places to play from. */
-import type { RefObject } from 'preact'
-import { useEffect, useMemo, useState } from 'preact/hooks'
+import { useMemo, useState } from 'preact/hooks'
 import * as api from '../api'
 import { usePolled } from '../polling'
 import { passOf } from '../recordings'
-import { momentsOf } from '../timeline'
+import { momentsOf, type Moment } from '../timeline'
 import { clock } from '../times'
+import type { RecordedPlayer } from '../watch/recorded'
 import './moments.css'
 
 /** Each has 10,000 events. */
@@ -13,33 +13,30 @@ const PAGES_MAX = 10
 /** More come when they are asked for. */
 const SHOWN_AT_ONCE = 100
 
-export function RecordingMoments({ recording, video }: { recording: api.Recording; video: RefObject<HTMLVideoElement | null> }) {
-  const running = recording.state === 'recording'
-  const found = usePolled(`timeline ${recording.id} ${recording.state}`, (signal) => timeline(recording, signal), () => (running ? 10_000 : 600_000))
-  const moments = useMemo(() => momentsOf(found.value ?? [], recording.duration_s), [found.value, recording.duration_s])
-  const [at, setAt] = useState(0)
+/** None of a recording that there is not yet. */
+export function useMoments(recording: api.Recording | null): Moment[] {
+  const running = recording?.state === 'recording'
+  const found = usePolled(
+    `timeline ${recording?.id} ${recording?.state}`,
+    async (signal) => (recording ? timeline(recording, signal) : []),
+    () => (running ? 10_000 : 600_000),
+  )
+  const length_s = recording?.duration_s ?? 0
+  return useMemo(() => momentsOf(found.value ?? [], length_s), [found.value, length_s])
+}
+
+interface Props {
+  recording: api.Recording
+  moments: Moment[]
+  /** `null` until there is one. */
+  player: RecordedPlayer | null
+}
+
+export function RecordingMoments({ recording, moments, player }: Props) {
+  const at = player?.position.value ?? 0
   const [shown, setShown] = useState(SHOWN_AT_ONCE)
 
-  useEffect(() => {
-    const element = video.current
-    if (!element) return
-    const look = () => setAt(element.currentTime)
-    element.addEventListener('timeupdate', look)
-    element.addEventListener('seeking', look)
-    return () => {
-      element.removeEventListener('timeupdate', look)
-      element.removeEventListener('seeking', look)
-    }
-    // The player is another one when the recording has ended.
-  }, [recording.state, moments.length === 0])
-
   if (moments.length === 0) return null
-  const seek = (to: number) => {
-    const element = video.current
-    if (!element) return
-    element.currentTime = to
-    setAt(to)
-  }
   const length = Math.max(recording.duration_s, 0.001)
   const share = (at_s: number) => `${Math.min(100, (at_s / length) * 100)}%`
   const now = moments.findLastIndex((moment) => moment.at_s <= at + 0.05)
@@ -53,7 +50,7 @@ export function RecordingMoments({ recording, video }: { recording: api.Recordin
         aria-hidden="true"
         onClick={(event) => {
           const box = event.currentTarget.getBoundingClientRect()
-          seek(Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)) * length)
+          player?.seek(Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)) * length)
         }}
       >
         <i style={{ width: share(at) }} />
@@ -64,7 +61,7 @@ export function RecordingMoments({ recording, video }: { recording: api.Recordin
       <ol data-testid="moments">
         {moments.slice(0, shown).map((moment, index) => (
           <li key={index}>
-            <button type="button" aria-current={index === now ? 'true' : undefined} onClick={() => seek(moment.at_s)}>
+            <button type="button" aria-current={index === now ? 'true' : undefined} onClick={() => player?.seek(moment.at_s)}>
               <span class="moment-time">{clock(moment.at_s)}</span> {moment.words}
             </button>
           </li>

@@ -1,7 +1,5 @@
 /** A recording: the program as it was broadcast or recorded, played from the bytes on the server's disk. */
-import type { RefObject } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
-import type { Recording } from '../api'
+import { useEffect, useState } from 'preact/hooks'
 import { usePolled } from '../polling'
 import { recording as one } from '../recordings'
 import { followLink, pathTo } from '../router'
@@ -9,10 +7,12 @@ import { clock, dayOf, size } from '../times'
 import { Header } from '../ui/Header'
 import { Icon } from '../ui/Icon'
 import { Message } from '../ui/Message'
-import { Hls, recordingHls } from '../watch/hls'
+import type { RecordedPlayer } from '../watch/recorded'
+import { RecordedView } from '../watch/RecordedView'
+import { ShareRecording } from '../watch/Share'
 import { NotFound } from './NotFound'
 import { RecordedTracks } from './RecordedTracks'
-import { RecordingMoments } from './RecordingMoments'
+import { RecordingMoments, useMoments } from './RecordingMoments'
 import { ReleaseControls } from './ReleaseControls'
 import './watch.css'
 
@@ -23,7 +23,9 @@ export function RecordingPage({ id }: { id: string }) {
   const recording = found.value
   const title = recording ? recording.title || recording.room : 'Recording'
   const [deleted, setDeleted] = useState(false)
-  const video = useRef<HTMLVideoElement>(null)
+  const [sharing, setSharing] = useState(false)
+  const [player, setPlayer] = useState<RecordedPlayer | null>(null)
+  const moments = useMoments(recording)
   useEffect(() => {
     document.title = `${title} · amphi`
   }, [title])
@@ -58,7 +60,7 @@ export function RecordingPage({ id }: { id: string }) {
     <div class="watch recording-page">
       <Header />
       <main>
-        <Player key={`${recording.id} ${recording.state}`} recording={recording} title={title} video={video} />
+        <RecordedView key={recording.id} recording={recording} title={`Recording of ${title}`} moments={moments} onPlayer={setPlayer} />
         <div class="watch-info">
           <div>
             <h1>{title}</h1>
@@ -69,6 +71,10 @@ export function RecordingPage({ id }: { id: string }) {
             </p>
           </div>
           <div class="watch-actions">
+            <button type="button" class="button" data-testid="share-button" onClick={() => setSharing(true)}>
+              <Icon name="share" />
+              Share
+            </button>
             <a class="button" href={pathTo('watch', recording.room)} onClick={followLink}>
               To the room
             </a>
@@ -83,48 +89,11 @@ export function RecordingPage({ id }: { id: string }) {
             {recording.note}
           </p>
         )}
-        <RecordingMoments recording={recording} video={video} />
+        <RecordingMoments recording={recording} moments={moments} player={player} />
         {recording.may_release && <RecordedTracks recording={recording} />}
         {recording.may_release && <ReleaseControls recording={recording} onChanged={found.refresh} onDeleted={() => setDeleted(true)} />}
+        {sharing && <ShareRecording recording={recording} at_s={player?.position.peek() ?? 0} onClose={() => setSharing(false)} />}
       </main>
     </div>
-  )
-}
-
-function Player({ recording, title, video }: { recording: Recording; title: string; video: RefObject<HTMLVideoElement | null> }) {
-  const [trouble, setTrouble] = useState<string | null>(null)
-
-  useEffect(() => {
-    const element = video.current
-    if (!element) return
-    if (!Hls.isSupported()) {
-      element.src = recording.file
-      return
-    }
-    const hls = recordingHls()
-    let recovered = false
-    hls.on(Hls.Events.ERROR, (_, error) => {
-      if (!error.fatal) return
-      if (error.type === Hls.ErrorTypes.MEDIA_ERROR && !recovered) {
-        recovered = true
-        hls.recoverMediaError()
-        return
-      }
-      setTrouble('The recording cannot be played here. It can still be downloaded.')
-    })
-    hls.loadSource(recording.hls)
-    hls.attachMedia(element)
-    return () => hls.destroy()
-  }, [])
-
-  return (
-    <>
-      <video ref={video} data-testid="player" aria-label={`Recording of ${title}`} controls playsInline />
-      {trouble && (
-        <p class="note bad" role="status">
-          {trouble}
-        </p>
-      )}
-    </>
   )
 }

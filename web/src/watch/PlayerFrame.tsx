@@ -53,6 +53,8 @@ interface Props {
 
 export function PlayerFrame({ video, player, title, keys: own, onKey, pressable = false, controls, children }: Props) {
   const frame = useRef<HTMLDivElement>(null)
+  /** What the picture was pressed with; not every browser says it of a click. */
+  const pointer = useRef('')
   const [fullscreen, setFullscreen] = useState(false)
   const [help, setHelp] = useState(false)
   const [idle, wake] = useIdle()
@@ -128,7 +130,8 @@ export function PlayerFrame({ video, player, title, keys: own, onKey, pressable 
         playsInline
         onDblClick={toggleFullscreen}
         // A finger on the picture only brings the controls back.
-        onPointerUp={(event) => pressable && event.pointerType === 'mouse' && event.button === 0 && player?.togglePlay()}
+        onPointerDown={(event) => (pointer.current = event.pointerType)}
+        onClick={() => pressable && pointer.current === 'mouse' && player?.togglePlay()}
       />
       {player && (
         <>

@@ -23,7 +23,7 @@ interface Props {
   words: (place: number) => string
   /** Over the place that somebody looks at. */
   preview: (looked: Looked) => ComponentChildren
-  /** On the bar. */
+  /** On the bar, under its thumb. */
   children?: ComponentChildren
 }
 
@@ -58,6 +58,7 @@ export function SeekBar({ player, range, at: now, words, preview, children }: Pr
       }}
       onPointerLeave={() => setPointed(null)}
     >
+      {children}
       <input
         type="range"
         data-testid="seek-bar"
@@ -77,7 +78,6 @@ export function SeekBar({ player, range, at: now, words, preview, children }: Pr
         onBlur={() => setKeyed(false)}
         onPointerDown={() => setKeyed(false)}
       />
-      {children}
       {looked !== null && preview({ place: range.from + looked * length, share: looked })}
     </div>
   )

@@ -1,7 +1,9 @@
 /** Ways to bring somebody else here: a link, a link to this moment, a player for another page. */
+import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
+import type { Recording } from '../api'
 import { pathTo } from '../router'
-import { timeOfDay } from '../times'
+import { clock, timeOfDay } from '../times'
 import { Dialog } from '../ui/Dialog'
 import { embedCode } from './moments'
 
@@ -18,11 +20,32 @@ export function Share({ room, title, now, onClose }: Props) {
   const [moment] = useState(now)
   const link = location.origin + pathTo('watch', room)
   return (
+    <ShareDialog onClose={onClose}>
+      <ToCopy name="Link" text={link} />
+      {moment !== null && <ToCopy name={`Link to this moment, ${timeOfDay(moment)}`} text={`${link}?at=${new Date(moment).toISOString()}`} />}
+      <ToCopy name="Player for another page" text={embedCode(location.origin, room, title)} />
+    </ShareDialog>
+  )
+}
+
+/** `at_s`: what is shown of it. */
+export function ShareRecording({ recording, at_s, onClose }: { recording: Recording; at_s: number; onClose: () => void }) {
+  const [second] = useState(Math.floor(at_s))
+  const link = location.origin + pathTo('recording', recording.id)
+  return (
+    <ShareDialog onClose={onClose}>
+      <ToCopy name="Link" text={link} />
+      {second > 0 && <ToCopy name={`Link to ${clock(second)} of it`} text={`${link}?t=${second}`} />}
+      {!recording.published && <p>It is not published: the link opens only for those who may record in its room.</p>}
+    </ShareDialog>
+  )
+}
+
+function ShareDialog({ onClose, children }: { onClose: () => void; children: ComponentChildren }) {
+  return (
     <Dialog title="Share" onClose={onClose} wide>
       <div class="share" data-testid="share">
-        <ToCopy name="Link" text={link} />
-        {moment !== null && <ToCopy name={`Link to this moment, ${timeOfDay(moment)}`} text={`${link}?at=${new Date(moment).toISOString()}`} />}
-        <ToCopy name="Player for another page" text={embedCode(location.origin, room, title)} />
+        {children}
       </div>
     </Dialog>
   )

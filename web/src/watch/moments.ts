@@ -9,6 +9,12 @@ function attribute(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;')
 }
 
+/** The second of a recording that a page's address asks for (`?t=`); 0 where it asks for none. */
+export function secondsOf(search: string): number {
+  const text = new URLSearchParams(search).get('t') ?? ''
+  return /^\d{1,7}(\.\d{1,3})?$/.test(text) ? Number(text) : 0
+}
+
 /** The moment that a page's address asks for (`?at=` and an RFC 3339 time), in ms since 1970. */
 export function momentOf(search: string): number | null {
   const text = new URLSearchParams(search).get('at') ?? ''
