@@ -3,6 +3,8 @@
 export interface ServerInfo {
   version: string
   access: 'open' | 'token'
+  /** What tokens from the join call allow; nothing where the door is closed. */
+  open_grants: (keyof Grants)[]
   composes: boolean
   /** What is made where nobody says otherwise. */
   program: Program

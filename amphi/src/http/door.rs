@@ -14,7 +14,7 @@ use super::error::{ApiError, ErrorBody};
 use super::listen::Peer;
 use super::request::{JsonBody, Room, now_s};
 use super::rooms::program_word;
-use crate::config::AccessMode;
+use crate::config::{AccessMode, OpenGrant};
 
 /// Letters of a shown name that are kept in an identity.
 const SLUG_MAX: usize = 32;
@@ -26,6 +26,9 @@ pub struct ServerInfo {
     /// Version of this server.
     version: &'static str,
     access: AccessWord,
+    /// What tokens from the join call allow, as it is spelled in them; nothing where the door is closed.
+    #[schema(value_type = Vec<String>)]
+    open_grants: Vec<OpenGrant>,
     /// Whether programs can be composed (`compose`); `cut` always works.
     composes: bool,
     /// What is made where nobody says otherwise.
@@ -47,13 +50,14 @@ pub enum AccessWord {
 /// What kind of house this is.
 #[utoipa::path(get, path = "/api/server", responses((status = 200, body = ServerInfo)))]
 pub async fn server(State(app): State<App>) -> Json<ServerInfo> {
-    let access = match app.config.access.mode {
-        AccessMode::Open => AccessWord::Open,
-        AccessMode::Token => AccessWord::Token,
+    let (access, open_grants) = match app.config.access.mode {
+        AccessMode::Open => (AccessWord::Open, app.config.access.open_grants.clone()),
+        AccessMode::Token => (AccessWord::Token, Vec::new()),
     };
     Json(ServerInfo {
         version: env!("CARGO_PKG_VERSION"),
         access,
+        open_grants,
         composes: !app.config.program.ladder.is_empty(),
         program: program_word(app.config.program.kind.into()),
         room_title: app.config.program.room_title,

@@ -138,6 +138,12 @@ async fn the_open_door_gives_a_token_that_is_let_in() {
     let body = answer.json();
     assert_eq!(body["room"], "town hall");
     assert_eq!(body["grants"]["roomBroadcast"], true);
+    let told = house.get("/api/server").await.json();
+    let told = told["open_grants"].as_array().expect("a list").clone();
+    assert!(told.contains(&json!("roomRecord")), "{told:?}");
+    for grant in told {
+        assert_eq!(body["grants"][grant.as_str().expect("a word")], true);
+    }
     assert!(
         body["identity"]
             .as_str()
@@ -185,7 +191,9 @@ async fn a_house_with_tokens_gives_none_away() {
         .await;
     let words = refused.refused(403, "not_allowed", Some("enter"));
     assert!(words.contains("invitation"), "{words}");
-    assert_eq!(house.get("/api/server").await.json()["access"], "token");
+    let told = house.get("/api/server").await.json();
+    assert_eq!(told["access"], "token");
+    assert_eq!(told["open_grants"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
