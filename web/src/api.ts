@@ -121,6 +121,14 @@ export interface Recording {
   may_release: boolean
 }
 
+/** A stretch of a broadcast that became a recording. */
+export interface Clip {
+  id: string
+  started: string
+  duration_s: number
+  size_bytes: number
+}
+
 /** How far the copy elsewhere is. */
 export interface RecordingExport {
   state: 'waiting' | 'done' | 'given up'
@@ -276,6 +284,9 @@ export const startRecording = (name: string, token: string, tracks: boolean) =>
   ask<Pick<RecordingState, 'state' | 'id'>>(`${room(name)}/recording`, { method: 'POST', body: { tracks }, token })
 export const stopRecording = (name: string, token: string) =>
   ask<Pick<RecordingState, 'state' | 'id'>>(`${room(name)}/recording`, { method: 'DELETE', token })
+/** `span`: RFC 3339, in the times that the playlists say. */
+export const makeClip = (name: string, token: string, span: { from: string; to: string }) =>
+  ask<Clip>(`${room(name)}/clips`, { method: 'POST', body: span, token })
 
 const member = (name: string, identity: string) => `${room(name)}/members/${encodeURIComponent(identity)}`
 export const changeMember = (name: string, token: string, identity: string, change: MemberChange) =>

@@ -9,6 +9,7 @@ import { tokenOf } from './rooms'
 
 const key = (room: string) => `amphi.token.${room}`
 const invitedKey = (room: string) => `amphi.invited.${room}`
+const audienceKey = (room: string) => `amphi.audience.${room}`
 
 /** Where a token came from: an invitation link says who comes, a token from an open door is made anew each time. */
 export type Origin = 'invitation' | 'open door'
@@ -44,20 +45,42 @@ export function tokenFor(room: string): string | null {
   }
 }
 
-/** The tokens of this tab that may record in their room or moderate it, as the tokens say of themselves. */
+/** A token of somebody who watches, for what the open door lets everybody do. Who holds only that one has not come in: to go on
+ * stage they still pass the door. */
+export function keepAudienceToken(room: string, token: string): void {
+  try {
+    sessionStorage.setItem(audienceKey(room), token)
+  } catch {
+    // It lives until the page is reloaded.
+  }
+  audience.set(room, token)
+}
+
+function audienceTokenFor(room: string): string | null {
+  try {
+    return sessionStorage.getItem(audienceKey(room)) ?? audience.get(room) ?? null
+  } catch {
+    return audience.get(room) ?? null
+  }
+}
+
+/** The tokens of this tab that may record in their room or moderate it, as the tokens say of themselves. One for each room. */
 export function keepersTokens(): { room: string; token: string }[] {
-  const rooms = new Set(held.keys())
+  const rooms = new Set([...held.keys(), ...audience.keys()])
   try {
     for (const name of Object.keys(sessionStorage)) {
-      if (name.startsWith(key(''))) rooms.add(name.slice(key('').length))
+      for (const start of [key(''), audienceKey('')]) if (name.startsWith(start)) rooms.add(name.slice(start.length))
     }
   } catch {
     // Only what is held in memory counts.
   }
-  return [...rooms].sort().flatMap((room) => {
-    const token = tokenFor(room)
+  const keeps = (token: string | null) => {
     const grants = token === null ? undefined : claimsOf(token)?.grants
-    return token !== null && (grants?.roomAdmin || grants?.roomRecord) ? [{ room, token }] : []
+    return grants?.roomAdmin === true || grants?.roomRecord === true
+  }
+  return [...rooms].sort().flatMap((room) => {
+    const token = [tokenFor(room), audienceTokenFor(room)].find(keeps)
+    return token ? [{ room, token }] : []
   })
 }
 
@@ -72,6 +95,7 @@ export function forgetToken(room: string): void {
 }
 
 const held = new Map<string, { token: string; origin: Origin }>()
+const audience = new Map<string, string>()
 
 /** Takes `#token=…` out of the address bar, so that it is neither shared nor bookmarked by accident. */
 export function takeTokenFromAddress(room: string): void {

@@ -1,5 +1,5 @@
 /** The watch page: a room's broadcast, or what to do while there is none. */
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import * as api from '../api'
 import { useNow, usePolled } from '../polling'
 import { recordings as listed } from '../recordings'
@@ -9,6 +9,7 @@ import { RecordingList } from '../ui/RecordingList'
 import { Header } from '../ui/Header'
 import { Icon } from '../ui/Icon'
 import { useBroadcast } from '../watch/broadcast'
+import { Clipping, mayClip } from '../watch/clip'
 import type { LivePlayer } from '../watch/live'
 import { LiveView } from '../watch/LiveView'
 import { Offline } from '../watch/Offline'
@@ -32,6 +33,8 @@ export function Watch({ room }: { room: string }) {
   const [theatre, setTheatre] = useState(false)
   const [sharing, setSharing] = useState(false)
   const player = useRef<LivePlayer | null>(null)
+  const clips = mayClip(room, server.value)
+  const clipping = useMemo(() => (clips ? new Clipping(room, server.value) : null), [room, clips])
   const { source, thumbnails, started, ended, playedOut } = useBroadcast(state.value)
   const recordings = usePolled('recordings', listed, () => RECORDINGS_EVERY_MS)
   const mine = (recordings.value?.recordings ?? []).filter((recording) => recording.room === room)
@@ -53,6 +56,7 @@ export function Watch({ room }: { room: string }) {
             title={`Broadcast of ${title}`}
             theatre={theatre}
             onTheatre={() => setTheatre(!theatre)}
+            clipping={clipping}
             onEnded={playedOut}
             at={momentOf(location.search)}
             onPlayer={(made) => (player.current = made)}

@@ -2,7 +2,13 @@
 import { useEffect, useState } from 'preact/hooks'
 import { Icon } from './Icon'
 
-export function CopyLink({ path, label = 'Copy link' }: { path: string; label?: string }) {
+interface Props {
+  path: string
+  label?: string
+  size?: 'usual' | 'small'
+}
+
+export function CopyLink({ path, label = 'Copy link', size = 'usual' }: Props) {
   const [said, setSaid] = useState<string | null>(null)
   const link = location.origin + path
 
@@ -22,7 +28,7 @@ export function CopyLink({ path, label = 'Copy link' }: { path: string; label?: 
   }
 
   return (
-    <button type="button" class="button" onClick={() => void copy()}>
+    <button type="button" class={size === 'small' ? 'button small' : 'button'} onClick={() => void copy()}>
       <Icon name="link" />
       <span role="status">{said ?? label}</span>
     </button>

@@ -2,6 +2,8 @@
 import { secondsBehind } from '../times'
 import { Icon } from '../ui/Icon'
 import { withKeys } from '../ui/keys'
+import { CLIP_S, type Clipping } from './clip'
+import { ClipButton } from './ClipPanel'
 import { LiveSeek } from './LiveSeek'
 import type { LivePlayer } from './live'
 import { PlayerBar, QualitySelect } from './PlayerBar'
@@ -16,11 +18,13 @@ interface Props {
   theatre: boolean
   /** None where the player is all there is. */
   onTheatre: (() => void) | null
+  /** None where nobody may make clips. */
+  clipping: Clipping | null
   statistics: boolean
   onStatistics: () => void
 }
 
-export function LiveControls({ player, screen, thumbnails, theatre, onTheatre, statistics, onStatistics }: Props) {
+export function LiveControls({ player, screen, thumbnails, theatre, onTheatre, clipping, statistics, onStatistics }: Props) {
   return (
     <PlayerBar
       player={player}
@@ -32,9 +36,26 @@ export function LiveControls({ player, screen, thumbnails, theatre, onTheatre, s
           <Behind player={player} />
         </>
       }
-      tools={<QualitySelect player={player} place="bar" />}
-      settings={() => (
+      tools={
         <>
+          {clipping && <ClipButton clipping={clipping} player={player} />}
+          <QualitySelect player={player} place="bar" />
+        </>
+      }
+      settings={(close) => (
+        <>
+          {clipping && (
+            <button
+              type="button"
+              class="menu-item narrow-only"
+              onClick={() => {
+                close()
+                void clipping.make(player)
+              }}
+            >
+              Clip the last {CLIP_S} seconds
+            </button>
+          )}
           <label class="narrow-only">
             Quality
             <QualitySelect player={player} place="menu" />

@@ -2,6 +2,8 @@
 import { useSignalEffect } from '@preact/signals'
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import type { KeyHelp } from '../ui/KeyList'
+import { CLIP_S, type Clipping } from './clip'
+import { ClipPanel } from './ClipPanel'
 import { LiveControls } from './LiveControls'
 import { LivePlayer } from './live'
 import { PlayCentre, PlayerFrame } from './PlayerFrame'
@@ -9,6 +11,7 @@ import { Statistics } from './Statistics'
 import { Thumbnails } from './thumbnails'
 
 const TO_LIVE: KeyHelp = { keys: ['L'], does: 'To the live edge' }
+const CLIP: KeyHelp = { keys: ['X'], does: `Clip the last ${CLIP_S} seconds` }
 const THEATRE: KeyHelp = { keys: ['T'], does: 'Theatre mode' }
 
 interface Props {
@@ -19,13 +22,15 @@ interface Props {
   theatre?: boolean
   /** None where the player is all there is. */
   onTheatre?: () => void
+  /** None where nobody may make clips. */
+  clipping?: Clipping | null
   onEnded: () => void
   /** The moment to begin with, in ms since 1970. */
   at?: number | null
   onPlayer?: (player: LivePlayer | null) => void
 }
 
-export function LiveView({ source, thumbnails: path, title, theatre = false, onTheatre, onEnded, at = null, onPlayer }: Props) {
+export function LiveView({ source, thumbnails: path, title, theatre = false, onTheatre, clipping = null, onEnded, at = null, onPlayer }: Props) {
   const video = useRef<HTMLVideoElement>(null)
   const [player, setPlayer] = useState<LivePlayer | null>(null)
   const [statistics, setStatistics] = useState(false)
@@ -47,6 +52,9 @@ export function LiveView({ source, thumbnails: path, title, theatre = false, onT
       case 'l':
         void player?.toLive()
         return true
+      case 'x':
+        if (player) void clipping?.make(player)
+        return clipping !== null
       case 't':
         onTheatre?.()
         return onTheatre !== undefined
@@ -60,7 +68,7 @@ export function LiveView({ source, thumbnails: path, title, theatre = false, onT
       video={video}
       player={player}
       title={title}
-      keys={onTheatre ? [TO_LIVE, THEATRE] : [TO_LIVE]}
+      keys={[TO_LIVE, ...(clipping ? [CLIP] : []), ...(onTheatre ? [THEATRE] : [])]}
       onKey={press}
       controls={(screen) =>
         player && (
@@ -70,6 +78,7 @@ export function LiveView({ source, thumbnails: path, title, theatre = false, onT
             thumbnails={thumbnails}
             theatre={theatre}
             onTheatre={onTheatre ?? null}
+            clipping={clipping}
             statistics={statistics}
             onStatistics={() => setStatistics(!statistics)}
           />
@@ -77,6 +86,7 @@ export function LiveView({ source, thumbnails: path, title, theatre = false, onT
       }
     >
       {player && <Overlay player={player} onEnded={onEnded} />}
+      {clipping && <ClipPanel clipping={clipping} />}
       {player && statistics && <Statistics player={player} onClose={() => setStatistics(false)} />}
     </PlayerFrame>
   )
