@@ -157,6 +157,45 @@ scenario('markup and direction marks in names and titles are shown as text, and 
   await shown('the audience', title);
 });
 
+scenario('keys without Ctrl can be turned off, on the stage and before the audience\'s picture alike', async (stage) => {
+  const server = await stage.server();
+  const red = await stage.person({ name: 'Rosa Red', colour: 'red', hz: 440 });
+  await red.join(server.url, 'library');
+  await red.goLive();
+  await red.see('on-air').waitFor();
+  const muted = () => red.see('mute-button').getAttribute('aria-pressed');
+  assert.equal(await muted(), 'false');
+  await red.page.keyboard.press('?');
+  await red.see('single-keys').uncheck();
+  assert.deepEqual(await barriers(red), []);
+  if (process.env.AMPHI_SHOTS) await red.page.screenshot({ path: `${process.env.AMPHI_SHOTS}/keys-stage.png` });
+  await red.page.keyboard.press('Escape');
+  for (const key of ['p', '?', 'm']) await red.page.keyboard.press(key);
+  await red.page.keyboard.press('Control+d');
+  await becomes('Ctrl+D mutes, and M did nothing', muted, (pressed) => pressed === 'true');
+  assert.equal(await red.see('people-panel').count(), 0);
+  assert.equal(await red.see('single-keys').count(), 0);
+  assert.equal(await red.see('mute-button').getAttribute('title'), 'Mute (Ctrl+D)');
+
+  const stageTab = red.page;
+  red.page = await red.context.newPage();
+  await red.watch(server.url, 'library');
+  await becomes('it plays', () => framesOf(red.see('player')), (frames) => frames.shown > 10);
+  const silent = () => red.see('player').evaluate((video) => video.muted);
+  const { keyboard } = red.page;
+  for (const key of ['m', 'k', '?', 'm', 'k', 'm', 'k']) await keyboard.press(key);
+  assert.deepEqual(await Promise.all([silent(), red.see('player').evaluate((video) => video.paused)]), [false, false]);
+  assert.equal(await red.see('single-keys').count(), 0);
+  await red.press('settings-button');
+  await red.press('keys-button');
+  await red.see('single-keys').check();
+  await keyboard.press('Escape');
+  await keyboard.press('m');
+  await becomes('M mutes again', silent, Boolean);
+  await red.page.close();
+  red.page = stageTab;
+});
+
 scenario('a viewer whose browser refuses sound sees the picture at once, and is asked to unmute', async (stage) => {
   const server = await stage.server();
   const red = await stage.person({ name: 'Rosa Red', colour: 'red', hz: 440 });

@@ -178,3 +178,86 @@ scenario(
   },
   { deadline: 240_000 },
 );
+
+scenario(
+  'a viewer makes a clip of the last half minute as it was shown, which plays and can be kept',
+  async (stage) => {
+    const { server } = await onAir(stage, 'gala');
+    const viewer = await stage.person({ name: 'Viewer' });
+    await viewer.watch(server.url, 'gala');
+    await becomes('it plays', () => colourOf(viewer.see('player')), (colour) => colour === 'red');
+    const bar = viewer.see('seek-bar');
+    const length = async () => Number((await bar.getAttribute('max').catch(() => 0)) ?? 0);
+    await eventually('some seconds have been on air', async () => (await bar.count()) > 0 && (await length()) > 8, { within: 60_000 });
+    /** What was clipped last: its id, and its first and last moment. */
+    const clipped = async (press) => {
+      const panel = viewer.see('clip-panel');
+      await press();
+      await becomes('the page says so', () => panel.textContent(), (text) => /Clip made, \d+ s/.test(text));
+      const id = decodeURIComponent((await viewer.see('clip-link').getAttribute('href')).split('/').pop());
+      const { body } = await server.api('GET', `/api/recordings/${id}`);
+      return { ...body, from: Date.parse(body.started), to: Date.parse(body.started) + body.duration_s * 1000 };
+    };
+    const young = await clipped(() => viewer.page.keyboard.press('x'));
+    assert.ok(young.duration_s > 4 && young.duration_s < 25, `all that there is: ${young.duration_s} s`);
+    if (process.env.AMPHI_SHOTS) await viewer.page.screenshot({ path: `${process.env.AMPHI_SHOTS}/clip-desk-dark.png` });
+    assert.deepEqual(await barriers(viewer), []);
+
+    await eventually('it is long on air', async () => (await length()) > 44, { within: 90_000 });
+    await viewer.page.keyboard.press('ArrowLeft');
+    await becomes('it is behind', () => behind(viewer), (seconds) => seconds > 8);
+    await viewer.page.getByRole('button', { name: 'Close the note about the clip' }).click();
+    let shown;
+    const late = await clipped(async () => {
+      shown = Date.now() - (await behind(viewer)) * 1000;
+      await viewer.press('clip-button');
+    });
+    assert.notEqual(late.id, young.id);
+    assert.ok(late.duration_s > 29.5 && late.duration_s < 35.5, `half a minute and the beginning of its segment: ${late.duration_s} s`);
+    assert.ok(Math.abs(late.to - shown) < 2_000, `it ends where the picture is, ${(late.to - shown) / 1000} s from it`);
+    const again = await clipped(async () => {
+      await viewer.page.getByRole('button', { name: 'Close the note about the clip' }).click();
+      await viewer.press('clip-button');
+    });
+    assert.notEqual(again.id, late.id);
+
+    const [tab] = await Promise.all([viewer.page.waitForEvent('popup'), viewer.press('clip-link')]);
+    const player = tab.getByTestId('player');
+    await tab.getByTestId('play-button').click();
+    await becomes('the clip plays', async () => [await colourOf(player), await player.evaluate((video) => video.currentTime)], ([colour, at]) => colour === 'red' && at > 1);
+    await becomes('and sounds', () => tonesOf(player, [440, 880]), (tones) => tones.join() === '440');
+    await tab.close();
+    const file = await fetch(server.url + (await viewer.see('clip-download').getAttribute('href')));
+    assert.equal((await file.arrayBuffer()).byteLength, again.size_bytes);
+    // To clip is not to come in.
+    assert.equal(await viewer.page.evaluate(() => sessionStorage.getItem('amphi.token.gala')), null);
+
+    // What the server does not do it says.
+    await viewer.page.route('**/clips', (route) => route.fulfill({ status: 503, json: { error: { code: 'unavailable', action: null, message: 'Other clips are being made.' } } }));
+    await viewer.press('clip-button');
+    await becomes('a refusal is read', () => viewer.see('clip-panel').textContent(), (text) => text.includes('Other clips are being made.'));
+
+    const phone = await stage.person({ name: 'Phone', phone: true, viewport: { width: 390, height: 844 }, colorScheme: 'light' });
+    await phone.watch(server.url, 'gala');
+    await phone.press('settings-button');
+    await phone.page.getByRole('button', { name: 'Clip the last 30 seconds' }).tap();
+    await becomes('a phone has it in the menu', () => phone.see('clip-panel').textContent(), (text) => /Clip made|before the picture/.test(text));
+    await phone.see('clip-link').waitFor().catch(() => {});
+    if (process.env.AMPHI_SHOTS) await phone.page.screenshot({ path: `${process.env.AMPHI_SHOTS}/clip-phone-light.png` });
+    assert.deepEqual(await barriers(phone), []);
+    assert.equal(await sideways(phone), 0);
+
+    // Who may not has no button, and neither has the player in another page.
+    const guest = await stage.person({ name: 'Guest' });
+    await guest.page.route('**/api/server', async (route) => {
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, json: { ...(await answer.json()), open_grants: ['canPublish'] } });
+    });
+    for (const page of ['watch', 'embed']) {
+      await guest.open(`${server.url}/${page}/gala`);
+      await becomes('it plays', () => colourOf(guest.see('player')), (colour) => colour === 'red');
+      assert.equal(await guest.see('clip-button').count(), 0, page);
+    }
+  },
+  { deadline: 300_000 },
+);
