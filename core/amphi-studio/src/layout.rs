@@ -116,8 +116,8 @@ pub struct Cell {
     pub card: bool,
 }
 
-/// Places for `guests`, the most important first, on a canvas. `lead` is who is large where somebody is: who speaks, or whom the
-/// host chose; the first guest if nobody.
+/// Places for `guests`, the most important first, on a canvas. `lead` is who is large where somebody is: who speaks; the first
+/// guest if nobody does.
 ///
 /// Cells lie within the canvas, do not touch, and are as many as there are guests unless the layout shows fewer; none on a canvas
 /// below [`CANVAS_SIDE_MIN`].
