@@ -18,6 +18,11 @@ use crate::process::Server;
 
 /// So that one kill tears as many files.
 const ROOMS: usize = 5;
+/// This one is on air and composed, small. The others are cut, since five composers beside each other leave a small machine
+/// nothing to be killed in time with.
+const COMPOSED: usize = 1;
+const CONFIG: &str =
+    "[program]\nkind = \"cut\"\nladder = [\"320x180 200k\"]\nframes_per_second = 15\n";
 /// As much is in each before the moment may come.
 const RECORDED_S: f64 = 0.5;
 /// The moment is anywhere in this.
@@ -95,13 +100,11 @@ pub async fn measure(binary: &Path, times: usize, seed: u64) -> anyhow::Result<F
     let data = tempfile::tempdir().context("making a data folder")?;
     let mut tally = Tally::default();
     let mut random = seed;
-    // Cut, since five composers beside each other leave a small machine nothing to be killed in time with.
-    let config = "[program]\nkind = \"cut\"\n";
     let mut torn: Vec<Torn> = Vec::new();
     let mut done = 0;
     for kill in 0..=times {
         let starting = Instant::now();
-        let server = Server::amphi_in(data.path(), binary, config, &[]).await?;
+        let server = Server::amphi_in(data.path(), binary, CONFIG, &[]).await?;
         if kill > 0 {
             tally
                 .restart_us
@@ -158,18 +161,19 @@ async fn record(server: Server, media: &Media, moment: Duration) -> anyhow::Resu
     for room in 0..ROOMS {
         let name = room_name(room);
         load.join(&door, &options, &name, true).await?;
-        let (path, token) = (
-            format!("/api/rooms/{name}/recording"),
-            (door.token)(&name, "recorder"),
-        );
+        let token = (door.token)(&name, "recorder");
         // Of one of the rooms the members' own tracks too.
-        let wish = format!(r#"{{"tracks":{}}}"#, room == 0);
-        let (status, body) = ask(&server.authority, "POST", &path, &token, &wish).await?;
-        ensure!(
-            status == 200,
-            "recording: {status} {}",
-            String::from_utf8_lossy(&body)
-        );
+        let tracks = format!(r#"{{"tracks":{}}}"#, room == 0);
+        let mut wishes = vec![("recording", tracks.as_str())];
+        if room == COMPOSED {
+            wishes.insert(0, ("broadcast", r#"{"program":"compose"}"#));
+        }
+        for (what, wish) in wishes {
+            let path = format!("/api/rooms/{name}/{what}");
+            let (status, body) = ask(&server.authority, "POST", &path, &token, wish).await?;
+            let said = String::from_utf8_lossy(&body);
+            ensure!(status == 200, "{what}: {status} {said}");
+        }
     }
     let all_record = async {
         loop {

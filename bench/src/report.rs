@@ -381,7 +381,7 @@ impl Report {
         let Some(row) = &self.kills else { return };
         println!();
         println!(
-            "| {} kills, {} recordings in {} rooms, seed {} | p50 | p99 | most |",
+            "| {} kills, {} recordings in {} rooms (one composed), seed {} | p50 | p99 | most |",
             row.times, row.recordings, row.rooms, row.seed
         );
         println!("|---|--:|--:|--:|");

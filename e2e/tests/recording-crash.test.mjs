@@ -11,7 +11,8 @@ import { admin } from '../harness/token.mjs';
 
 /**
  * How much of the end may be missing, in seconds, of picture and of sound, while the same two cores run the browsers that
- * encode. What the manual promises, half a second, is asked of fifty files in amphi/tests/shell/killed.rs.
+ * encode. What the manual promises, half a second, is measured by `bench kills`; amphi/tests/shell/killed.rs asks a second of a
+ * quarter of fifty files.
  */
 const LOST_MAX = 1;
 
