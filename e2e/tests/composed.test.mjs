@@ -44,7 +44,9 @@ scenario(
           [corners.right, corners.lower],
         ].map(([across, down]) => colourOf(player, { across, down })),
       );
-    await becomes('each is in a corner', seen, (colours) => [...colours].sort().join() === 'blue,green,red,yellow');
+    // As they came: a row from the left to the right, then the next one.
+    const inOrder = PEOPLE.map(({ colour }) => colour).join();
+    await becomes('each is in their corner', seen, (colours) => colours.join() === inOrder);
     const tones = PEOPLE.map(({ hz }) => hz);
     await becomes('all four are heard', () => tonesOf(player, tones), (heard) => heard.length === tones.length);
 
