@@ -23,6 +23,9 @@ use crate::process::{Server, own_thread_cpu_ns};
 pub const ROOM: &str = "bench";
 /// How long the first part may take before the measurement gives up.
 const FIRST_PART_TIME_MAX: Duration = Duration::from_secs(20);
+/// Players of whole segments that begin one after the other, and how long each watches.
+const PLAIN_PLAYERS: usize = 10;
+const PLAIN_WATCH: Duration = Duration::from_secs(1);
 
 #[derive(serde::Serialize)]
 pub struct Figures {
@@ -35,6 +38,11 @@ pub struct Figures {
     pub age_s_p50: f64,
     pub age_s_p99: f64,
     pub part_target_s: f64,
+    /// Of players of whole segments, one after the other, that come while the program runs: from the first request until the first
+    /// segment of each rendition can be decoded.
+    pub plain_begins_s_p50: f64,
+    pub plain_begins_s_most: f64,
+    pub plain_players: usize,
     pub viewers: usize,
     pub viewers_seconds: f64,
     pub requests: u64,
@@ -91,6 +99,12 @@ async fn run(
         "no part held a picture that was published ({unknown} parts)"
     );
 
+    let mut plain_us = Vec::new();
+    for _ in 0..PLAIN_PLAYERS {
+        plain_us.push(together(&mut load, plain_begins_us(&authority)).await?);
+    }
+    plain_us.sort_unstable();
+
     // The same house without and with viewers.
     let quiet = together(&mut load, use_of(server, time)).await?;
     let (own_before, begin) = (own_thread_cpu_ns()?, Instant::now());
@@ -127,6 +141,9 @@ async fn run(
         age_s_p50: percentile(&ages, 50.0) / 1e9,
         age_s_p99: percentile(&ages, 99.0) / 1e9,
         part_target_s: arrivals.part_target_s,
+        plain_begins_s_p50: percentile(&plain_us, 50.0) / 1e6,
+        plain_begins_s_most: percentile(&plain_us, 100.0) / 1e6,
+        plain_players: PLAIN_PLAYERS,
         viewers,
         viewers_seconds: seconds * viewers as f64,
         requests,
@@ -151,6 +168,17 @@ pub async fn together<T>(
             run = load.run_for(Duration::from_millis(100)) => run?,
         }
     }
+}
+
+async fn plain_begins_us(authority: &str) -> anyhow::Result<u64> {
+    let index = format!("http://{authority}/hls/{ROOM}/index.m3u8");
+    let config = player::Config {
+        probes: player::Probes::No,
+        ..player::Config::new(index, player::Mode::Plain)
+    };
+    let report = player::net::watch(config, PLAIN_WATCH).await?;
+    let beginning = report.beginning.context("a plain player that plays")?;
+    u64::try_from(beginning.took.as_micros()).context("a time")
 }
 
 /// CPU time that the server uses in `time`, in nanoseconds.

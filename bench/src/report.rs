@@ -218,6 +218,10 @@ impl Report {
                 hls.part_target_s, hls.parts, hls.age_s_p50, hls.age_s_p99
             );
             println!(
+                "| a player of whole segments: first request → first segment, {} players | p50 {:.3} s, most {:.3} s |",
+                hls.plain_players, hls.plain_begins_s_p50, hls.plain_begins_s_most
+            );
+            println!(
                 "| CPU per viewer-minute ({} viewers, {} requests, {:.0} kB/s each) | {:.3} CPU-s |",
                 hls.viewers,
                 hls.requests,

@@ -112,6 +112,16 @@ impl std::fmt::Display for Violation {
     }
 }
 
+/// How a player began to play.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Beginning {
+    /// From its first request until it had the first whole segment of every rendition, and what is needed to decode it.
+    pub took: Duration,
+    /// How much whole segments were listed in the first version of the first variant's playlist, from where the player began
+    /// to the end. Nothing, if it had to wait for the first one to be made.
+    pub behind: Duration,
+}
+
 /// What a player did. Counters only grow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counters {

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use crate::{Answer, Config, Counters, Input, Output, Player, Request, Violation};
+use crate::{Answer, Beginning, Config, Counters, Input, Output, Player, Request, Violation};
 
 /// Longest answer that is read.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -21,6 +21,8 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub struct Report {
     pub violations: Vec<Violation>,
     pub counters: Counters,
+    /// None when it could not play at all.
+    pub beginning: Option<Beginning>,
     /// The program ended before the time was over.
     pub ended: bool,
 }
@@ -82,6 +84,7 @@ pub async fn watch(config: Config, time_max: Duration) -> anyhow::Result<Report>
     Ok(Report {
         violations,
         counters: player.counters(),
+        beginning: player.beginning(),
         ended,
     })
 }

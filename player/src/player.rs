@@ -16,7 +16,9 @@ use crate::playlist::{Alternative, Media, Multivariant, Problem};
 use crate::rendition::{News, Rendition};
 use crate::shown::Seen;
 use crate::uri::{plain, resolve, with_query};
-use crate::{Answer, Config, Counters, Input, Mode, Output, Probes, Request, Rule, Violation};
+use crate::{
+    Answer, Beginning, Config, Counters, Input, Mode, Output, Probes, Request, Rule, Violation,
+};
 
 /// Violations that are said; more are counted.
 const VIOLATIONS_MAX: u64 = 200;
@@ -68,6 +70,10 @@ pub struct Player {
     next: u64,
     phase: Phase,
     counters: Counters,
+    began_at: Instant,
+    /// See [`Beginning::behind`].
+    behind: Duration,
+    beginning: Option<Beginning>,
 }
 
 /// How far the program is.
@@ -194,6 +200,9 @@ impl Player {
             next: 0,
             phase: Phase::Playing,
             counters: Counters::default(),
+            began_at: now,
+            behind: Duration::ZERO,
+            beginning: None,
         };
         player.ask_index(now);
         player
@@ -218,6 +227,7 @@ impl Player {
             }
             Input::Timeout => {}
         }
+        self.note_beginning(now);
         self.on_time(now);
         self.go_on(now);
     }
@@ -240,6 +250,23 @@ impl Player {
             counters.forgotten += rendition.forgotten + rendition.track.forgotten;
         }
         counters
+    }
+
+    /// None while it cannot play yet.
+    pub fn beginning(&self) -> Option<Beginning> {
+        self.beginning
+    }
+
+    fn note_beginning(&mut self, now: Instant) {
+        let mut tracks = self.renditions.iter().map(|rendition| &rendition.track);
+        let can_play =
+            !self.renditions.is_empty() && tracks.all(|track| !track.measured.is_empty());
+        if can_play && self.beginning.is_none() {
+            self.beginning = Some(Beginning {
+                took: now - self.began_at,
+                behind: self.behind,
+            });
+        }
     }
 
     // ---- asking
@@ -675,6 +702,12 @@ impl Player {
                     break;
                 }
             }
+        }
+        if of == 0 {
+            let ahead = newest.segments.iter();
+            let ahead = ahead.filter(|one| one.uri.is_some() && one.number >= from);
+            let seconds: f64 = ahead.map(|segment| segment.listed()).sum();
+            self.behind = Duration::from_secs_f64(seconds.min(86_400.0));
         }
         rendition.track.begin(from);
     }

@@ -3,6 +3,8 @@
 mod doctored;
 mod world;
 
+use std::time::Duration;
+
 use player::{Mode, Rule};
 use world::World;
 
@@ -41,6 +43,27 @@ fn a_good_session_breaks_no_rule_for_a_plain_player() {
         (0, 0, 0)
     );
     assert_eq!(counters.segments, 19, "{counters:?}");
+}
+
+#[test]
+fn who_plays_whole_segments_begins_when_the_first_one_is_there() {
+    let seen = World::good().watch(Mode::Plain);
+    let beginning = seen.beginning.expect("it played");
+    let first_ms = World::good().video.segments[0]
+        .parts
+        .last()
+        .map(|part| part.at_ms);
+    let there = Duration::from_millis(first_ms.expect("a part"));
+    // And one target duration of two seconds later at most, at which it asks again.
+    assert!(
+        (there..=there + Duration::from_millis(2_500)).contains(&beginning.took),
+        "{beginning:?}, there after {there:?}"
+    );
+    assert_eq!(
+        beginning.behind,
+        Duration::ZERO,
+        "nothing was listed when it came"
+    );
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use player::{Answer, Config, Counters, Input, Mode, Output, Player, Request, Rule, Violation};
+use player::{
+    Answer, Beginning, Config, Counters, Input, Mode, Output, Player, Request, Rule, Violation,
+};
 
 const TICK_MS: u64 = 50;
 
@@ -106,6 +108,7 @@ impl Reply {
 pub struct Seen {
     pub violations: Vec<Violation>,
     pub counters: Counters,
+    pub beginning: Option<Beginning>,
     pub ended: bool,
     pub urls: Vec<String>,
 }
@@ -199,6 +202,7 @@ impl World {
         let mut seen = Seen {
             violations: Vec::new(),
             counters: Counters::default(),
+            beginning: None,
             ended: false,
             urls: Vec::new(),
         };
@@ -233,6 +237,7 @@ impl World {
             }
         }
         seen.counters = player.counters();
+        seen.beginning = player.beginning();
         seen
     }
 
