@@ -83,9 +83,17 @@ impl World {
     }
 
     fn try_exporter(&self, config: &Export) -> anyhow::Result<Option<Exporter>> {
+        self.exporter_in(config, Duration::from_secs(10))
+    }
+
+    fn exporter_in(
+        &self,
+        config: &Export,
+        request_max: Duration,
+    ) -> anyhow::Result<Option<Exporter>> {
         let pace = Pace {
             part_bytes: PART,
-            request_max: Duration::from_secs(10),
+            request_max,
         };
         let data_dir = self.folder.path().to_owned();
         Exporter::new(
@@ -507,6 +515,84 @@ async fn a_server_that_never_answers_is_not_waited_for_for_ever() {
     assert!(world.is_here());
     assert_eq!(exporter.failed(), 1);
     serving.abort();
+}
+
+/// When a server that sends a few bytes at a time, and then nothing more, does so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Trickle {
+    /// It never says that it has all of what it was sent.
+    Upload,
+    /// What it gives back.
+    Download,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_trickles_and_then_stalls_is_given_up_in_time_and_nothing_here_is_removed() {
+    const REQUEST_MAX: Duration = Duration::from_secs(3);
+    const EVERY: Duration = Duration::from_millis(100);
+    for when in [Trickle::Upload, Trickle::Download] {
+        let trickled = Arc::<AtomicU64>::default();
+        let counted = trickled.clone();
+        let (address, serving) = serve(move |request: Request<hyper::body::Incoming>| {
+            let counted = counted.clone();
+            async move {
+                let (head, body) = request.into_parts();
+                to_bytes(Body::new(body), usize::MAX).await.expect("a body");
+                let answer = Response::builder()
+                    .header(header::ETAG, "\"yes\"")
+                    .header(header::LAST_MODIFIED, "Sun, 22 Nov 2026 10:30:00 GMT");
+                let uploads = head.method == Method::PUT;
+                if uploads && when == Trickle::Download {
+                    return answer.body(Body::empty()).expect("an answer");
+                }
+                // Ten times a few bytes of what was asked for, and then nothing for ever.
+                let drops = futures_util::stream::unfold(0, move |sent| {
+                    let counted = counted.clone();
+                    async move {
+                        tokio::time::sleep(EVERY).await;
+                        if sent == 10 {
+                            std::future::pending::<()>().await;
+                        }
+                        counted.fetch_add(1, Ordering::Relaxed);
+                        Some((Ok::<_, Infallible>(Bytes::from_static(b"drip")), sent + 1))
+                    }
+                });
+                let status = if uploads {
+                    StatusCode::OK
+                } else {
+                    StatusCode::PARTIAL_CONTENT
+                };
+                answer
+                    .status(status)
+                    .header(header::CONTENT_LENGTH, 5_000)
+                    .header(header::CONTENT_RANGE, "bytes 0-4999/5000")
+                    .body(Body::from_stream(drops))
+                    .expect("an answer")
+            }
+        })
+        .await;
+        let to = to_bucket(address, true);
+        let world = World::new(&to);
+        let program = file_of(world.folder.path(), ID).expect("an id");
+        std::fs::write(&program, noise(5_000)).expect("written");
+        let exporter = world.exporter_in(&to, REQUEST_MAX).expect("a client");
+        let exporter = exporter.expect("a place");
+        let start = tokio::time::Instant::now();
+        // A request or two, and a machine that runs other tests.
+        let sent = tokio::time::timeout(REQUEST_MAX * 6, exporter.work(soon(0))).await;
+        sent.expect("it comes back").expect("a store");
+        let (took, export) = (start.elapsed(), world.export());
+        println!("{when:?}: {} after {took:?}", export.note);
+        assert!(took >= REQUEST_MAX, "{when:?}: it was waited for, {took:?}");
+        assert!(trickled.load(Ordering::Relaxed) >= 10, "{when:?}");
+        assert!(world.is_here(), "{when:?}");
+        assert_eq!(
+            (export.state, export.tries, exporter.failed()),
+            (ExportState::Waiting, 1, 1),
+            "{when:?}"
+        );
+        serving.abort();
+    }
 }
 
 /// How a server lies.
