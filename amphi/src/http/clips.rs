@@ -15,7 +15,7 @@ use super::error::{ApiError, ErrorBody};
 use super::request::{Bearer, JsonBody, Room};
 use super::rooms::rfc3339;
 use crate::egress::hls::{Clip, Missing, Refused};
-use crate::egress::record::{Plan, RecordingFile, file_of, new_id};
+use crate::egress::record::{Deletion, Plan, RecordingFile, file_of, new_id};
 use crate::store::{Recording, RecordingState};
 
 /// The longest clip: it is written while somebody waits for the answer.
@@ -55,7 +55,7 @@ pub struct ClipAnswer {
         (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody, description = "Not on air"),
         (status = 410, body = ErrorBody, description = "It left the window meanwhile"),
-        (status = 503, body = ErrorBody, description = "As many clips are being made as may"),
+        (status = 503, body = ErrorBody, description = "As many clips are being made as may, or the disk is full"),
     )
 )]
 pub async fn make(
@@ -114,26 +114,23 @@ pub async fn make(
     let written = tokio::task::spawn_blocking(move || write(&clip, path)).await;
     let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     recording.state = RecordingState::Ready;
-    if let Ok(written) = &written {
-        recording.started = written.started.unwrap_or(started);
-        recording.duration = written.duration;
-        recording.size_bytes = written.size_bytes;
-    }
-    let row = recording.clone();
-    app.stored("writing down a clip", move |store| {
-        store.put_recording(&row)
-    })
-    .await?;
-    if let Err(error) = written {
-        let (whole, id) = (app.clone(), recording.id.clone());
-        let deleted = tokio::task::spawn_blocking(move || whole.keeper.delete(&id)).await;
-        if !matches!(deleted, Ok(Ok(_))) {
-            tracing::warn!("a clip that could not be written stays in the list");
+    let taken = match written {
+        Ok(written) => {
+            recording.started = written.started.unwrap_or(started);
+            recording.duration = written.duration;
+            recording.size_bytes = written.size_bytes;
+            let row = recording.clone();
+            app.stored("writing down a clip", move |store| {
+                store.put_recording(&row)
+            })
+            .await
         }
-        return Err(match error.kind() {
-            std::io::ErrorKind::NotFound => refused(Refused::Missing(Missing::Gone)),
-            _ => ApiError::failed("writing a clip", &error),
-        });
+        Err(error) => Err(unwritten(&error)),
+    };
+    if let Err(refusal) = taken {
+        let whole = app.clone();
+        tokio::task::spawn_blocking(move || take_back(&whole, &recording));
+        return Err(refusal);
     }
     let answer = ClipAnswer {
         id: recording.id,
@@ -142,6 +139,41 @@ pub async fn make(
         size_bytes: recording.size_bytes,
     };
     Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// How often, and how far apart, the store is asked to forget a clip that was not made: a full disk may be cleared.
+const TAKE_BACK_TRIES: u32 = 60;
+const TAKE_BACK_AFTER: Duration = Duration::from_secs(1);
+
+/// Removes what there is of a clip that could not be made, its file first: that makes room for the store to forget it. Blocks.
+fn take_back(app: &App, recording: &Recording) {
+    if let Some(file) = file_of(&app.config.server.data_dir, &recording.id) {
+        // The keeper removes the rest, and says so if it cannot.
+        let _ = std::fs::remove_file(file);
+    }
+    for _ in 0..TAKE_BACK_TRIES {
+        // Only what is ready can be deleted.
+        let forgotten = app.store.put_recording(recording).is_ok()
+            && matches!(
+                app.keeper.delete(&recording.id),
+                Ok(Deletion::Done | Deletion::Begun)
+            );
+        if forgotten {
+            return;
+        }
+        std::thread::sleep(TAKE_BACK_AFTER);
+    }
+    tracing::warn!("a clip that could not be written stays in the list");
+}
+
+/// Why a clip's file could not be written, in words.
+fn unwritten(error: &std::io::Error) -> ApiError {
+    use std::io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::NotFound => refused(Refused::Missing(Missing::Gone)),
+        Kind::StorageFull | Kind::QuotaExceeded => ApiError::disk_full("writing a clip"),
+        _ => ApiError::failed("writing a clip", error),
+    }
 }
 
 struct Written {

@@ -107,6 +107,14 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message)
     }
 
+    /// Somebody has to make room.
+    pub fn disk_full(doing: &'static str) -> Self {
+        tracing::warn!(doing, "a request failed: the disk is full");
+        Self::unavailable(
+            "The server's disk is full: nothing was written. Try again when there is room on it.",
+        )
+    }
+
     /// The world failed (disk, database). The cause goes to the log and not to the client.
     pub fn failed(doing: &'static str, cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(doing, %cause, "a request failed");

@@ -114,6 +114,7 @@ impl App {
         let answer = tokio::task::spawn_blocking(move || ask(&*store)).await;
         match answer {
             Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(StoreError::Full { .. })) => Err(ApiError::disk_full(doing)),
             Ok(Err(error)) => Err(ApiError::failed(doing, &error)),
             Err(error) => Err(ApiError::failed(doing, &error)),
         }

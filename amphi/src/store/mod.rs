@@ -183,6 +183,8 @@ pub enum StoreError {
         "the database was written by a newer amphi (version {found}, this one knows {known}): start that one"
     )]
     Newer { found: i64, known: i64 },
+    #[error("{doing}: the disk is full")]
+    Full { doing: &'static str },
     #[error("{doing}: {source}")]
     Failed {
         doing: &'static str,

@@ -433,9 +433,12 @@ fn millis(span: Duration) -> i64 {
 }
 
 fn failed(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
-    move |source| StoreError::Failed {
-        doing,
-        source: source.into(),
+    move |source| match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full { doing },
+        _ => StoreError::Failed {
+            doing,
+            source: source.into(),
+        },
     }
 }
 
