@@ -931,6 +931,73 @@ mod tests {
         assert_eq!(ready.expect("it is listed").state, RecordingState::Ready);
     }
 
+    /// A disk that writes when it is let: as slow as a test likes, on any machine.
+    struct SlowDisk {
+        let_write: Receiver<()>,
+        file: FileDisk,
+    }
+
+    impl disk::Disk for SlowDisk {
+        fn write_at(&mut self, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
+            // An error: nobody holds it back any more.
+            let _ = self.let_write.recv();
+            self.file.write_at(offset, bytes)
+        }
+
+        fn truncate(&mut self, length: u64) -> std::io::Result<()> {
+            self.file.truncate(length)
+        }
+
+        fn sync(&self) -> disk::Sync {
+            self.file.sync()
+        }
+    }
+
+    /// It takes half of what comes: a push that waited for it would wait for ever here, since who pushes lets it write.
+    #[test]
+    fn a_disk_that_is_too_slow_costs_gaps_and_never_holds_up_the_program() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path());
+        let (alive, closed) = Closed::new();
+        let order = order(folder.path(), "20261122-slow");
+        let path = file_of(folder.path(), &order.id).expect("an id");
+        let (permits, let_write) = crossbeam_channel::bounded(0);
+        let open_path = path.clone();
+        let open = move || {
+            let (let_write, file) = (let_write.clone(), FileDisk::create(&open_path)?);
+            Ok(Box::new(SlowDisk { let_write, file }) as Box<dyn disk::Disk>)
+        };
+        let gauge = order.gauge.clone();
+        let mut recorder =
+            Recorder::start_on(Box::new(open), order, Instant::now(), store.clone(), alive)
+                .expect("a thread");
+        let outputs = film::recorded(60);
+        for (index, output) in outputs.iter().enumerate() {
+            recorder.push(output);
+            assert!(recorder.queue.len() <= QUEUE_MAX);
+            if index % 2 == 0 {
+                // Not for long: before a key frame there may be nothing to write.
+                let _ = permits.send_timeout((), Duration::from_millis(20));
+            }
+        }
+        drop((permits, recorder));
+        closed.wait();
+        let ready = store
+            .recording("20261122-slow")
+            .expect("a store")
+            .expect("it is listed");
+        let scan = recording::scan(
+            &RecordingFile::new(std::fs::File::open(path).expect("a file")).expect("a file"),
+        );
+        let missed = gauge.outputs_missed();
+        println!("{missed} of {} missed, {} gaps", outputs.len(), ready.gaps);
+        assert!(missed > 0 && ready.gaps > 0);
+        assert_eq!((gauge.io_errors(), ready.state), (0, RecordingState::Ready));
+        assert!(scan.playable && scan.good_bytes == ready.size_bytes);
+        assert_eq!(u64::from(scan.gaps()), ready.gaps);
+        assert!(scan.fragments.len() > QUEUE_MAX, "what was taken is there");
+    }
+
     /// A disk on which writes wait for a lock.
     struct HangingDisk {
         hangs: Arc<Mutex<()>>,

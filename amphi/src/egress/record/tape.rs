@@ -333,6 +333,10 @@ mod tests {
         synced: Vec<u8>,
         operations: u32,
         failing: std::ops::Range<u32>,
+        /// Every so many-th operation fails, as these dice fall.
+        dice: Option<Dice>,
+        /// Nothing can be opened, written or cut.
+        read_only: bool,
         /// Space; writes beyond it are cut short.
         room: Option<usize>,
         opened: u32,
@@ -341,10 +345,60 @@ mod tests {
     impl Platter {
         fn operate(&mut self) -> io::Result<()> {
             self.operations += 1;
-            match self.failing.contains(&(self.operations - 1)) {
-                true => Err(io::Error::other("made to fail")),
+            if self.failing.contains(&(self.operations - 1)) {
+                return Err(io::Error::other("made to fail"));
+            }
+            match &mut self.dice {
+                Some(dice) if dice.below(FAILS_OF) == 0 => Err(dice.error()),
+                Some(_) | None => Ok(()),
+            }
+        }
+
+        /// As [`Platter::operate`], of what changes the file.
+        fn change(&mut self) -> io::Result<()> {
+            self.operate()?;
+            match self.read_only {
+                true => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
                 false => Ok(()),
             }
+        }
+
+        /// How much of a write that fails is there afterwards.
+        fn torn(&mut self, length: usize) -> usize {
+            match &mut self.dice {
+                Some(dice) => dice.below(length as u64 + 1) as usize,
+                None => length / 2,
+            }
+        }
+    }
+
+    /// One of so many operations fails, where dice decide.
+    const FAILS_OF: u64 = 12;
+
+    /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+    struct Dice(u64);
+
+    impl Dice {
+        fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = self.0;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^ (mixed >> 31)
+        }
+
+        fn below(&mut self, end: u64) -> u64 {
+            self.next() % end
+        }
+
+        fn error(&mut self) -> io::Error {
+            let kinds = [
+                io::ErrorKind::Other,
+                io::ErrorKind::StorageFull,
+                io::ErrorKind::ReadOnlyFilesystem,
+                io::ErrorKind::TimedOut,
+            ];
+            kinds[self.below(kinds.len() as u64) as usize].into()
         }
     }
 
@@ -359,7 +413,7 @@ mod tests {
         fn opener(&self) -> Open {
             let disk = self.clone();
             Box::new(move || {
-                disk.platter().operate()?;
+                disk.platter().change()?;
                 disk.platter().opened += 1;
                 Ok(Box::new(disk.clone()))
             })
@@ -373,14 +427,13 @@ mod tests {
     impl Disk for FaultyDisk {
         fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
             let mut platter = self.platter();
-            let failed = platter.operate();
+            let failed = platter.change();
             let room = platter
                 .room
                 .map_or(usize::MAX, |room| room.saturating_sub(offset as usize));
-            let whole = if failed.is_err() {
-                bytes.len() / 2
-            } else {
-                bytes.len()
+            let whole = match failed {
+                Err(_) => platter.torn(bytes.len()),
+                Ok(()) => bytes.len(),
             };
             let taken = whole.min(room);
             let end = offset as usize + taken;
@@ -397,7 +450,7 @@ mod tests {
 
         fn truncate(&mut self, length: u64) -> io::Result<()> {
             let mut platter = self.platter();
-            platter.operate()?;
+            platter.change()?;
             platter.bytes.truncate(length as usize);
             Ok(())
         }
@@ -578,6 +631,125 @@ mod tests {
             "the time of the gap is kept"
         );
         assert!(scan.fragments.len() < parts(&outputs) * 3 / 4);
+    }
+
+    #[test]
+    fn a_disk_that_becomes_read_only_is_one_gap_that_says_so_until_it_may_be_written_again() {
+        let outputs = film::packaged(12);
+        let disk = FaultyDisk::default();
+        let mut tape = tape(&disk);
+        let mut now = Instant::now();
+        let start = now;
+        let mut troubles = Vec::new();
+        for (index, output) in outputs.iter().enumerate() {
+            let quarter = index * 4 / outputs.len();
+            disk.platter().read_only = (1..3).contains(&quarter);
+            if let Output::Part(part) = output {
+                now = start + part.time.to_duration();
+                sync_if_due(&mut tape, now);
+            }
+            tape.push(now, output);
+            troubles.extend(tape.trouble());
+        }
+        tape.finish(now);
+        let scan = disk.scan();
+        assert!(troubles.len() > 10 && !tape.is_failing());
+        assert!(
+            troubles
+                .iter()
+                .all(|kind| *kind == io::ErrorKind::ReadOnlyFilesystem),
+            "{troubles:?}"
+        );
+        assert_eq!((scan.gaps(), tape.gaps()), (1, 1));
+        assert_eq!(scan.good_bytes, disk.platter().bytes.len() as u64);
+        assert!(scan.duration() > Duration::from_secs(11));
+    }
+
+    /// Operations fail as a seed says, each in its way, writes leave any part of themselves, space runs out and comes back, and
+    /// syncs take up to a second and a half. Whatever is acknowledged plays if the power fails then; when the disk is well
+    /// again the file is whole and goes on.
+    #[test]
+    fn whatever_fails_in_whatever_order_what_was_acknowledged_plays() {
+        const SEEDS: u64 = 200;
+        /// The disk is well from then on.
+        const WELL_AT: Duration = Duration::from_secs(8);
+        let outputs = film::recorded(12);
+        let start = Instant::now();
+        let (mut errors, mut gaps, mut cuts) = (0, 0, 0);
+        for seed in 0..SEEDS {
+            let mut dice = Dice(seed);
+            let disk = FaultyDisk::default();
+            disk.platter().dice = Some(Dice(dice.next()));
+            let mut tape = tape(&disk);
+            let mut now = start;
+            let mut syncing: Option<(Instant, Sync)> = None;
+            for output in &outputs {
+                if let Output::Part(part) = output {
+                    now = now.max(start + part.time.to_duration());
+                }
+                if now - start >= WELL_AT {
+                    let mut platter = disk.platter();
+                    (platter.dice, platter.room) = (None, None);
+                } else if dice.below(40) == 0 {
+                    let mut platter = disk.platter();
+                    platter.room = match platter.room {
+                        Some(_) => None,
+                        None => Some(platter.bytes.len() + dice.below(20_000) as usize),
+                    };
+                }
+                if let Some((_, sync)) = syncing.take_if(|(done, _)| *done <= now) {
+                    tape.end_sync(now, sync());
+                }
+                tape.push(now, output);
+                if let Some(sync) = tape.begin_sync(now) {
+                    let takes = Duration::from_millis(dice.below(1_500));
+                    // It covers what was written when it began, or also what was written since.
+                    let sync: Sync = match dice.below(2) {
+                        0 => {
+                            let result = sync();
+                            Box::new(move || result)
+                        }
+                        _ => sync,
+                    };
+                    syncing = Some((now + takes, sync));
+                }
+                assert_eq!(tape.trouble().is_some(), tape.is_failing(), "seed {seed}");
+                // The power fails: what is left is what was synced.
+                let platter = disk.platter();
+                let left = scan(platter.synced.as_slice());
+                assert!(
+                    left.good_bytes >= tape.synced && (tape.synced == 0 || left.playable),
+                    "seed {seed} at {:?}: {} of {} bytes, {left:?}",
+                    now - start,
+                    tape.synced,
+                    platter.synced.len()
+                );
+                cuts += 1;
+            }
+            if let Some((_, sync)) = syncing {
+                tape.end_sync(now, sync());
+            }
+            tape.finish(now);
+            let (scan, context) = (disk.scan(), format!("seed {seed}"));
+            assert!(scan.playable && !tape.is_failing(), "{context}");
+            let length = disk.platter().bytes.len() as u64;
+            assert_eq!(
+                (scan.good_bytes, tape.bytes()),
+                (length, length),
+                "{context}"
+            );
+            assert_eq!(disk.platter().synced, disk.platter().bytes, "{context}");
+            assert!(u64::from(scan.gaps()) <= tape.gaps(), "{context}");
+            assert!(scan.duration() > Duration::from_secs(11), "{context}");
+            for pair in scan.fragments.windows(2) {
+                let goes_on = pair[0].mark == pair[1].mark || pair[1].key;
+                assert!(goes_on, "{context}: it goes on at a key frame");
+            }
+            errors += tape.io_errors();
+            gaps += scan.gaps();
+        }
+        println!("{errors} errors, {gaps} gaps, power cut at {cuts} moments");
+        assert!(errors > SEEDS && u64::from(gaps) > SEEDS);
     }
 
     #[test]
