@@ -1,5 +1,6 @@
 //! A whole broadcast as players see it, held against RFC 8216bis by a reader that shares no code with its writer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use peer::net::{Options, connect};
 use player::net::{Report, watch};
 use player::{Config, Counters, Mode};
 
+use crate::composed::{Hall, SLACK as SLACK_COMPOSED};
 use crate::house::{House, now_s, token};
 use crate::performer::{Camera, FPS, LOUD, SILENT, film, perform, tone};
 
@@ -125,7 +127,7 @@ async fn a_program_with_cuts_keeps_every_rule_that_players_can_see() {
 }
 
 /// Waits until the broadcast lists these sizes.
-async fn lists(house: &House, sizes: [&str; 3]) {
+async fn lists(house: &House, sizes: &[&str]) {
     let start = tokio::time::Instant::now();
     loop {
         let index = house.get("/hls/hall/index.m3u8").await.text();
@@ -170,7 +172,7 @@ async fn in_a_program_that_is_cut_simulcast_layers_are_rungs_that_keep_every_rul
         .await;
     assert_eq!(on.status, 200, "{}", on.text());
     // Where one comes late the best one stands there alone after a moment, and here each is to be played.
-    lists(&house, ["640x360", "320x180", "160x90"]).await;
+    lists(&house, &["640x360", "320x180", "160x90"]).await;
     let address = format!("http://{}/hls/hall/index.m3u8", house.address);
     let watching = [Mode::LowLatency, Mode::Plain].map(|mode| {
         let config = Config {
@@ -186,7 +188,7 @@ async fn in_a_program_that_is_cut_simulcast_layers_are_rungs_that_keep_every_rul
             level.store(loud, Ordering::Relaxed);
         }
     }
-    lists(&house, ["480x272", "240x136", "120x68"]).await;
+    lists(&house, &["480x272", "240x136", "120x68"]).await;
     let studio = house.server.app().programs.stats().studio;
     let off = house
         .send("DELETE", "/api/rooms/hall/broadcast", &able, "")
@@ -293,6 +295,126 @@ async fn sound_in_opus_beside_aac_keeps_every_rule_and_ffprobe_reads_it() {
         conforms(&report);
         assert!(report.counters.inits >= 3, "{:?}", report.counters);
     }
+    performing.abort();
+}
+
+/// Everything that a playlist of an ended program lists, as ffprobe plays it: codec, size, and how many frames it decodes.
+async fn played(house: &House, playlist: &str) -> (String, u64) {
+    let url = format!("http://{}/hls/hall/{playlist}", house.address);
+    let probing = tokio::task::spawn_blocking(move || {
+        let entries = "stream=codec_name,width,height,nb_read_frames";
+        let done = std::process::Command::new("ffprobe")
+            .args(["-v", "error", "-count_frames", "-show_entries", entries])
+            .args(["-of", "csv=p=0", &url])
+            .output()
+            .expect("the tests need ffmpeg: see ./test");
+        assert_eq!(String::from_utf8_lossy(&done.stderr), "", "{url}");
+        String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    });
+    let said = probing.await.expect("no panic");
+    // Once for the program that ffmpeg makes of the playlist, and once for the file.
+    let line = said.lines().next().expect("a stream");
+    let (what, frames) = line.rsplit_once(',').expect("a count");
+    (what.to_owned(), frames.parse().expect("a number"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_composed_program_keeps_every_rule_for_both_kinds_of_player_and_ffprobe_plays_every_rendition()
+ {
+    let mut hall = Hall::with(|config| config.broadcast.opus = true).await;
+    for (name, size, level) in [("ada", (320, 180), LOUD), ("bo", (480, 360), SILENT)] {
+        hall.enters(name, Some(Camera::new(size)), level).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    hall.asks("POST", r#"{"program":"compose","layout":"grid"}"#)
+        .await;
+    lists(&hall.house, &["640x360", "320x180"]).await;
+    let address = format!("http://{}/hls/hall/index.m3u8", hall.house.address);
+    let watching = [Mode::LowLatency, Mode::Plain].map(|mode| {
+        let config = Config {
+            slack: SLACK_COMPOSED,
+            ..Config::new(address.clone(), mode)
+        };
+        tokio::spawn(watch(config, Duration::from_secs(90)))
+    });
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    hall.asks("PATCH", r#"{"layout":"speaker"}"#).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let index = hall.house.get("/hls/hall/index.m3u8").await.text();
+    hall.asks("DELETE", "").await;
+    for watching in watching {
+        let report = watching.await.expect("no panic").expect("a report");
+        conforms(&report);
+        // Of two sizes and two kinds of sound.
+        assert!(report.counters.segments >= 12, "{:?}", report.counters);
+        assert!(report.counters.inits >= 4, "{:?}", report.counters);
+    }
+    let quoted = |line: &str| Some(line.split_once("URI=\"")?.1.split_once('"')?.0.to_owned());
+    let sounds = index
+        .lines()
+        .filter(|line| line.starts_with("#EXT-X-MEDIA:TYPE=AUDIO"))
+        .filter_map(quoted);
+    let pictures = index.lines().filter(|line| line.starts_with("video"));
+    let playlists: BTreeSet<String> = pictures.map(str::to_owned).chain(sounds).collect();
+    let mut found = BTreeSet::new();
+    for playlist in &playlists {
+        let (what, frames) = played(&hall.house, playlist).await;
+        // Ten seconds of fifteen pictures, and more of sound.
+        assert!(frames >= 100, "{playlist}: {frames} frames of {what}");
+        found.insert(what);
+    }
+    let expected = ["aac", "h264,320,180", "h264,640,360", "opus"].map(str::to_owned);
+    assert_eq!(found, BTreeSet::from(expected), "{index}");
+}
+
+/// What who plays whole segments needs before it can begin: nothing that is not there yet, however long the program runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_player_that_comes_in_the_middle_begins_at_once_with_what_is_listed() {
+    // goals.md asks it of a player behind a network.
+    const BEGUN_MAX: Duration = Duration::from_secs(6);
+    let house = House::open().await;
+    let able = token("hall", "ada").grant("roomAdmin", true).sign();
+    let options = Options::new(Form::Single);
+    let member = connect(&house.web_socket(), &able, &options).await;
+    let level = Arc::new(AtomicU8::new(LOUD));
+    let camera = Some(Camera::layered((640, 360)));
+    let performing = tokio::spawn(perform(member.expect("let in"), tone(), camera, level));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let path = "/api/rooms/hall/broadcast";
+    let on = house
+        .send("POST", path, &able, r#"{"program":"cut"}"#)
+        .await;
+    assert_eq!(on.status, 200, "{}", on.text());
+    lists(&house, &["640x360"]).await;
+    let index = format!("http://{}/hls/hall/index.m3u8", house.address);
+    let begins = async |from: &str| {
+        let config = Config {
+            slack: SLACK,
+            ..Config::new(index.clone(), Mode::Plain)
+        };
+        let report = watch(config, Duration::from_secs(8)).await;
+        let report = report.expect("a report");
+        keeps_every_rule(&report);
+        let beginning = report.beginning.expect("it plays");
+        println!("a plain player {from}: {beginning:?}");
+        beginning
+    };
+    begins("at the beginning").await;
+    let playlist = house.get("/hls/hall/video.m3u8").await.text();
+    let target = playlist
+        .lines()
+        .find_map(|line| line.strip_prefix("#EXT-X-TARGETDURATION:"))
+        .and_then(|seconds| seconds.parse().ok())
+        .map(Duration::from_secs)
+        .expect("a target duration");
+    let beginning = begins("in the middle").await;
+    // HOLD-BACK is three of them, and falls into a segment.
+    assert!(
+        beginning.behind > Duration::ZERO && beginning.behind <= target * 4,
+        "{beginning:?}, target {target:?}"
+    );
+    assert!(beginning.took <= BEGUN_MAX, "{beginning:?}");
+    house.send("DELETE", path, &able, "").await;
     performing.abort();
 }
 
