@@ -4,12 +4,14 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
+use std::time::Duration;
 
 use peer::Form;
 use peer::net::{Options, connect};
 use serde_json::{Value, json};
 
 use crate::air::until;
+use crate::composed::Hall;
 use crate::house::{House, token};
 use crate::performer::{Camera, LOUD, perform, tone};
 
@@ -242,6 +244,47 @@ async fn a_recording_of_before_there_were_timelines_has_an_empty_one_and_no_trac
             .await
             .refused(404, "not_found", None);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_timeline_says_how_people_are_arranged_and_when_that_changes() {
+    let mut hall = Hall::open().await;
+    hall.enters("ada", Some(Camera::new(SIZE)), LOUD).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    hall.asks("POST", r#"{"program":"compose","layout":"grid"}"#)
+        .await;
+    let able = token("hall", "ada").grant("roomAdmin", true).sign();
+    let path = "/api/rooms/hall/recording";
+    let started = hall.house.send("POST", path, &able, "").await.json();
+    let one = format!("/api/recordings/{}", started["id"].as_str().expect("an id"));
+    let recorded = async |seconds: f64| {
+        until("so much is recorded", async || {
+            let length = hall.house.get(&one).await.json()["duration_s"].as_f64();
+            (length > Some(seconds)).then_some(())
+        })
+        .await;
+    };
+    recorded(1.5).await;
+    hall.asks("PATCH", r#"{"layout":"speaker"}"#).await;
+    recorded(3.0).await;
+    hall.house.send("DELETE", path, &able, "").await;
+    until("it is ready", async || {
+        let recording = hall.house.get(&one).await.json();
+        (recording["state"] == "ready").then_some(())
+    })
+    .await;
+    let timeline = hall.house.get(&format!("{one}/timeline")).await.json();
+    let events = timeline["events"].as_array().expect("a list");
+    let layouts: Vec<_> = events
+        .iter()
+        .filter(|event| event["event"] == "layout")
+        .map(|event| (&event["layout"], event["at_s"].as_f64().expect("a time")))
+        .collect();
+    let [(first, at), (second, then)] = layouts[..] else {
+        panic!("one line for each layout: {events:#?}");
+    };
+    assert_eq!((first, second), (&json!("grid"), &json!("speaker")));
+    assert!(at < 0.5 && then > 1.0, "{at} {then}");
 }
 
 /// For `killed`: every track of a recording plays to its end.
