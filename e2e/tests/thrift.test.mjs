@@ -1,9 +1,12 @@
 // Nobody encodes what nobody takes (LiveKit's dynacast), and nobody takes what is not seen (its adaptive stream).
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { becomes, pause } from '../harness/poll.mjs';
 import { colourOf } from '../harness/probe.mjs';
 import { framesSent, joinBySdk, pictureOf, serveSdk } from '../harness/sdk.mjs';
 import { scenario } from '../harness/scenario.mjs';
+import { newFolder, removeFolder } from '../harness/server.mjs';
 import { admin, token } from '../harness/token.mjs';
 
 /** The layers that a page's browser sends just now, lowest first. */
@@ -20,7 +23,12 @@ const show = (person, identity, style) =>
 scenario(
   'a camera encodes the layers that somebody takes, and nothing when nobody does',
   async (stage) => {
-    const server = await stage.server();
+    const folder = newFolder('config');
+    stage.closing.push(() => removeFolder(folder));
+    const config = path.join(folder, 'amphi.toml');
+    // As large as a camera: who is composed alone fills it, of two each has half its width.
+    writeFileSync(config, '[program]\nladder = ["640x360 600k"]\nframes_per_second = 15\n');
+    const server = await stage.server({ args: ['--config', config] });
     const site = await serveSdk();
     stage.closing.push(() => site.close());
     const join = (person, identity, how) =>
@@ -54,6 +62,15 @@ scenario(
     await show(bo, 'ada', { display: 'none' });
     assert.ok((await broadcast('DELETE')).status < 300);
     await sends('off air again', '');
+    assert.ok((await broadcast('POST', { program: 'compose', layout: 'grid' })).status < 300);
+    await sends('composed alone she fills the picture', 'q,h');
+    const cy = await stage.person({ name: 'Cy', colour: 'blue', hz: 660 });
+    await join(cy, 'cy');
+    await becomes('Cy sees her', () => colourOf(pictureOf(cy, 'ada')), (colour) => colour === 'red');
+    await show(cy, 'ada', { display: 'none' });
+    await sends('for half of it the lower layer is enough', 'q');
+    assert.ok((await broadcast('DELETE')).status < 300);
+    await sends('off air again, nothing', '');
   },
   { deadline: 180_000 },
 );
