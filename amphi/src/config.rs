@@ -21,8 +21,8 @@ use crate::program::Means;
 
 pub use broadcast::{Broadcast, Rewind, Thumbnails};
 pub use program::{
-    CodecWord, Composing, Device, EncoderWord, LayoutWord, Logo, Options, Outside, Program,
-    ProgramWord, Size,
+    CodecWord, Composing, Device, EncoderWord, FitWord, LayoutWord, Logo, Options, Outside,
+    Program, ProgramWord, Size,
 };
 pub use recording::{Export, Hidden, KeepFor, Publish, Recording};
 

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use amphi::compose::ffmpeg::{Ffmpeg, FfmpegCodec, Hands, Outside};
-use amphi_media::{Bitrate, Codec, Layout, MediaKind, MediaTime, MemberId, Source, TrackId};
+use amphi_media::{
+    Bitrate, CameraFit, Codec, Layout, MediaKind, MediaTime, MemberId, Source, TrackId,
+};
 use amphi_media::{Sample, VideoSize};
 use amphi_studio::canvas::Canvas;
 use amphi_studio::composer::{Composer, Described, Input, Look, Output, Rung};
@@ -191,6 +193,7 @@ fn composed(
         title: String::new(),
         logo: None,
         layout: Layout::Grid,
+        fit: CameraFit::Auto,
         frames_per_second: FRAME_RATE,
         rungs: shape
             .rungs

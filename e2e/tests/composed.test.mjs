@@ -56,6 +56,12 @@ scenario(
     await host.see('layout-select').selectOption('side-by-side');
     const halves = () => Promise.all([[0.05, 0.45], [0.55, 0.95]].map((across) => colourOf(player, { across, down: [0.2, 0.8] })));
     await becomes('the first two side by side', halves, (colours) => colours.join() === 'red,green');
+    // Everybody's camera is wide, and the places are upright: nobody has bars when they are cropped.
+    const tops = () => Promise.all([[0.1, 0.4], [0.6, 0.9]].map((across) => colourOf(player, { across, down: [0.06, 0.12] })));
+    await host.see('fit-select').selectOption('crop');
+    await becomes('both fill their places', tops, (colours) => colours.join() === 'red,green');
+    await host.see('fit-select').selectOption('auto');
+    await becomes('both are whole again', tops, (colours) => colours.join() === 'none,none');
     await host.see('title-input').fill('Round table');
     await host.see('title-input').blur();
     const onAir = async () => (await server.api('GET', '/api/rooms/round-table')).body.broadcast;

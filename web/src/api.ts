@@ -8,6 +8,7 @@ export interface ServerInfo {
   composes: boolean
   /** What is made where nobody says otherwise. */
   program: Program
+  fit: CameraFit
   /** Whether a room's title is written into its composed picture, where nobody says otherwise. */
   room_title: boolean
   /** Whether members' own tracks are recorded too, where nobody says otherwise. */
@@ -56,11 +57,14 @@ export interface Member {
 export type BroadcastState = 'off' | 'starting' | 'on_air'
 export type Program = 'auto' | 'cut' | 'compose'
 export type Layout = 'grid' | 'speaker' | 'screen' | 'side-by-side' | 'audio'
+/** What becomes of cameras of another shape than their places. */
+export type CameraFit = 'auto' | 'crop' | 'whole'
 
 /** How the program of a broadcast is made. */
 export interface ProgramWish {
   program: Program
   layout: Layout
+  fit: CameraFit
   /** Written into a composed picture; nothing if empty. */
   title: string
 }
@@ -70,6 +74,7 @@ export interface Broadcast {
   program: string | null
   requested: Program | null
   layout: Layout | null
+  fit: CameraFit | null
   /** What is written into the picture where it is composed; empty: nothing. */
   picture_title: string | null
   picture: { width: number; height: number; frames_per_second: number; sizes: number } | null

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use amphi_media::{
-    Bitrate, Codec, Layout, MediaKind, MediaTime, MemberId, Source, TrackId, VideoSize,
+    Bitrate, CameraFit, Codec, Layout, MediaKind, MediaTime, MemberId, Source, TrackId, VideoSize,
 };
 use amphi_studio::canvas::{Canvas, Colour, Picture};
 use amphi_studio::composer::{Composer, Described, Input, Look, Rung};
@@ -125,6 +125,7 @@ const PEOPLE: [Guest; 6] = [
 fn look(layout: Layout) -> Look {
     Look {
         layout,
+        fit: CameraFit::Auto,
         title: String::new(),
         logo: None,
         frames_per_second: 10,
@@ -284,6 +285,28 @@ fn every_other_layout_looks_as_it_was_kept() {
     let mut sharing = PEOPLE;
     sharing[0].shares = true;
     check("screen", &composed(look(Layout::Screen), &sharing));
+}
+
+/// Of the four the last is held upright.
+#[test]
+fn cameras_of_other_shapes_than_their_cells_look_as_they_were_kept_cropped_and_whole() {
+    for (name, fit) in [
+        ("fit-crop", CameraFit::Crop),
+        ("fit-whole", CameraFit::Whole),
+    ] {
+        let look = Look {
+            fit,
+            ..look(Layout::SideBySide)
+        };
+        let upright = [PEOPLE[0], PEOPLE[3]];
+        check(&format!("{name}-side-by-side"), &composed(look, &upright));
+        let look = Look {
+            fit,
+            ..self::look(Layout::Grid)
+        };
+        let shapes = [PEOPLE[0], PEOPLE[4], PEOPLE[3]];
+        check(&format!("{name}-grid"), &composed(look, &shapes));
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use amphi_media::{
-    Bitrate, Codec, Layout, MediaKind, MediaTime, MemberId, Source, TrackId, VideoSize,
+    Bitrate, CameraFit, Codec, Layout, MediaKind, MediaTime, MemberId, Source, TrackId, VideoSize,
 };
 use amphi_studio::canvas::{Canvas, Colour};
 use amphi_studio::composer::{Composer, Described, Input, Look, Output, Rung};
@@ -171,6 +171,7 @@ pub fn share(film: &Film, step: &Step, outside: &Outside) -> Result<f32, CodecEr
         title: String::new(),
         logo: None,
         layout: Layout::Grid,
+        fit: CameraFit::Auto,
         frames_per_second: step.frames_per_second,
         rungs: step.rungs.clone(),
     };

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Cursor, Read as _};
 use std::path::{Path, PathBuf};
 
-use amphi_media::{Bitrate, Layout, VideoSize};
+use amphi_media::{Bitrate, CameraFit, Layout, VideoSize};
 use amphi_room::{ProgramKind, Wish};
 use amphi_studio::composer::{RUNGS_MAX, Rung};
 use amphi_studio::lettering::Image;
@@ -19,6 +19,7 @@ use crate::compose::ffmpeg::{Ffmpeg, FfmpegCodec};
 pub struct Composing {
     pub kind: ProgramWord,
     pub layout: LayoutWord,
+    pub fit: FitWord,
     #[serde(deserialize_with = "ladder")]
     pub ladder: Vec<Size>,
     #[serde(deserialize_with = "within::<5, 60, _, _>")]
@@ -40,6 +41,7 @@ impl Default for Composing {
         Self {
             kind: ProgramWord::Auto,
             layout: LayoutWord::Grid,
+            fit: FitWord::Auto,
             ladder: vec![
                 size(1_280, 720, 2_000),
                 size(854, 480, 900),
@@ -77,6 +79,7 @@ impl Composing {
         Wish {
             program: self.kind.into(),
             layout: self.layout.into(),
+            fit: self.fit.into(),
             title: if self.room_title {
                 room_title.to_owned()
             } else {
@@ -292,6 +295,29 @@ impl From<LayoutWord> for Layout {
             LayoutWord::Screen => Layout::Screen,
             LayoutWord::SideBySide => Layout::SideBySide,
             LayoutWord::Audio => Layout::Audio,
+        }
+    }
+}
+
+/// What becomes of a camera that is not of its cell's shape. Shared screens are always whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FitWord {
+    /// Cropped where most of it is still seen, else whole.
+    #[default]
+    Auto,
+    /// It fills its cell, however much is cut off.
+    Crop,
+    /// All of it is seen, between bars.
+    Whole,
+}
+
+impl From<FitWord> for CameraFit {
+    fn from(word: FitWord) -> Self {
+        match word {
+            FitWord::Auto => CameraFit::Auto,
+            FitWord::Crop => CameraFit::Crop,
+            FitWord::Whole => CameraFit::Whole,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use amphi_media::CameraFit;
 use amphi_policy::name::TITLE_BYTES_MAX;
 use amphi_policy::token::{self, Claims, VideoGrant};
 use axum::extract::{Extension, State};
@@ -33,6 +34,9 @@ pub struct ServerInfo {
     composes: bool,
     /// What is made where nobody says otherwise.
     program: &'static str,
+    /// What becomes of cameras of another shape than their places in a composed picture, where nobody says otherwise: "auto", "crop"
+    /// or "whole".
+    fit: &'static str,
     /// Whether a room's title is written into its composed picture, where nobody says otherwise.
     room_title: bool,
     /// Whether every member's own tracks are recorded too, where nobody says otherwise.
@@ -60,6 +64,7 @@ pub async fn server(State(app): State<App>) -> Json<ServerInfo> {
         open_grants,
         composes: !app.config.program.ladder.is_empty(),
         program: program_word(app.config.program.kind.into()),
+        fit: CameraFit::from(app.config.program.fit).name(),
         room_title: app.config.program.room_title,
         tracks: app.config.recording.tracks,
     })

@@ -85,6 +85,9 @@ pub struct Broadcast {
     /// How people are arranged, where they are composed: "grid", "speaker", "screen", "side-by-side" or "audio".
     #[schema(required)]
     pub layout: Option<&'static str>,
+    /// What becomes there of cameras of another shape than their places: "auto", "crop" or "whole".
+    #[schema(required)]
+    pub fit: Option<&'static str>,
     /// What is written into the picture, where it is composed; empty: nothing.
     #[schema(required)]
     pub picture_title: Option<String>,
@@ -223,6 +226,7 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
             program: None,
             requested: None,
             layout: None,
+            fit: None,
             picture_title: None,
             picture: None,
             hls: None,
@@ -248,6 +252,7 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
         program: program.map(|program| program.made.program),
         requested: Some(program_word(requested.program)),
         layout: Some(requested.layout.name()),
+        fit: Some(requested.fit.name()),
         picture_title: Some(requested.title.clone()),
         picture: program.and_then(|program| picture(&program.made)),
         hls: Some(hls_path(&snapshot.room)),

@@ -13,7 +13,7 @@ use super::App;
 use super::error::{ApiError, ErrorBody};
 use super::request::{Bearer, JsonBody, Room};
 use super::rooms::{BroadcastState, state_of};
-use crate::config::{LayoutWord, ProgramWord};
+use crate::config::{FitWord, LayoutWord, ProgramWord};
 use crate::program::{NO_PLACE, Place};
 
 /// A recording gets its id on the program's thread, a moment after the room said yes; that long it is waited for.
@@ -28,6 +28,8 @@ pub struct StartBody {
     program: Option<ProgramWord>,
     #[serde(default)]
     layout: Option<LayoutWord>,
+    #[serde(default)]
+    fit: Option<FitWord>,
     /// Written into a composed picture: at most 80 characters, nothing if empty.
     #[serde(default)]
     title: Option<String>,
@@ -41,6 +43,8 @@ pub struct ChangeBody {
     program: Option<ProgramWord>,
     #[serde(default)]
     layout: Option<LayoutWord>,
+    #[serde(default)]
+    fit: Option<FitWord>,
     /// Written into a composed picture: at most 80 characters, nothing if empty.
     #[serde(default)]
     title: Option<String>,
@@ -63,6 +67,9 @@ pub struct BroadcastAnswer {
     /// How people are arranged where they are composed.
     #[schema(required)]
     layout: Option<&'static str>,
+    /// What becomes there of cameras of another shape than their places: "auto", "crop" or "whole".
+    #[schema(required)]
+    fit: Option<&'static str>,
     /// What is written into the picture where it is composed; empty: nothing.
     #[schema(required)]
     title: Option<String>,
@@ -114,6 +121,7 @@ pub async fn start_broadcast(
     let wish = Wish {
         program: body.program.map_or(usual.program, Into::into),
         layout: body.layout.map_or(usual.layout, Into::into),
+        fit: body.fit.map_or(usual.fit, Into::into),
         title: title.unwrap_or(usual.title),
     };
     let _place = place(&app, &room)?;
@@ -153,6 +161,7 @@ pub async fn change_broadcast(
         change: WishChange {
             program: body.program.map(Into::into),
             layout: body.layout.map(Into::into),
+            fit: body.fit.map(Into::into),
             title: body.title.map(written).transpose()?,
         },
     };
@@ -184,6 +193,7 @@ pub async fn stop_broadcast(
             state: BroadcastState::Off,
             program: None,
             layout: None,
+            fit: None,
             title: None,
             hls: None,
         })),
@@ -198,6 +208,7 @@ async fn broadcast_answer(app: &App, room: &str) -> Result<Json<BroadcastAnswer>
         state: broadcast.state,
         program: broadcast.program,
         layout: broadcast.layout,
+        fit: broadcast.fit,
         title: broadcast.picture_title,
         hls: broadcast.hls,
     }))

@@ -290,6 +290,7 @@ impl Easel {
         };
         let look = Look {
             layout: self.wish.layout,
+            fit: self.wish.fit,
             title: self.wish.title.clone(),
             logo: self.means.logo.clone(),
             frames_per_second: step.frames_per_second,

@@ -30,6 +30,7 @@ pub const BLUE: Rgb = [0, 0, 255];
 const YELLOW: Rgb = [255, 255, 0];
 /// What is below a title over red: three quarters of it dark.
 const DARK: Rgb = [75, 11, 15];
+const BLACK: Rgb = [0, 0, 0];
 
 pub struct Hall {
     pub house: House,
@@ -278,6 +279,17 @@ async fn four_cameras_of_three_codecs_are_in_their_cells_at_every_size_and_the_l
     };
     let watching = tokio::spawn(watch(config, Duration::from_secs(60)));
     assert_eq!(on["title"], "", "nothing is written into it: {on}");
+    // Who is held upright has bars beside, or none.
+    assert_eq!(on["fit"], "auto", "{on}");
+    let bars = ((0.55, 0.75), BLACK);
+    hall.shows(0, &[bars, ((0.75, 0.75), YELLOW)]).await;
+    let changed = hall.asks("PATCH", r#"{"fit":"crop"}"#).await;
+    assert_eq!(changed["fit"], "crop", "{changed}");
+    hall.shows(0, &[((0.55, 0.75), YELLOW), ((0.95, 0.75), YELLOW)])
+        .await;
+    let changed = hall.asks("PATCH", r#"{"fit":"whole"}"#).await;
+    assert_eq!(changed["fit"], "whole", "{changed}");
+    hall.shows(0, &[bars, ((0.75, 0.75), YELLOW)]).await;
     let changed = hall
         .asks("PATCH", r#"{"layout":"speaker","title":" Town hall "}"#)
         .await;
@@ -415,6 +427,10 @@ async fn a_layout_that_is_none_and_a_program_that_does_not_run_are_refused_in_wo
         words.contains("side-by-side"),
         "it names what there is: {words}"
     );
+    let body = r#"{"fit":"stretch"}"#;
+    let refused = hall.house.send("POST", path, &hall.able, body).await;
+    let words = refused.refused(400, "bad_request", None);
+    assert!(words.contains("whole"), "it names what there is: {words}");
     let refused = hall.house.send("PATCH", path, &hall.able, "{}").await;
     refused.refused(409, "conflict", None);
     hall.enters("ada", None, LOUD).await;

@@ -40,3 +40,28 @@ impl Layout {
         Self::ALL.into_iter().find(|layout| layout.name() == name)
     }
 }
+
+/// What becomes of a camera whose picture is not of its cell's shape. A shared screen is always whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum CameraFit {
+    /// Cropped where most of it is still seen, else whole.
+    #[default]
+    Auto,
+    /// It fills its cell, however much is cut off.
+    Crop,
+    /// All of it is seen, between bars.
+    Whole,
+}
+
+impl CameraFit {
+    pub const ALL: [CameraFit; 3] = [CameraFit::Auto, CameraFit::Crop, CameraFit::Whole];
+
+    /// As it stands in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            CameraFit::Auto => "auto",
+            CameraFit::Crop => "crop",
+            CameraFit::Whole => "whole",
+        }
+    }
+}

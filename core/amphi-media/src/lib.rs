@@ -22,6 +22,6 @@ pub mod vp9;
 pub use frame::Frame;
 pub use id::{MemberId, Rid, SessionId, TrackId};
 pub use kind::{Codec, Layer, MediaKind, Source, VideoSize};
-pub use layout::Layout;
+pub use layout::{CameraFit, Layout};
 pub use sample::Sample;
 pub use time::{Bitrate, MediaTime};

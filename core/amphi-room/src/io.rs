@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use amphi_media::{Codec, Layout, MediaKind, MemberId, Source, TrackId, VideoSize};
+use amphi_media::{CameraFit, Codec, Layout, MediaKind, MemberId, Source, TrackId, VideoSize};
 use amphi_policy::{Grants, Refusal};
 
 /// Who joins, as the token and the join request say.
@@ -75,6 +75,8 @@ pub struct Wish {
     pub program: ProgramKind,
     /// How people are arranged where they are composed.
     pub layout: Layout,
+    /// What becomes there of cameras of another shape than their places.
+    pub fit: CameraFit,
     /// What is written into a composed picture; nothing if empty.
     pub title: String,
 }
@@ -84,6 +86,7 @@ pub struct Wish {
 pub struct WishChange {
     pub program: Option<ProgramKind>,
     pub layout: Option<Layout>,
+    pub fit: Option<CameraFit>,
     pub title: Option<String>,
 }
 

@@ -149,6 +149,7 @@ impl Room {
         let wish = Wish {
             program: change.program.unwrap_or(wish.program),
             layout: change.layout.unwrap_or(wish.layout),
+            fit: change.fit.unwrap_or(wish.fit),
             title: change.title.unwrap_or(wish.title),
         };
         self.set_wish(&wish);

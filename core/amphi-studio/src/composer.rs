@@ -86,6 +86,8 @@ struct Show {
     /// Around whom there is a ring.
     rings: BTreeSet<Seat>,
     wanted: BTreeMap<TrackId, VideoSize>,
+    /// Somebody's picture is drawn in another size, or may be.
+    sizes_changed: bool,
     /// Number of the next instant.
     tick: i64,
     changed: bool,
@@ -174,6 +176,7 @@ impl Composer {
                 show.overlay = Overlay::new(&look, show.canvas.size(), &mut *self.lettering);
                 show.changed = true;
             }
+            show.sizes_changed |= show.look.fit != look.fit;
             show.look = look;
             return;
         }
@@ -214,6 +217,7 @@ impl Composer {
             labels: BTreeMap::new(),
             rings: BTreeSet::new(),
             wanted,
+            sizes_changed: true,
             tick: (from_us.max(0) * fps).div_euclid(1_000_000) + 1,
             changed: true,
             key_us: None,
@@ -253,7 +257,6 @@ impl Composer {
                 &mut *self.lettering,
                 &mut self.scaler,
                 &mut self.counters,
-                &mut self.outputs,
             );
             for (track, film) in &mut self.people.films {
                 if film.asks(now_us) {
@@ -263,7 +266,7 @@ impl Composer {
                 }
             }
             show.name_people(&self.people, &mut *self.lettering);
-            let until_us = at_us + show.half_us();
+            let (until_us, fit) = (at_us + show.half_us(), show.look.fit);
             for cell in &show.cells {
                 let Some(film) = cell
                     .track
@@ -275,12 +278,13 @@ impl Composer {
                 let (canvas, scaler, changed) =
                     (&mut show.canvas, &mut self.scaler, &mut show.changed);
                 let (area, label) = (cell.area, show.labels.get(&cell.seat));
+                let size = film.size;
                 film.decode_until(
                     until_us,
                     &mut self.codecs.decoders,
                     &mut self.counters,
                     &mut |source, picture| {
-                        let (taken, filled) = layout::placed(source, picture.size(), area);
+                        let (taken, filled) = layout::placed(fit, source, picture.size(), area);
                         if filled != area {
                             canvas.fill(area, Colour::BLACK);
                         }
@@ -291,7 +295,9 @@ impl Composer {
                         *changed = true;
                     },
                 );
+                show.sizes_changed |= film.size != size;
             }
+            show.ask_for_sizes(&self.people, &mut self.outputs);
             show.encode(
                 at_us,
                 &mut self.scaler,
@@ -344,7 +350,6 @@ impl Show {
         lettering: &mut dyn Lettering,
         scaler: &mut Scaler,
         counters: &mut Counters,
-        out: &mut impl Extend<Output>,
     ) {
         let (shown, lead) = people.shown();
         let guests: Vec<Guest> = shown.iter().map(|shown| shown.guest).collect();
@@ -375,7 +380,25 @@ impl Show {
                 .iter()
                 .find(|cell| cell.track == Some(*track) && !cell.card);
             film.set_visible(cell.is_some());
-            let size = cell.map_or(VideoSize::default(), |cell| cell.area.size());
+        }
+        self.sizes_changed = true;
+        self.cells = cells;
+    }
+
+    /// Says in which size each film should come, where that has changed.
+    fn ask_for_sizes(&mut self, people: &People, out: &mut impl Extend<Output>) {
+        if !std::mem::take(&mut self.sizes_changed) {
+            return;
+        }
+        for (track, film) in &people.films {
+            let cell = self
+                .cells
+                .iter()
+                .find(|cell| cell.track == Some(*track) && !cell.card);
+            let size = cell.map_or(VideoSize::default(), |cell| match film.size {
+                Some(size) => layout::wanted(self.look.fit, film.source, size, cell.area),
+                None => cell.area.size(),
+            });
             if self.wanted.insert(*track, size) != Some(size) {
                 let track = *track;
                 out.extend([Output::Wanted { track, size }]);
@@ -383,7 +406,6 @@ impl Show {
         }
         self.wanted
             .retain(|track, _| people.films.contains_key(track));
-        self.cells = cells;
     }
 
     /// What is in a cell already moves with it, so that nobody is dark until the next frame comes: a screen may not change for

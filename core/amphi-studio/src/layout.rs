@@ -2,7 +2,7 @@
 //!
 //! All coordinates are even, since a composed picture is I420: one sample of colour covers two by two pixels.
 
-pub use amphi_media::Layout;
+pub use amphi_media::{CameraFit, Layout};
 use amphi_media::{Source, VideoSize};
 
 /// Pictures in one composed picture. Whoever comes later is heard, and shown when a place is free.
@@ -20,8 +20,8 @@ const GAP_SHARE: u32 = 90;
 /// How much of the canvas's width the strip takes, in percent.
 const STRIP_PERCENT: u32 = 22;
 
-/// A camera is cropped to its cell when at least this much of it, in percent, is still seen; a phone held upright in a wide
-/// cell would lose two thirds and is shown whole, between bars.
+/// By [`CameraFit::Auto`] a camera is cropped to its cell when at least this much of it, in percent, is still seen; a phone held
+/// upright in a wide cell would lose two thirds and is shown whole, between bars.
 const CROP_SEEN_PERCENT_MIN: u64 = 60;
 
 /// How much larger than its cell a camera may be, as a share of the cell, to be cut instead of scaled: a layer of 360 lines in a
@@ -158,17 +158,43 @@ pub fn cells(
 
 /// Where a picture of `size` goes in a cell: which part of it is taken, and which part of the cell it fills.
 ///
-/// Cameras are cropped as long as enough of them is seen; screens never, since what is cut off may be what is talked about. A camera
-/// that is only a little larger than its cell loses its edge and is not scaled: that is sharper, and costs a copy.
-pub fn placed(source: Source, size: VideoSize, cell: Area) -> (Area, Area) {
+/// Cameras are cropped as `fit` says; screens never, since what is cut off may be what is talked about. A cropped camera that is
+/// only a little larger than its cell loses its edge and is not scaled: that is sharper, and costs a copy.
+pub fn placed(fit: CameraFit, source: Source, size: VideoSize, cell: Area) -> (Area, Area) {
+    match seen(fit, source, size, cell) {
+        Some(seen) => (seen.cut_to(cell.size()).unwrap_or(seen), cell),
+        None => (Area::of(size), cell.inner(size)),
+    }
+}
+
+/// How large a picture should come for a cell: one of these shapes that has either of these sides is not enlarged. Where it is
+/// cropped that is more than the cell, since what is cut off is sent too.
+pub fn wanted(fit: CameraFit, source: Source, size: VideoSize, cell: Area) -> VideoSize {
+    let Some(seen) = seen(fit, source, size, cell) else {
+        return cell.size();
+    };
+    let whole = Area::of(size);
+    let all = |cell: u32, whole: u32, seen: u32| {
+        let all = u64::from(cell) * u64::from(whole) / u64::from(seen.max(1));
+        even(u32::try_from(all).unwrap_or(u32::MAX))
+    };
+    VideoSize::new(
+        all(cell.width, whole.width, seen.width),
+        all(cell.height, whole.height, seen.height),
+    )
+}
+
+/// Which part of a picture is seen when it is cropped to its cell; none when it is shown whole.
+fn seen(fit: CameraFit, source: Source, size: VideoSize, cell: Area) -> Option<Area> {
     let whole = Area::of(size);
     let seen = whole.inner(cell.size());
     let enough = seen.size().pixels() * 100 >= whole.size().pixels() * CROP_SEEN_PERCENT_MIN;
-    if source == Source::Screen || !enough {
-        (whole, cell.inner(size))
-    } else {
-        (seen.cut_to(cell.size()).unwrap_or(seen), cell)
-    }
+    let cropped = match fit {
+        CameraFit::Auto => enough,
+        CameraFit::Crop => true,
+        CameraFit::Whole => false,
+    };
+    (cropped && source != Source::Screen).then_some(seen)
 }
 
 /// Rows of 16:9 cells, as large as may be; the last row in the middle.

@@ -1,6 +1,6 @@
 /** The stage's dialogs: going live, the running broadcast, ending it, devices. */
 import { useEffect, useState } from 'preact/hooks'
-import type { Layout, Program, ProgramWish, RoomState, ServerInfo } from '../api'
+import type { CameraFit, Layout, Program, ProgramWish, RoomState, ServerInfo } from '../api'
 import * as choices from '../choices'
 import { pathTo } from '../router'
 import { count, secondsBehind } from '../times'
@@ -25,6 +25,12 @@ const LAYOUTS: { layout: Layout; name: string }[] = [
   { layout: 'audio', name: 'Audio: names only' },
 ]
 
+const FITS: { fit: CameraFit; name: string }[] = [
+  { fit: 'auto', name: 'Automatic: cropped if most of them is still seen' },
+  { fit: 'crop', name: 'Crop: every place is filled' },
+  { fit: 'whole', name: 'Whole: nothing is cut off' },
+]
+
 /** Longest text that a picture has place for; the server says the same. */
 const TITLE_MAX = 80
 
@@ -40,7 +46,7 @@ interface GoLiveProps {
 
 /** What makes the picture; where people are composed, how they are arranged and what is written over them. */
 function ProgramChoice({ wish, composes, onChange }: { wish: ProgramWish; composes: boolean; onChange: (change: Partial<ProgramWish>) => void }) {
-  const { program: chosen, layout } = wish
+  const { program: chosen, layout, fit } = wish
   // What is typed is told when it is finished.
   const [title, setTitle] = useState(wish.title)
   useEffect(() => setTitle(wish.title), [wish.title])
@@ -71,6 +77,18 @@ function ProgramChoice({ wish, composes, onChange }: { wish: ProgramWish; compos
             ))}
           </select>
         </label>
+        {layout !== 'audio' && (
+          <label class="field">
+            <span>Cameras that are upright or wide</span>
+            <select data-testid="fit-select" value={fit} onChange={(event) => onChange({ fit: event.currentTarget.value as CameraFit })}>
+              {FITS.map(({ fit, name }) => (
+                <option key={fit} value={fit}>
+                  {name}
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
         <label class="field">
           <span>Title in the picture</span>
           <input
@@ -89,7 +107,7 @@ function ProgramChoice({ wish, composes, onChange }: { wish: ProgramWish; compos
 }
 
 export function GoLive({ house, server, title, recording, onClose }: GoLiveProps) {
-  const [wish, setWish] = useState<ProgramWish>({ program: server?.program ?? 'auto', layout: 'grid', title: server?.room_title ? [...title].slice(0, TITLE_MAX).join('') : '' })
+  const [wish, setWish] = useState<ProgramWish>({ program: server?.program ?? 'auto', layout: 'grid', fit: server?.fit ?? 'auto', title: server?.room_title ? [...title].slice(0, TITLE_MAX).join('') : '' })
   const mayChoose = house.mayRecord && !recording
   const [record, setRecord] = useState(true)
   const [tracks, setTracks] = useState(server?.tracks === true)
@@ -185,7 +203,7 @@ export function OnAir({ room, house, server, state, onClose }: OnAirProps) {
       {broadcast.note && <p class="note">{broadcast.note}</p>}
       {house.mayBroadcast && broadcast.requested && (
         <ProgramChoice
-          wish={{ program: broadcast.requested, layout: broadcast.layout ?? 'grid', title: broadcast.picture_title ?? '' }}
+          wish={{ program: broadcast.requested, layout: broadcast.layout ?? 'grid', fit: broadcast.fit ?? 'auto', title: broadcast.picture_title ?? '' }}
           composes={server?.composes === true}
           onChange={(change) => void house.changeBroadcast(change)}
         />

@@ -4,7 +4,7 @@ use std::io::{Seek, Write};
 use std::time::{Duration, Instant};
 
 use amphi_media::{
-    Bitrate, Layout, MediaKind, MediaTime, MemberId, Source, TrackId, VideoSize, h264,
+    Bitrate, CameraFit, Layout, MediaKind, MediaTime, MemberId, Source, TrackId, VideoSize, h264,
 };
 use amphi_studio::canvas::{Canvas, Colour};
 use amphi_studio::composer::{Composer, Described, Input, Look, Output, Rung};
@@ -233,6 +233,7 @@ fn one_that_never_made_a_picture_is_started_once_and_then_openh264_follows() {
         0,
         Input::Look(Look {
             layout: Layout::Grid,
+            fit: CameraFit::Auto,
             title: String::new(),
             logo: None,
             frames_per_second: FPS,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use amphi_media::{Codec, Layout, MediaKind, MemberId, Source, TrackId, VideoSize};
+use amphi_media::{CameraFit, Codec, Layout, MediaKind, MemberId, Source, TrackId, VideoSize};
 use amphi_policy::token::VideoGrant;
 use amphi_policy::{Action, Change, Grants, Refusal, SourceSet};
 use amphi_room::{

@@ -5,11 +5,13 @@ use super::*;
 const CUT: Wish = Wish {
     program: ProgramKind::Cut,
     layout: Layout::Grid,
+    fit: CameraFit::Auto,
     title: String::new(),
 };
 const AUTO: Wish = Wish {
     program: ProgramKind::Auto,
     layout: Layout::Grid,
+    fit: CameraFit::Auto,
     title: String::new(),
 };
 const DONE: Output = Output::Reply {
@@ -194,8 +196,24 @@ fn the_program_is_changed_while_it_runs_and_what_was_not_named_stays() {
             DONE,
         ],
     );
+    let cropped = Wish {
+        fit: CameraFit::Crop,
+        ..titled
+    };
+    world.check(
+        change(WishChange {
+            fit: Some(CameraFit::Crop),
+            ..WishChange::default()
+        }),
+        &[
+            Output::ChangeProgram {
+                wish: cropped.clone(),
+            },
+            DONE,
+        ],
+    );
     let on_air = world.room.broadcast().map(|on| on.wish.clone());
-    assert_eq!(on_air, Some(titled));
+    assert_eq!(on_air, Some(cropped));
 }
 
 #[test]

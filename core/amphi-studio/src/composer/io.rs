@@ -4,7 +4,7 @@ use amphi_media::{Bitrate, Codec, MediaKind, MemberId, Sample, Source, TrackId, 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::layout::Layout;
+use crate::layout::{CameraFit, Layout};
 use crate::lettering::Image;
 
 /// Rungs of one ladder.
@@ -14,6 +14,7 @@ pub const RUNGS_MAX: usize = 6;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Look {
     pub layout: Layout,
+    pub fit: CameraFit,
     /// Written into the picture; nothing if empty.
     pub title: String,
     /// Laid over the picture, never enlarged.
@@ -79,7 +80,8 @@ pub enum Output {
     NeedKeyFrame {
         track: TrackId,
     },
-    /// The size at which this track's picture is drawn from now on: a smaller layer would be enlarged, a larger one decoded for nothing.
+    /// The size at which this track's picture is drawn from now on, with what is cropped of it: a smaller layer would be enlarged,
+    /// a larger one decoded for nothing.
     /// Zero: it is not drawn at all.
     Wanted {
         track: TrackId,

@@ -10,7 +10,7 @@ use amphi_media::{
 };
 use amphi_studio::canvas::{Canvas, Picture};
 use amphi_studio::composer::{self, Composer, Look, Rung};
-use amphi_studio::layout::{Area, Guest, Layout, cells};
+use amphi_studio::layout::{Area, CameraFit, Guest, Layout, cells};
 use amphi_studio::{
     ACCESS_UNIT_FRAMES, AudioDecoder, AudioEncoder, CodecError, Codecs, Coded, Config, Counters,
     Encoded, Input, Kind, Output, Piece, Program, StageTrack, Stereo, VideoCodecs, VideoDecoder,
@@ -746,6 +746,7 @@ fn check(seed: u64, frames_per_second: Option<u32>, minutes: i64) -> House {
         title: String::new(),
         logo: None,
         layout: Layout::Grid,
+        fit: CameraFit::Auto,
         frames_per_second,
         rungs: vec![Rung {
             size: CANVAS,

@@ -3,7 +3,7 @@ use std::sync::atomic::Ordering;
 
 use amphi_media::{Bitrate, Codec, Sample, Source, TrackId, VideoSize};
 use amphi_studio::composer::{Look, Rung};
-use amphi_studio::layout::{Area, Guest, Layout, cells};
+use amphi_studio::layout::{Area, CameraFit, Guest, Layout, cells, wanted};
 use amphi_studio::lettering::Image;
 use amphi_studio::{Input, Kind};
 
@@ -539,7 +539,8 @@ fn between_cut_and_composed_the_sound_goes_on_and_the_picture_is_cut() {
     world.run_for(2_000);
     assert_eq!(world.track_on_air(), None);
     let area = areas(Layout::Speaker, 1, false, None)[0];
-    assert_eq!(world.wanted.get(&camera), Some(&Some(area.size())));
+    let size = wanted(CameraFit::Auto, Source::Camera, FILM, area);
+    assert_eq!(world.wanted.get(&camera), Some(&Some(size)));
     assert!(world.pictures[made].1.cut && world.pictures[made].1.key);
     let composed = world.pictures.len();
     world.input(Input::Kind(Kind::Cut));

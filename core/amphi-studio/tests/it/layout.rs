@@ -1,11 +1,15 @@
 use amphi_media::{Source, VideoSize};
-use amphi_studio::layout::{Area, CELLS_MAX, Cell, Guest, Layout, cells, placed};
+use amphi_studio::layout::{
+    Area, CELLS_MAX, CameraFit, Cell, Guest, Layout, cells, placed, wanted,
+};
 use proptest::prelude::*;
 
 const HD: VideoSize = VideoSize {
     width: 1280,
     height: 720,
 };
+
+const AUTO: CameraFit = CameraFit::Auto;
 
 fn camera() -> Guest {
     Guest {
@@ -99,7 +103,12 @@ fn a_screen_is_large_whoever_speaks_and_is_shown_whole() {
     let guests = [camera(), screen(), camera()];
     let shown = cells(Layout::Screen, HD, &guests, Some(0));
     assert_eq!(shown[0].guest, 1);
-    let (taken, filled) = placed(Source::Screen, VideoSize::new(1920, 1080), shown[0].area);
+    let (taken, filled) = placed(
+        AUTO,
+        Source::Screen,
+        VideoSize::new(1920, 1080),
+        shown[0].area,
+    );
     assert_eq!((taken.width, taken.height), (1920, 1080));
     assert!(filled.width <= shown[0].area.width && filled.height < shown[0].area.height);
     let without = cells(Layout::Screen, HD, &[camera(), camera()], Some(1));
@@ -114,13 +123,13 @@ fn a_camera_is_cropped_a_little_and_a_phone_held_upright_is_shown_whole() {
         width: 640,
         height: 360,
     };
-    let (taken, filled) = placed(Source::Camera, VideoSize::new(640, 480), cell);
+    let (taken, filled) = placed(AUTO, Source::Camera, VideoSize::new(640, 480), cell);
     assert_eq!(
         (taken.x, taken.y, taken.width, taken.height),
         (0, 60, 640, 360)
     );
     assert_eq!(filled, cell);
-    let (taken, filled) = placed(Source::Camera, VideoSize::new(360, 640), cell);
+    let (taken, filled) = placed(AUTO, Source::Camera, VideoSize::new(360, 640), cell);
     assert_eq!((taken.width, taken.height), (360, 640));
     assert_eq!(
         (filled.x, filled.y, filled.width, filled.height),
@@ -129,18 +138,71 @@ fn a_camera_is_cropped_a_little_and_a_phone_held_upright_is_shown_whole() {
 }
 
 #[test]
+fn a_phone_held_upright_fills_its_cell_or_is_whole_as_is_chosen_and_a_screen_is_whole() {
+    let cell = Area {
+        x: 100,
+        y: 50,
+        width: 640,
+        height: 360,
+    };
+    let upright = VideoSize::new(720, 1280);
+    let (taken, filled) = placed(CameraFit::Crop, Source::Camera, upright, cell);
+    assert_eq!(
+        (taken.x, taken.y, taken.width, taken.height),
+        (0, 438, 720, 404)
+    );
+    assert_eq!(filled, cell);
+    let wide = VideoSize::new(640, 480);
+    let (taken, filled) = placed(CameraFit::Whole, Source::Camera, wide, cell);
+    assert_eq!((taken.width, taken.height), (640, 480));
+    assert_eq!(
+        (filled.x, filled.y, filled.width, filled.height),
+        (180, 50, 480, 360)
+    );
+    for fit in CameraFit::ALL {
+        let (taken, filled) = placed(fit, Source::Screen, upright, cell);
+        assert_eq!((taken.width, taken.height), (720, 1280), "{fit:?}");
+        assert_eq!((filled.width, filled.height), (202, 360), "{fit:?}");
+    }
+}
+
+#[test]
+fn what_is_cut_off_of_a_camera_is_asked_for_too() {
+    let cell = Area {
+        x: 0,
+        y: 0,
+        width: 640,
+        height: 360,
+    };
+    let upright = VideoSize::new(360, 640);
+    let asked = |fit, source, size| {
+        let VideoSize { width, height } = wanted(fit, source, size, cell);
+        (width, height)
+    };
+    // A layer of 320 lines has lines enough for the cell, and would be enlarged three times over.
+    let cropped = asked(CameraFit::Crop, Source::Camera, upright);
+    assert_eq!(cropped, (640, 1_140));
+    for fit in [CameraFit::Auto, CameraFit::Whole] {
+        assert_eq!(asked(fit, Source::Camera, upright), (640, 360), "{fit:?}");
+    }
+    assert_eq!(asked(CameraFit::Crop, Source::Screen, upright), (640, 360));
+    let same = VideoSize::new(1_280, 720);
+    assert_eq!(asked(CameraFit::Crop, Source::Camera, same), (640, 360));
+}
+
+#[test]
 fn a_camera_a_little_larger_than_its_cell_loses_its_edge_and_a_screen_does_not() {
     let four = cells(Layout::Grid, HD, &[camera(); 4], None);
     let cell = four[3].area;
-    let (taken, filled) = placed(Source::Camera, VideoSize::new(640, 360), cell);
+    let (taken, filled) = placed(AUTO, Source::Camera, VideoSize::new(640, 360), cell);
     assert_eq!((taken.size(), filled), (cell.size(), cell));
     let (right, below) = (640 - taken.right(), 360 - taken.bottom());
     assert!(taken.x.abs_diff(right) <= 2 && taken.y.abs_diff(below) <= 2);
-    let (taken, _) = placed(Source::Screen, VideoSize::new(640, 360), cell);
+    let (taken, _) = placed(AUTO, Source::Screen, VideoSize::new(640, 360), cell);
     assert_eq!((taken.width, taken.height), (640, 360));
     // What is clearly larger is scaled, and what is smaller too.
     for (width, height) in [(768, 432), (600, 338)] {
-        let (taken, _) = placed(Source::Camera, VideoSize::new(width, height), cell);
+        let (taken, _) = placed(AUTO, Source::Camera, VideoSize::new(width, height), cell);
         assert!(taken.width > width - 8, "{width}: {taken:?}");
     }
 }
@@ -187,10 +249,13 @@ proptest! {
         (width, height) in (1u32..8_000, 1u32..8_000),
         (x, y, across, down) in (0u32..500, 0u32..500, 8u32..1_000, 8u32..1_000),
         is_screen: bool,
+        fit in prop::sample::select(&CameraFit::ALL[..]),
     ) {
         let source = if is_screen { Source::Screen } else { Source::Camera };
         let cell = Area { x: x * 2, y: y * 2, width: across * 2, height: down * 2 };
-        let (taken, filled) = placed(source, VideoSize::new(width, height), cell);
+        let (taken, filled) = placed(fit, source, VideoSize::new(width, height), cell);
+        let asked = wanted(fit, source, VideoSize::new(width, height), cell);
+        prop_assert!(asked.width >= cell.width && asked.height >= cell.height);
         prop_assert!(taken.right() <= width.max(2) && taken.bottom() <= height.max(2));
         prop_assert!(filled.x >= cell.x && filled.right() <= cell.right());
         prop_assert!(filled.y >= cell.y && filled.bottom() <= cell.bottom());

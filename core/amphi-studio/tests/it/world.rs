@@ -9,7 +9,7 @@ use amphi_media::{
     Bitrate, Codec, Frame, MediaKind, MediaTime, MemberId, Rid, Sample, Source, TrackId, VideoSize,
 };
 use amphi_studio::composer::{self, Composer, Look, Rung};
-use amphi_studio::layout::Layout;
+use amphi_studio::layout::{CameraFit, Layout};
 use amphi_studio::{Config, Counters, Input, Kind, Output, Program, StageTrack, Stereo};
 use bytes::Bytes;
 
@@ -609,6 +609,7 @@ pub fn look(layout: Layout) -> Look {
         title: String::new(),
         logo: None,
         layout,
+        fit: CameraFit::Auto,
         frames_per_second: 25,
         rungs: vec![Rung {
             size: VideoSize::new(320, 180),
