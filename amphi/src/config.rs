@@ -17,7 +17,7 @@ use amphi_policy::name;
 use amphi_policy::token::{Keys, VideoGrant};
 use serde::{Deserialize, Serialize};
 
-use crate::program::Means;
+use crate::program::{Carried, Means};
 
 pub use broadcast::{Broadcast, Rewind, Thumbnails};
 pub use program::{
@@ -598,6 +598,7 @@ impl Config {
             frames_per_second: self.program.frames_per_second,
             logo: self.program.logo.0.as_ref().map(|(_, image)| image.clone()),
             ffmpeg: self.program.ffmpeg(),
+            carried: Carried::default(),
         }
     }
 

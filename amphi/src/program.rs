@@ -30,7 +30,7 @@ use crate::egress::Live;
 use crate::egress::record::{self, Gauge, Order};
 use crate::store::Store;
 use easel::Easel;
-pub use easel::{EaselStats, Made, Means};
+pub use easel::{Carried, EaselStats, Made, Means};
 use post::{Control, Full, Post, Switch};
 use worker::Worker;
 

@@ -37,6 +37,9 @@ pub struct Report {
     pub counters: Counters,
     /// Processor time of the process since it began, in microseconds.
     pub cpu_us: u64,
+    /// How long it has lived, and how much of that it did not wait for something to do, in microseconds.
+    pub lived_us: u64,
+    pub busy_us: u64,
     /// The picture that was made the latest after its time since the last report: by so many microseconds.
     pub late_us: i64,
 }

@@ -48,8 +48,9 @@ pub fn run() -> anyhow::Result<()> {
     let Some(clock) = first(&mut socket, &mut reader)? else {
         return Ok(());
     };
-    let mut reported = Instant::now();
-    let mut late_us = 0;
+    let began = Instant::now();
+    let mut reported = began;
+    let (mut late_us, mut waited) = (0, Duration::ZERO);
     let say_all = |composer: &mut Composer, socket: &mut UnixStream| -> io::Result<i64> {
         let mut late_us = 0;
         while let Some(output) = composer.poll_output() {
@@ -64,7 +65,9 @@ pub fn run() -> anyhow::Result<()> {
             .poll_timeout()
             .map_or(REPORT_EVERY.as_micros() as i64, |at| (at - now_us).max(0));
         let wait = Duration::from_micros(wait_us.unsigned_abs());
+        let idle = Instant::now();
         let woken = outside.wait(Some(socket.as_fd()), wait)?;
+        waited += idle.elapsed();
         if woken.by_socket {
             if !reader.fill(&mut socket)? {
                 return Ok(());
@@ -83,9 +86,12 @@ pub fn run() -> anyhow::Result<()> {
         }
         if reported.elapsed() >= REPORT_EVERY {
             reported = Instant::now();
+            let lived = reported - began;
             let report = Report {
                 counters: *composer.counters(),
                 cpu_us: cpu_us(),
+                lived_us: microseconds(lived),
+                busy_us: microseconds(lived.saturating_sub(waited)),
                 late_us: std::mem::take(&mut late_us),
             };
             wire::write(&mut socket, &Said::Report(report))?;
@@ -148,4 +154,8 @@ fn cpu_us() -> u64 {
     let used = clock_gettime(ClockId::ProcessCPUTime);
     let us = used.tv_sec * 1_000_000 + used.tv_nsec / 1_000;
     u64::try_from(us).unwrap_or(0)
+}
+
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,8 @@
 //! What makes a program's picture: the choice between cut and composed, and the composer's process while there is one.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use amphi_room::{ProgramKind, Wish};
@@ -36,6 +38,22 @@ pub struct Means {
     pub logo: Option<Image>,
     /// What encodes; none: openh264.
     pub ffmpeg: Option<Ffmpeg>,
+    pub carried: Carried,
+}
+
+/// At which step of its costs the picture stood that was composed last, whichever program's it was: where the next one begins. It is
+/// kept as long as the process lives.
+#[derive(Clone, Debug, Default)]
+pub struct Carried(Arc<AtomicUsize>);
+
+impl Carried {
+    fn step(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, step: usize) {
+        self.0.store(step, Ordering::Relaxed);
+    }
 }
 
 /// How the picture is made now, for people and programs.
@@ -85,7 +103,6 @@ struct Alive {
     since: Instant,
     counters: Counters,
     report: Report,
-    reported: Instant,
 }
 
 impl Default for Made {
@@ -103,7 +120,8 @@ impl Easel {
     /// `zero` is the programme clock's.
     pub fn new(means: Means, wish: Wish, zero: Instant) -> Self {
         Self {
-            cost: Cost::new(&means.ladder, means.frames_per_second),
+            cost: Cost::new(&means.ladder, means.frames_per_second)
+                .beginning_at(means.carried.step()),
             means,
             wish,
             composing: None,
@@ -262,11 +280,16 @@ impl Easel {
     }
 
     fn why_less(&self, step: &Step) -> Option<String> {
-        let dear = self.cost.too_dear().filter(|dear| *dear != step)?;
-        Some(format!(
-            "This machine carries {} at {step}; {dear} was too much for it.",
-            self.wish.layout.name(),
-        ))
+        match self.cost.too_dear() {
+            Some(dear) => Some(format!(
+                "This machine carries {} at {step}; {dear} was too much for it.",
+                self.wish.layout.name(),
+            )),
+            None if self.cost.number() > 0 => Some(format!(
+                "This machine carried no more than {step} when it composed last; more is tried as soon as there is room."
+            )),
+            None => None,
+        }
     }
 
     /// What should be composed now; none: the picture is cut.
@@ -311,7 +334,6 @@ impl Easel {
                         since: now,
                         counters: Counters::default(),
                         report: Report::default(),
-                        reported: now,
                     });
                     self.cost.begin(self.now_us());
                     inputs.push(Input::ComposerReady);
@@ -366,9 +388,13 @@ impl Easel {
         let Some(alive) = &mut self.composing else {
             return Vec::new();
         };
-        let passed_us = alive.reported.elapsed().as_micros().max(1) as f32;
+        let share = |now: u64, before: u64| {
+            let passed_us = report.lived_us.saturating_sub(alive.report.lived_us);
+            now.saturating_sub(before) as f32 / passed_us.max(1) as f32
+        };
         let load = Load {
-            cpu: report.cpu_us.saturating_sub(alive.report.cpu_us) as f32 / passed_us,
+            cpu: share(report.cpu_us, alive.report.cpu_us),
+            busy: share(report.busy_us, alive.report.busy_us),
             late_us: report.late_us,
             left_out: report
                 .counters
@@ -377,10 +403,10 @@ impl Easel {
         };
         alive.counters = report.counters;
         alive.report = report;
-        alive.reported = Instant::now();
         if !self.cost.observe(now_us, load) {
             return Vec::new();
         }
+        self.means.carried.set(self.cost.number());
         let why = self
             .wanted_step()
             .map_or_else(|| self.why_cut(), |step| self.why_less(&step));
@@ -393,5 +419,38 @@ impl Easel {
 
     fn now_us(&self) -> i64 {
         i64::try_from(self.zero.elapsed().as_micros()).unwrap_or(i64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use amphi_media::{Bitrate, VideoSize};
+
+    use super::*;
+
+    #[test]
+    fn a_program_begins_where_composing_stood_and_says_so() {
+        let rung = |width, height| Rung {
+            size: VideoSize::new(width, height),
+            bitrate: Bitrate(500_000),
+        };
+        let means = Means {
+            tools: Tools {
+                program: "/nowhere".into(),
+                ffmpeg: None,
+                fonts: None,
+            },
+            ladder: vec![rung(1_280, 720), rung(640, 360)],
+            frames_per_second: 30,
+            logo: None,
+            carried: Carried::default(),
+        };
+        let made = || Easel::new(means.clone(), Wish::default(), Instant::now()).made();
+        assert_eq!((made().rungs.len(), made().note), (2, None));
+        means.carried.set(2);
+        let made = made();
+        assert_eq!(made.rungs, [rung(640, 360)]);
+        let note = made.note.expect("a word about it");
+        assert!(note.contains("no more than 640x360, 30"), "{note}");
     }
 }

@@ -104,6 +104,7 @@ impl House {
                 ladder: Vec::new(),
                 frames_per_second: 30,
                 ffmpeg: None,
+                carried: Carried::default(),
             },
             layers: true,
             opus: false,
