@@ -4,7 +4,7 @@
 pub mod ffmpeg;
 #[cfg(test)]
 mod golden;
-mod lettering;
+pub(crate) mod lettering;
 pub(crate) mod sandbox;
 pub mod trial;
 pub mod wire;
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use amphi_media::TrackId;
@@ -44,6 +44,17 @@ pub struct Composing {
     pub frames_dropped: u64,
 }
 
+/// What a composer is started from.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// This very binary.
+    pub program: PathBuf,
+    /// What encodes; none: openh264.
+    pub ffmpeg: Option<Ffmpeg>,
+    /// Where fonts for names are; none: where the system has them.
+    pub fonts: Option<PathBuf>,
+}
+
 /// What a composer says.
 #[derive(Debug)]
 pub enum Event {
@@ -60,20 +71,21 @@ pub enum Event {
 pub struct Gone;
 
 impl Composing {
-    /// Starts `program` (this very binary) as a composer whose programme clock says `now_us`, and which has an `ffmpeg` to encode.
-    pub fn start(program: &Path, now_us: i64, ffmpeg: Option<&Ffmpeg>) -> io::Result<Self> {
-        let (hands, hand) = match ffmpeg.cloned().map(Hands::new).transpose()? {
+    /// Starts a composer whose programme clock says `now_us`.
+    pub fn start(tools: &Tools, now_us: i64) -> io::Result<Self> {
+        let (hands, hand) = match tools.ffmpeg.clone().map(Hands::new).transpose()? {
             Some((hands, hand)) => (Some(hands), Some(hand)),
             None => (None, None),
         };
-        let (mut child, ours) = spawn(program, "program-worker", hand)?;
+        let (mut child, ours) = spawn(&tools.program, "program-worker", hand)?;
         let (messages, queue) = crossbeam_channel::bounded(WAITING_MAX);
         let (events, said) = crossbeam_channel::bounded(SAID_MAX);
         let started = start_threads(ours, queue, events, hands);
-        let clock = wire::packed(&Told::Clock { now_us });
-        match (started, clock) {
-            (Ok(()), Ok(clock)) => {
-                messages.try_send(clock).expect("it is empty");
+        let fonts = tools.fonts.clone();
+        let begin = wire::packed(&Told::Begin { fonts, now_us });
+        match (started, begin) {
+            (Ok(()), Ok(begin)) => {
+                messages.try_send(begin).expect("it is empty");
                 Ok(Self {
                     child,
                     messages,
@@ -82,9 +94,9 @@ impl Composing {
                     frames_dropped: 0,
                 })
             }
-            (started, clock) => {
+            (started, begin) => {
                 end(&mut child);
-                started.and(clock.map(drop))?;
+                started.and(begin.map(drop))?;
                 Err(io::Error::other("a composer without threads"))
             }
         }

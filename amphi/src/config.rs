@@ -17,11 +17,12 @@ use amphi_policy::name;
 use amphi_policy::token::{Keys, VideoGrant};
 use serde::{Deserialize, Serialize};
 
+use crate::compose::Tools;
 use crate::program::{Carried, Means};
 
 pub use broadcast::{Broadcast, Rewind, Thumbnails};
 pub use program::{
-    CodecWord, Composing, Device, EncoderWord, FitWord, LayoutWord, Logo, Options, Outside,
+    CodecWord, Composing, Device, EncoderWord, FitWord, Fonts, LayoutWord, Logo, Options, Outside,
     Program, ProgramWord, Size,
 };
 pub use recording::{Export, Hidden, KeepFor, Publish, Recording};
@@ -593,11 +594,14 @@ impl Config {
     /// What can be composed, and by which program: this one.
     pub fn means(&self) -> Means {
         Means {
-            program: self.worker(),
+            tools: Tools {
+                program: self.worker(),
+                ffmpeg: self.program.ffmpeg(),
+                fonts: self.program.fonts.0.clone(),
+            },
             ladder: self.program.ladder.iter().map(|size| size.0).collect(),
             frames_per_second: self.program.frames_per_second,
             logo: self.program.logo.0.as_ref().map(|(_, image)| image.clone()),
-            ffmpeg: self.program.ffmpeg(),
             carried: Carried::default(),
         }
     }

@@ -13,6 +13,7 @@ use amphi_studio::cost::{CPU_MAX, Cost};
 
 use crate::codec::trial as sound;
 use crate::compose::ffmpeg::Outside;
+use crate::compose::lettering::fonts;
 use crate::compose::trial;
 use crate::config::Config;
 
@@ -79,6 +80,7 @@ pub fn examine(config: &Config) -> Vec<Finding> {
     let (encoder, lent) = encoder(config);
     findings.extend([
         encoder,
+        fonts(config),
         finding("composed picture", composed(config, lent.as_ref())),
         finding("wall clock", wall_clock(SystemTime::now())),
         descriptors(config),
@@ -281,6 +283,27 @@ fn encoder(config: &Config) -> (Finding, Option<trial::Lent>) {
             (finding(WHAT, found), None)
         }
     }
+}
+
+/// In which fonts names are written.
+fn fonts(config: &Config) -> Finding {
+    let chosen = fonts::chosen(config.program.fonts.0.as_deref());
+    let found = match (chosen.fonts.len(), chosen.left_out) {
+        (0, 0) => (
+            State::Well,
+            "names in Latin, Greek, Cyrillic, Arabic, Hebrew and Devanagari can be written; for other scripts install fonts-noto-core and fonts-noto-cjk"
+                .to_owned(),
+        ),
+        (fonts, 0) => (
+            State::Well,
+            format!("names are written in {fonts} fonts of this machine besides those that are built in"),
+        ),
+        (fonts, left_out) => (
+            State::Note,
+            format!("names are written in {fonts} fonts of this machine; {left_out} are too many or too large: put those that you need into a folder, and name it as program.fonts"),
+        ),
+    };
+    finding("fonts", Ok(found))
 }
 
 /// Which step of the ladder of costs this machine carries, measured by four cameras.

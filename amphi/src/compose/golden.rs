@@ -144,7 +144,7 @@ fn composed(look: Look, guests: &[Guest]) -> Canvas {
         decoders: Box::new(|_| Ok(Box::new(Painted))),
         encoders: Box::new(move |_| Ok(Box::new(Kept(newest.clone())))),
     };
-    let mut composer = Composer::new(codecs, Box::new(Letters::load()));
+    let mut composer = Composer::new(codecs, Box::new(Letters::embedded()));
     composer.handle_input(0, Input::Look(look));
     let mut tracks = Vec::new();
     for (number, guest) in (0u8..).zip(guests) {

@@ -1,9 +1,13 @@
 //! Words in composed pictures, in the fonts that are embedded: the pages' own for Latin, Greek and Cyrillic, Noto for Arabic, Hebrew and
-//! Devanagari. Other scripts by what is installed on the machine, if something is.
+//! Devanagari. Other scripts by what is installed on the machine ([`fonts`]). A letter that no font has is a box.
+
+pub mod fonts;
+
+use std::path::Path;
 
 use amphi_media::VideoSize;
 use amphi_studio::lettering::{Image, Lettering};
-use cosmic_text::fontdb::{Database, Source};
+use cosmic_text::fontdb::{Database, FaceInfo, Source};
 use cosmic_text::{
     Attrs, Buffer, Color, Ellipsize, EllipsizeHeightLimit, Family, FontSystem, Metrics, Shaping,
     SwashCache, Weight, Wrap,
@@ -36,19 +40,6 @@ const EMBEDDED: [&[u8]; 9] = [
     font!("noto-sans-devanagari", "noto-sans-devanagari-devanagari"),
 ];
 
-/// Scripts that no embedded font has: where Debian's and others' packages put fonts for them.
-const INSTALLED: [&str; 6] = [
-    "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
-    "/usr/share/fonts/truetype/noto/NotoSansThai-Regular.ttf",
-    "/usr/share/fonts/truetype/noto/NotoSansBengali-Regular.ttf",
-    "/usr/share/fonts/truetype/noto/NotoSansTamil-Regular.ttf",
-    "/usr/share/fonts/truetype/noto/NotoSansSymbols2-Regular.ttf",
-    "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",
-];
-
-/// A font that is larger is left alone: it would be read into memory for every program.
-const FONT_BYTES_MAX: u64 = 32 * 1024 * 1024;
-
 /// Text is laid out this much smaller than the line that it stands in, so that deep letters and marks above tall ones fit.
 const SIZE_OF_LINE: f32 = 0.82;
 
@@ -57,27 +48,94 @@ pub struct Letters {
     glyphs: SwashCache,
 }
 
+/// The weight in which everything is written. Fonts that have another one only are taken as if they had this, since a regular
+/// letter is better than none.
+const WEIGHT: Weight = Weight::SEMIBOLD;
+
 impl Letters {
-    /// Reads all fonts: nothing is opened later on.
-    pub fn load() -> Self {
-        let mut database = Database::new();
+    /// With the fonts that are embedded and no others: what comes out is the same on every machine.
+    pub fn embedded() -> Self {
+        Self::of(&[])
+    }
+
+    /// Also with those of a folder, or of the machine's usual ones. Nothing is opened later on. What is left out is said.
+    pub fn load(folder: Option<&Path>) -> Self {
+        let chosen = fonts::chosen(folder);
+        if chosen.left_out > 0 {
+            // What composes has no log.
+            eprintln!(
+                "amphi: {} fonts are too large or too many for names",
+                chosen.left_out
+            );
+        }
+        Self::of(&chosen.fonts)
+    }
+
+    fn of(installed: &[impl AsRef<Path>]) -> Self {
+        let mut embedded = Database::new();
         for (number, packed) in EMBEDDED.into_iter().enumerate() {
             match wuff::decompress_woff2(packed) {
-                Ok(font) => database.load_font_data(font),
+                Ok(font) => embedded.load_font_data(font),
                 Err(_) => warn!("embedded font {number} cannot be read"),
             }
         }
-        for path in INSTALLED {
-            let small = std::fs::metadata(path).is_ok_and(|file| file.len() <= FONT_BYTES_MAX);
-            if let Some(font) = std::fs::read(path).ok().filter(|_| small) {
-                database.load_font_source(Source::Binary(std::sync::Arc::new(font)));
-            }
+        let mut others = Database::new();
+        for path in installed {
+            // One that is none, or has gone since, has no letters.
+            let _ = others.load_font_file(path);
         }
+        let names: Vec<String> = embedded
+            .faces()
+            .flat_map(family_names)
+            .map(str::to_owned)
+            .collect();
+        // Whoever has a letter is asked in this order, after the one that is known for its script.
+        let mut database = Database::new();
+        for face in embedded.faces().cloned() {
+            database.push_face_info(FaceInfo {
+                weight: WEIGHT,
+                ..face
+            });
+        }
+        for mut face in others.faces().cloned() {
+            // They are asked after those that are embedded: these look as on the pages, and alike on every machine.
+            let families = std::mem::take(&mut face.families).into_iter();
+            face.families = families
+                .map(
+                    |(name, language)| match names.contains(&name) || name == "Noto Sans" {
+                        true => (format!("{name} (installed)"), language),
+                        false => (name, language),
+                    },
+                )
+                .collect();
+            database.push_face_info(FaceInfo {
+                weight: WEIGHT,
+                ..face
+            });
+        }
+        let mut fonts = FontSystem::new_with_locale_and_db("en".to_owned(), database);
+        map_all(&mut fonts);
         Self {
-            fonts: FontSystem::new_with_locale_and_db("en".to_owned(), database),
+            fonts,
             glyphs: SwashCache::new(),
         }
     }
+}
+
+/// Maps the files: asking for one face of a file does so, for all that are in it and for good.
+fn map_all(fonts: &mut FontSystem) {
+    let is_file = |face: &&FaceInfo| matches!(face.source, Source::File(_));
+    while let Some(id) = fonts.db().faces().find(is_file).map(|face| face.id) {
+        fonts.get_font(id, WEIGHT);
+        let is_mapped = fonts.db().face(id).is_some_and(|face| !is_file(&face));
+        if !is_mapped {
+            fonts.db_mut().remove_face(id);
+        }
+    }
+}
+
+fn family_names(face: &FaceInfo) -> impl Iterator<Item = &str> {
+    face.families.iter().map(|(name, _)| name.as_str())
 }
 
 impl Lettering for Letters {
@@ -118,7 +176,7 @@ impl Letters {
         buffer.set_size(Some(width_max as f32), Some(line));
         let attributes = Attrs::new()
             .family(Family::Name("Inter Variable"))
-            .weight(Weight::SEMIBOLD);
+            .weight(WEIGHT);
         buffer.set_text(text, &attributes, Shaping::Advanced, None);
         let white = Color::rgb(0xff, 0xff, 0xff);
         let mut image = Image::new(VideoSize::new(width_max, height * 3));
@@ -208,7 +266,7 @@ mod tests {
 
     #[test]
     fn scripts_of_many_people_are_written_in_their_own_letters() {
-        let mut letters = Letters::load();
+        let mut letters = Letters::embedded();
         let unknown = letters.line("\u{10FFFD}", 40, 400);
         for name in [
             "Ada",
@@ -233,8 +291,74 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_that_no_font_has_is_a_box_among_those_that_are_written() {
+        let mut letters = Letters::embedded();
+        let box_alone = letters.line("\u{10FFFD}", 40, 400);
+        assert!(ink(&box_alone) > 40.0, "{}", ink(&box_alone));
+        // Georgian is not embedded.
+        let georgian = letters.line("ნ", 40, 400);
+        assert_eq!(georgian, box_alone);
+        let mixed = letters.line("Ada ნ", 40, 400);
+        let ada = letters.line("Ada", 40, 400);
+        assert!(mixed.size.width > ada.size.width + box_alone.size.width);
+    }
+
+    /// Where Debian's `fonts-noto-core` and `fonts-noto-cjk` are; elsewhere there is nothing to be seen.
+    #[test]
+    fn scripts_of_installed_fonts_are_written_and_the_embedded_ones_come_first() {
+        let mut letters = Letters::load(None);
+        let mut own = Letters::embedded();
+        for name in ["Žofie", "Иван", "Ελένη", "محمد", "שרה", "अनीता", "Nguyễn"]
+        {
+            let (with, without) = (letters.line(name, 40, 400), own.line(name, 40, 400));
+            assert_eq!(with, without, "{name} looks alike everywhere");
+        }
+        let installed = fonts::chosen(None).fonts;
+        let has = |script: &str| {
+            let of_script = |path: &std::path::PathBuf| {
+                path.to_string_lossy()
+                    .contains(&format!("{script}-Regular"))
+            };
+            installed.iter().any(of_script)
+        };
+        let unknown = letters.line("\u{10FFFD}", 40, 400);
+        let mut seen = 0;
+        for (script, name) in [
+            ("SansGeorgian", "გიორგი"),
+            ("SansArmenian", "Անի"),
+            ("SansTelugu", "కృష్ణ"),
+            ("SansGujarati", "આરતી"),
+            ("SansKhmer", "សុខា"),
+            ("SansEthiopic", "አበበ"),
+            ("SansThai", "สมชาย"),
+            ("SansBengali", "অনিতা"),
+            ("SansTamil", "அனிதா"),
+            ("SansSinhala", "අනිතා"),
+            ("SansMyanmar", "အောင်"),
+            ("SansLao", "ສົມ"),
+            ("SerifTibetan", "བཀྲ་ཤིས"),
+            ("SansBalinese", "ᬩᬮᬶ"),
+            ("SansCJK", "김민수"),
+            ("SansCJK", "王芳"),
+            ("SansCJK", "さくら"),
+        ] {
+            if !has(script) {
+                continue;
+            }
+            seen += 1;
+            let image = letters.line(name, 40, 400);
+            assert!(ink(&image) > 100.0, "{name}: {}", ink(&image));
+            for letter in name.chars().filter(|letter| letter.is_alphanumeric()) {
+                let alone = letters.line(&letter.to_string(), 40, 400);
+                assert_ne!(alone, unknown, "{letter} of {name} is no box");
+            }
+        }
+        eprintln!("{seen} names in installed fonts");
+    }
+
+    #[test]
     fn letters_that_reach_far_down_or_up_are_whole() {
-        let mut letters = Letters::load();
+        let mut letters = Letters::embedded();
         for name in ["مع", "Ắ", "ؤ", "gjpqy", "É"] {
             let image = letters.line(name, 48, 400);
             let line = |y: usize| {
@@ -249,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_long_name_ends_in_an_ellipsis_within_its_width() {
-        let mut letters = Letters::load();
+        let mut letters = Letters::embedded();
         let long = "Adalbert ".repeat(40);
         let image = letters.line(&long, 24, 200);
         assert!((150..=200).contains(&image.size.width), "{:?}", image.size);
@@ -258,7 +382,7 @@ mod tests {
 
     #[test]
     fn nothing_to_write_gives_nothing() {
-        let mut letters = Letters::load();
+        let mut letters = Letters::embedded();
         for text in ["", "   ", "\u{7}\n"] {
             assert_eq!(letters.line(text, 24, 200), Image::default(), "{text:?}");
         }

@@ -149,7 +149,7 @@ pub fn share(film: &Film, step: &Step, outside: &Outside) -> Result<f32, CodecEr
         encoders: outside.encoders(),
         decoders: Box::new(video_codec::decoder),
     };
-    let mut composer = Composer::new(codecs, Box::new(Letters::load()));
+    let mut composer = Composer::new(codecs, Box::new(Letters::embedded()));
     let mut pictures = 0;
     let mut tell = |now_us: i64, input: Input, composer: &mut Composer| {
         composer.handle_input(now_us, input);

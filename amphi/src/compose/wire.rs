@@ -4,6 +4,7 @@
 //! Both ends are this very binary, so nothing here has to last from one version to the next.
 
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 
 use amphi_studio::Counters;
 use amphi_studio::composer::{Input, Output};
@@ -16,8 +17,11 @@ pub const BYTES_MAX: usize = 16 * 1024 * 1024;
 /// To the composer.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Told {
-    /// First of all: what the programme clock says now, in microseconds.
-    Clock {
+    /// First of all, and before files are given up.
+    Begin {
+        /// Where fonts for names are; none: where the system has them.
+        fonts: Option<PathBuf>,
+        /// What the programme clock says now, in microseconds.
         now_us: i64,
     },
     Input(Input),

@@ -5,6 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use amphi_studio::VideoCodecs;
@@ -25,8 +26,12 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Until the server has gone.
 pub fn run() -> anyhow::Result<()> {
     let mut socket = socket()?;
+    let mut reader = Reader::default();
+    let Some((clock, fonts)) = first(&mut socket, &mut reader)? else {
+        return Ok(());
+    };
     // Fonts are read before files are given up.
-    let letters = Box::new(Letters::load());
+    let letters = Box::new(Letters::load(fonts.as_deref()));
     let hand = hands_of_stdout().context("taking the hand that is lent")?;
     let files = match &hand {
         Some(hand) => {
@@ -44,10 +49,6 @@ pub fn run() -> anyhow::Result<()> {
     if let Err(unfiltered) = sandbox::enter(files).context("giving up what is not needed")? {
         eprintln!("amphi: {unfiltered}");
     }
-    let mut reader = Reader::default();
-    let Some(clock) = first(&mut socket, &mut reader)? else {
-        return Ok(());
-    };
     let began = Instant::now();
     let mut reported = began;
     let (mut late_us, mut waited) = (0, Duration::ZERO);
@@ -126,15 +127,18 @@ impl Clock {
     }
 }
 
-/// Waits for the clock. None when the server has gone.
-fn first(socket: &mut UnixStream, reader: &mut Reader) -> anyhow::Result<Option<Clock>> {
+/// Waits for the clock, and where fonts are. None when the server has gone.
+fn first(
+    socket: &mut UnixStream,
+    reader: &mut Reader,
+) -> anyhow::Result<Option<(Clock, Option<PathBuf>)>> {
     loop {
         if let Some(told) = reader.next_message::<Told>()? {
-            let Told::Clock { now_us } = told else {
+            let Told::Begin { fonts, now_us } = told else {
                 bail!("something was told before the clock");
             };
             let at = Instant::now();
-            return Ok(Some(Clock { at, now_us }));
+            return Ok(Some((Clock { at, now_us }, fonts)));
         }
         if !reader.fill(socket)? {
             return Ok(None);

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::within;
 use crate::compose::ffmpeg::{Ffmpeg, FfmpegCodec};
+use crate::compose::lettering::fonts::files_of;
 
 /// What is composed, and how.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -26,6 +27,7 @@ pub struct Composing {
     pub frames_per_second: u32,
     pub room_title: bool,
     pub logo: Logo,
+    pub fonts: Fonts,
     pub encoder: EncoderWord,
     pub ffmpeg: Outside,
 }
@@ -51,6 +53,7 @@ impl Default for Composing {
             frames_per_second: 30,
             room_title: false,
             logo: Logo::default(),
+            fonts: Fonts::default(),
             encoder: EncoderWord::OpenH264,
             ffmpeg: Outside::default(),
         }
@@ -412,6 +415,33 @@ impl From<Logo> for PathBuf {
     }
 }
 
+/// A folder of fonts for names. An empty text: where the system has them.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "PathBuf", into = "PathBuf")]
+pub struct Fonts(pub Option<PathBuf>);
+
+impl TryFrom<PathBuf> for Fonts {
+    type Error = String;
+    fn try_from(path: PathBuf) -> Result<Self, String> {
+        if path.as_os_str().is_empty() {
+            return Ok(Self(None));
+        }
+        files_of(&path).map_err(|error| {
+            format!(
+                "the folder of fonts {} cannot be read: {error}",
+                path.display()
+            )
+        })?;
+        Ok(Self(Some(path)))
+    }
+}
+
+impl From<Fonts> for PathBuf {
+    fn from(fonts: Fonts) -> PathBuf {
+        fonts.0.unwrap_or_default()
+    }
+}
+
 fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
@@ -565,5 +595,18 @@ mod tests {
             );
         }
         assert_eq!(Logo::try_from(PathBuf::new()), Ok(Logo(None)));
+    }
+
+    #[test]
+    fn a_folder_of_fonts_that_is_not_there_is_refused_in_words() {
+        let refused = Fonts::try_from(PathBuf::from("/nowhere")).expect_err("there is none");
+        assert!(
+            refused.contains("/nowhere") && refused.contains("No such file"),
+            "{refused}"
+        );
+        assert_eq!(Fonts::try_from(PathBuf::new()), Ok(Fonts(None)));
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().to_owned();
+        assert_eq!(Fonts::try_from(path.clone()), Ok(Fonts(Some(path))));
     }
 }

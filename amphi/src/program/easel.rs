@@ -1,6 +1,5 @@
 //! What makes a program's picture: the choice between cut and composed, and the composer's process while there is one.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,8 +12,7 @@ use amphi_studio::{Counters, Input, Kind};
 use crossbeam_channel::{Receiver, never};
 use tracing::{info, warn};
 
-use crate::compose::ffmpeg::Ffmpeg;
-use crate::compose::{Composing, Event, Gone, Report};
+use crate::compose::{Composing, Event, Gone, Report, Tools};
 
 /// A composer that lived for so long did not die of how it was begun.
 const LONG_LIFE: Duration = Duration::from_secs(10);
@@ -30,14 +28,11 @@ const GIVEN_UP_FOR: Duration = Duration::from_secs(60);
 /// What can be composed here.
 #[derive(Clone, Debug)]
 pub struct Means {
-    /// The binary to start as a composer: this one.
-    pub program: PathBuf,
+    pub tools: Tools,
     pub ladder: Vec<Rung>,
     pub frames_per_second: u32,
     /// Laid over every composed picture.
     pub logo: Option<Image>,
-    /// What encodes; none: openh264.
-    pub ffmpeg: Option<Ffmpeg>,
     pub carried: Carried,
 }
 
@@ -321,8 +316,7 @@ impl Easel {
         };
         let mut inputs = vec![Input::Kind(Kind::Compose(look))];
         if self.composing.is_none() && self.again_at.is_none() {
-            let ffmpeg = self.means.ffmpeg.as_ref();
-            match Composing::start(&self.means.program, self.now_us(), ffmpeg) {
+            match Composing::start(&self.means.tools, self.now_us()) {
                 Ok(composing) => {
                     // It tries for itself.
                     self.encoder_note = None;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::codec::film;
+use crate::compose::Tools;
 use crate::egress::record::file_of;
 use crate::store::{self, SqliteStore};
 
@@ -99,11 +100,14 @@ impl House {
             data_dir: folder.path().to_owned(),
             programs_max: 8,
             means: Means {
-                program: "/nowhere".into(),
+                tools: Tools {
+                    program: "/nowhere".into(),
+                    ffmpeg: None,
+                    fonts: None,
+                },
                 logo: None,
                 ladder: Vec::new(),
                 frames_per_second: 30,
-                ffmpeg: None,
                 carried: Carried::default(),
             },
             layers: true,
