@@ -21,8 +21,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use amphi_media::{Codec, Sample};
 use amphi_mux::{
-    Dvr, Found, Output, Presence, RUNGS_MAX, Rendition, Thumbnail, ThumbnailPicker, Window,
-    WindowConfig, WindowCounters,
+    Dvr, Found, Output, Presence, RUNGS_MAX, Rendition, Thumbnail, ThumbnailPicker, Variants,
+    Window, WindowConfig, WindowCounters,
 };
 use bytes::Bytes;
 use tokio::sync::{Semaphore, watch};
@@ -265,6 +265,14 @@ enum Opened {
     Yes,
 }
 
+/// What is asked of `index.m3u8`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Index<'a> {
+    /// The ticket that the address says.
+    pub ticket: Option<&'a str>,
+    pub variants: Variants,
+}
+
 /// Whether a room that has no live window, or an old one, is about to begin one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Coming {
@@ -316,10 +324,10 @@ impl Origin {
     pub async fn multivariant(
         &self,
         room: &str,
-        ticket: Option<&str>,
+        index: Index<'_>,
         coming: Coming,
     ) -> Result<Playlist, Missing> {
-        let query = match ticket {
+        let query = match index.ticket {
             Some(ON_STAGE) => format!("v={ON_STAGE}"),
             Some(_) | None => format!("v={}", self.ticket(room)),
         };
@@ -333,7 +341,7 @@ impl Origin {
                 }
                 Opened::Yes => {}
             }
-            match window.multivariant_for(&query) {
+            match window.multivariant_for(index.variants, &query) {
                 Some(body) => Look::Found(Playlist {
                     body,
                     packed: None,

@@ -1,6 +1,6 @@
 //! `/hls/{room}/…`: what a request looks like, and what the answer's headers are. The waiting is in `egress/hls.rs`.
 
-use amphi_mux::{Rendition, THUMBNAILS_PLAYLIST, is_thumbnail};
+use amphi_mux::{Rendition, THUMBNAILS_PLAYLIST, Variants, is_thumbnail};
 use amphi_policy::name;
 use axum::body::Body;
 use axum::extract::{Extension, Query, State};
@@ -13,7 +13,7 @@ use super::App;
 use super::error::{ApiError, ErrorBody};
 use super::listen::Peer;
 use super::request::{FileName, Room};
-use crate::egress::hls::{Coming, Form, Missing, Playlist};
+use crate::egress::hls::{Coming, Form, Index, Missing, Playlist};
 use crate::gzip;
 
 /// A live playlist is another one at the next part: who has one asks whether it still is that one. A cache that many ask may
@@ -40,6 +40,7 @@ const HEADERS: usize = 12;
         ("_HLS_part" = Option<u32>, Query, description = "… and this part of it"),
         ("_HLS_skip" = Option<String>, Query, description = "YES: leave out what was listed long ago, if the playlist says that it can"),
         ("v" = Option<String>, Query, description = "The viewer's ticket, as it stands in index.m3u8. With stage, index.m3u8 gives one that is not counted: for who is in the call and looks at what the audience sees"),
+        ("native" = Option<String>, Query, description = "Of index.m3u8, for players that are part of a system or a browser: of pictures that are cut it names the largest alone, since the smaller ones are other encoders' work"),
     ),
     responses(
         (status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
@@ -73,6 +74,8 @@ pub struct Asked<'a> {
     part: Option<&'a str>,
     skip: Option<&'a str>,
     ticket: Option<&'a str>,
+    /// By a player that is not ours: a system's or a browser's own.
+    native: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -93,6 +96,7 @@ impl<'a> Asked<'a> {
             part: value("_HLS_part"),
             skip: value("_HLS_skip"),
             ticket: value("v"),
+            native: value("native").is_some(),
         }
     }
 
@@ -121,13 +125,21 @@ pub async fn answer(
     let Asked { room, file, .. } = asked;
     if file == "index.m3u8" {
         let program = app.programs.state(room);
+        let is_cut = (program.as_ref()).is_some_and(|program| program.made.is_cut());
+        let index = Index {
+            ticket: asked.ticket,
+            variants: match asked.native && is_cut {
+                true => Variants::Largest,
+                false => Variants::All,
+            },
+        };
         let coming = match program.and_then(|program| program.broadcasting) {
             Some(_) => Coming::Yes,
             None => Coming::No,
         };
         let playlist = app
             .origin
-            .multivariant(room, asked.ticket, coming)
+            .multivariant(room, index, coming)
             .await
             .map_err(error)?;
         return Ok(playlist_answer(playlist, "no-store", headers));
@@ -360,6 +372,10 @@ mod tests {
                     ("_HLS_skip", "YES")
                 ]
             )
+        );
+        assert_eq!(
+            read("/hls/hall/index.m3u8?v=stage&native"),
+            asked("hall", "index.m3u8", &[("v", "stage"), ("native", "")])
         );
         for path in [
             "/hls/hall",

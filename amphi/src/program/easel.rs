@@ -111,6 +111,12 @@ impl Default for Made {
     }
 }
 
+impl Made {
+    pub fn is_cut(&self) -> bool {
+        self.program == Self::default().program
+    }
+}
+
 impl Easel {
     /// `zero` is the programme clock's.
     pub fn new(means: Means, wish: Wish, zero: Instant) -> Self {

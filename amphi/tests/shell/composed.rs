@@ -268,8 +268,10 @@ async fn four_cameras_of_three_codecs_are_in_their_cells_at_every_size_and_the_l
     hall.shows(0, &corners).await;
     hall.shows(1, &corners).await;
     let playlist = hall.house.get("/hls/hall/index.m3u8").await.text();
+    let native = hall.house.get("/hls/hall/index.m3u8?native").await.text();
     for word in ["RESOLUTION=640x360", "RESOLUTION=320x180", "avc1.4d"] {
         assert!(playlist.contains(word), "{word} in {playlist}");
+        assert!(native.contains(word), "{word} in {native}");
     }
 
     let index = format!("http://{}/hls/hall/index.m3u8", hall.house.address);

@@ -189,6 +189,11 @@ async fn in_a_program_that_is_cut_simulcast_layers_are_rungs_that_keep_every_rul
         }
     }
     lists(&house, &["480x272", "240x136", "120x68"]).await;
+    let native = house.get("/hls/hall/index.m3u8?native").await.text();
+    assert!(
+        native.contains("480x272") && !native.contains("240x136"),
+        "players of systems get the largest alone: {native}"
+    );
     let studio = house.server.app().programs.stats().studio;
     let off = house
         .send("DELETE", "/api/rooms/hall/broadcast", &able, "")

@@ -29,4 +29,4 @@ pub use packager::{
 pub use thumbnails::{
     THUMBNAILS_PLAYLIST, Thumbnail, ThumbnailPicker, is_thumbnail, thumbnail_size,
 };
-pub use window::{Dvr, Found, Order, Presence, Window, WindowConfig, WindowCounters};
+pub use window::{Dvr, Found, Order, Presence, Variants, Window, WindowConfig, WindowCounters};

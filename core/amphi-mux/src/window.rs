@@ -31,6 +31,15 @@ const ADVANCE_SEGMENTS: u64 = 2;
 /// A thumbnail of a picture so much newer than what is out is not believed.
 const THUMBNAIL_AHEAD_MAX: Duration = Duration::from_secs(60);
 
+/// Which pictures `index.m3u8` names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Variants {
+    #[default]
+    All,
+    /// The largest, and sound alone.
+    Largest,
+}
+
 /// How much of a program is kept, and under which name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WindowConfig {
@@ -290,36 +299,46 @@ impl Window {
 
     /// `index.m3u8`. None until there is something to play.
     pub fn multivariant(&self) -> Option<Bytes> {
-        let made = self.index.get_or_init(|| {
-            let top = self.track(Rendition::Video);
-            let measured = |rendition| {
-                let measured = self.track(rendition)?.measured(None)?;
-                Some((rendition, measured))
-            };
-            let aac = measured(Rendition::Audio)?;
-            let rungs: Vec<(Rendition, Measured)> = self
-                .pictures()
-                .filter_map(|track| Some((track.rendition, track.measured(top)?)))
-                .collect();
-            // Variants must have the same segments, and two codings of sound alone do not.
-            let opus = measured(Rendition::Opus).filter(|_| !rungs.is_empty());
-            let sounds: Vec<(Rendition, Measured)> = [aac].into_iter().chain(opus).collect();
-            let thumbnails = self.thumbnails.as_ref().and_then(Thumbnails::measured);
-            Some(playlist::multivariant(&rungs, &sounds, thumbnails).into())
-        });
+        let made = self.index.get_or_init(|| self.index(Variants::All));
         made.clone()
     }
 
-    /// `index.m3u8` whose playlists are to be asked for with `query` (without the `?`): by it the shell tells one
+    /// `index.m3u8` of these variants, whose playlists are to be asked for with `query` (without the `?`): by it the shell tells one
     /// viewer from another.
-    pub fn multivariant_for(&self, query: &str) -> Option<Bytes> {
-        let plain = self.multivariant()?;
+    pub fn multivariant_for(&self, variants: Variants, query: &str) -> Option<Bytes> {
+        let plain = match variants {
+            Variants::All => self.multivariant()?,
+            Variants::Largest => self.index(variants)?,
+        };
         let mut text = String::from_utf8_lossy(&plain).into_owned();
         for rendition in self.tracks.keys() {
             let name = rendition.playlist_name();
             text = text.replace(&name, &format!("{name}?{query}"));
         }
         Some(text.into())
+    }
+
+    fn index(&self, variants: Variants) -> Option<Bytes> {
+        let top = self.track(Rendition::Video);
+        let measured = |rendition| {
+            let measured = self.track(rendition)?.measured(None)?;
+            Some((rendition, measured))
+        };
+        let aac = measured(Rendition::Audio)?;
+        let rungs_max = match variants {
+            Variants::All => usize::MAX,
+            Variants::Largest => 1,
+        };
+        let rungs: Vec<(Rendition, Measured)> = self
+            .pictures()
+            .filter_map(|track| Some((track.rendition, track.measured(top)?)))
+            .take(rungs_max)
+            .collect();
+        // Variants must have the same segments, and two codings of sound alone do not.
+        let opus = measured(Rendition::Opus).filter(|_| !rungs.is_empty());
+        let sounds: Vec<(Rendition, Measured)> = [aac].into_iter().chain(opus).collect();
+        let thumbnails = self.thumbnails.as_ref().and_then(Thumbnails::measured);
+        Some(playlist::multivariant(&rungs, &sounds, thumbnails).into())
     }
 
     /// The media playlist of `rendition`. None until its first part.

@@ -5,6 +5,7 @@ import { remembered } from '../remember'
 import { clockAhead } from '../times'
 import { Calm } from './calm'
 import { CATCH_UP_RATE, Hls, liveHls } from './hls'
+import { forNative } from './native'
 import { Player, type Range } from './player'
 
 /** Further than this behind the player's own target, a viewer is no longer "live". */
@@ -184,7 +185,7 @@ export class LivePlayer extends Player {
 
   /** Browsers without media source extensions play the same playlist themselves. */
   private playNatively(source: string): void {
-    this.video.src = source
+    this.video.src = forNative(source)
     void this.start()
   }
 

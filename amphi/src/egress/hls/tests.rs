@@ -146,8 +146,11 @@ impl Film {
     /// Somebody who asks for `index.m3u8`, and has had the time to be answered.
     async fn ask(&self) -> tokio::task::JoinHandle<Result<Playlist, Missing>> {
         let origin = self.origin.clone();
-        let asking =
-            tokio::spawn(async move { origin.multivariant("hall", None, Coming::No).await });
+        let asking = tokio::spawn(async move {
+            origin
+                .multivariant("hall", Index::default(), Coming::No)
+                .await
+        });
         tokio::time::sleep(Duration::from_millis(10)).await;
         asking
     }
@@ -232,7 +235,10 @@ fn text(playlist: Result<Playlist, Missing>) -> String {
 async fn a_room_that_is_not_on_air_has_nothing() {
     let origin = Origin::new(LIMITS);
     assert_eq!(
-        origin.multivariant("hall", None, Coming::No).await.err(),
+        origin
+            .multivariant("hall", Index::default(), Coming::No)
+            .await
+            .err(),
         Some(Missing::NotOnAir)
     );
     assert_eq!(
@@ -254,8 +260,16 @@ async fn each_multivariant_playlist_has_its_own_ticket() {
     show.play_parts(1);
     let origin = show.origin.clone();
     let (first, second) = (
-        text(origin.multivariant("hall", None, Coming::No).await),
-        text(origin.multivariant("hall", None, Coming::No).await),
+        text(
+            origin
+                .multivariant("hall", Index::default(), Coming::No)
+                .await,
+        ),
+        text(
+            origin
+                .multivariant("hall", Index::default(), Coming::No)
+                .await,
+        ),
     );
     assert!(first.contains("audio.m3u8?v="), "{first}");
     assert_ne!(first, second);
@@ -268,7 +282,14 @@ async fn who_is_on_stage_and_looks_at_what_the_audience_sees_is_not_counted() {
     let origin = show.origin.clone();
     let playlist = text(
         origin
-            .multivariant("hall", Some(ON_STAGE), Coming::No)
+            .multivariant(
+                "hall",
+                Index {
+                    ticket: Some(ON_STAGE),
+                    ..Index::default()
+                },
+                Coming::No,
+            )
             .await,
     );
     assert!(playlist.contains("audio.m3u8?v=stage"), "{playlist}");
@@ -449,7 +470,11 @@ async fn who_comes_before_the_broadcast_begins_gets_its_first_playlist_and_not_t
     origin.end("hall");
     let early = {
         let origin = origin.clone();
-        tokio::spawn(async move { origin.multivariant("hall", None, Coming::Yes).await })
+        tokio::spawn(async move {
+            origin
+                .multivariant("hall", Index::default(), Coming::Yes)
+                .await
+        })
     };
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(!early.is_finished());
@@ -464,7 +489,10 @@ async fn who_comes_before_the_broadcast_begins_gets_its_first_playlist_and_not_t
     show.play_parts(1);
     assert!(text(early.await.expect("no panic")).contains("audio.m3u8?v="));
     assert_eq!(
-        origin.multivariant("cellar", None, Coming::Yes).await.err(),
+        origin
+            .multivariant("cellar", Index::default(), Coming::Yes)
+            .await
+            .err(),
         Some(Missing::Late)
     );
 }
@@ -476,17 +504,26 @@ async fn a_full_origin_makes_room_by_what_is_over_and_refuses_else() {
     origin.begin("attic", config(9));
     assert_eq!(origin.stats().broadcasts_refused, 1);
     assert_eq!(
-        origin.multivariant("attic", None, Coming::No).await.err(),
+        origin
+            .multivariant("attic", Index::default(), Coming::No)
+            .await
+            .err(),
         Some(Missing::NotOnAir)
     );
     origin.end("hall");
     origin.begin("attic", config(10));
     assert_eq!(
-        origin.multivariant("hall", None, Coming::No).await.err(),
+        origin
+            .multivariant("hall", Index::default(), Coming::No)
+            .await
+            .err(),
         Some(Missing::NotOnAir)
     );
     assert_eq!(
-        origin.multivariant("attic", None, Coming::No).await.err(),
+        origin
+            .multivariant("attic", Index::default(), Coming::No)
+            .await
+            .err(),
         Some(Missing::Late)
     );
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use amphi_media::{MediaKind, Sample};
-use amphi_mux::{Found, Output, Packager, Part, Presence, RUNGS_MAX, Rendition, Window};
+use amphi_mux::{Found, Output, Packager, Part, Presence, RUNGS_MAX, Rendition, Variants, Window};
 
 use crate::conform::{Ends, conforms, conforms_in};
 use crate::dvr::{Disk, long_window};
@@ -448,6 +448,30 @@ fn rungs_beyond_the_last_one_are_refused_and_a_file_has_the_top_one_only() {
         |output: &&Output| matches!(output, Output::Part(part) if LOWER.contains(&part.rendition));
     assert_eq!(outputs.iter().filter(lower).count(), 0);
     assert_eq!(taping.counters().pictures_refused, 0);
+}
+
+#[test]
+fn the_largest_picture_and_the_sound_can_be_listed_alone_and_with_a_ticket() {
+    let window = filled(&pack(&ladder(9.3)));
+    let all = text(window.multivariant_for(Variants::All, "v=x"));
+    assert!(all.contains("\nvideo2.m3u8?v=x\n"), "{all}");
+    let index = text(window.multivariant_for(Variants::Largest, "v=x"));
+    let named: Vec<&str> = (index.lines())
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    assert_eq!(named, ["video.m3u8?v=x", "audio.m3u8?v=x"]);
+    let line = |playlist: &str| {
+        playlist
+            .lines()
+            .find(|line| line.contains("RESOLUTION=640x360"))
+            .map(str::to_owned)
+    };
+    assert_eq!(line(&index), line(&all), "and of it the same is said");
+    assert_eq!(
+        text(window.multivariant_for(Variants::All, "v=x")),
+        all,
+        "for all others nothing changes"
+    );
 }
 
 #[test]
