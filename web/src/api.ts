@@ -8,6 +8,7 @@ export interface ServerInfo {
   composes: boolean
   /** What is made where nobody says otherwise. */
   program: Program
+  layout: Layout
   fit: CameraFit
   /** Whether a room's title is written into its composed picture, where nobody says otherwise. */
   room_title: boolean

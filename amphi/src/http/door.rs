@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use amphi_media::CameraFit;
+use amphi_media::{CameraFit, Layout};
 use amphi_policy::name::TITLE_BYTES_MAX;
 use amphi_policy::token::{self, Claims, VideoGrant};
 use axum::extract::{Extension, State};
@@ -34,6 +34,8 @@ pub struct ServerInfo {
     composes: bool,
     /// What is made where nobody says otherwise.
     program: &'static str,
+    /// How people are arranged where they are composed, where nobody says otherwise: "grid", "speaker", "screen", "side-by-side" or "audio".
+    layout: &'static str,
     /// What becomes of cameras of another shape than their places in a composed picture, where nobody says otherwise: "auto", "crop"
     /// or "whole".
     fit: &'static str,
@@ -64,6 +66,7 @@ pub async fn server(State(app): State<App>) -> Json<ServerInfo> {
         open_grants,
         composes: !app.config.program.ladder.is_empty(),
         program: program_word(app.config.program.kind.into()),
+        layout: Layout::from(app.config.program.layout).name(),
         fit: CameraFit::from(app.config.program.fit).name(),
         room_title: app.config.program.room_title,
         tracks: app.config.recording.tracks,

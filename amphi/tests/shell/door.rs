@@ -1,6 +1,6 @@
 //! Who is let in: tokens of every wrong kind, the open door, and what it says.
 
-use amphi::config::AccessMode;
+use amphi::config::{AccessMode, FitWord, LayoutWord, ProgramWord};
 use axum::body::Body;
 use serde_json::{Value, json};
 
@@ -194,6 +194,20 @@ async fn a_house_with_tokens_gives_none_away() {
     let told = house.get("/api/server").await.json();
     assert_eq!(told["access"], "token");
     assert_eq!(told["open_grants"], json!([]));
+}
+
+/// The page begins its questions with what the house says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_house_says_what_it_makes_where_nobody_says_otherwise() {
+    let house = House::with(|config| {
+        config.program.kind = ProgramWord::Compose;
+        config.program.layout = LayoutWord::SideBySide;
+        config.program.fit = FitWord::Crop;
+    })
+    .await;
+    let says = house.get("/api/server").await.json();
+    let said = [&says["program"], &says["layout"], &says["fit"]];
+    assert_eq!(said, ["compose", "side-by-side", "crop"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

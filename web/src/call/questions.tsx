@@ -107,7 +107,7 @@ function ProgramChoice({ wish, composes, onChange }: { wish: ProgramWish; compos
 }
 
 export function GoLive({ house, server, title, recording, onClose }: GoLiveProps) {
-  const [wish, setWish] = useState<ProgramWish>({ program: server?.program ?? 'auto', layout: 'grid', fit: server?.fit ?? 'auto', title: server?.room_title ? [...title].slice(0, TITLE_MAX).join('') : '' })
+  const [wish, setWish] = useState<ProgramWish>({ program: server?.program ?? 'auto', layout: server?.layout ?? 'grid', fit: server?.fit ?? 'auto', title: server?.room_title ? [...title].slice(0, TITLE_MAX).join('') : '' })
   const mayChoose = house.mayRecord && !recording
   const [record, setRecord] = useState(true)
   const [tracks, setTracks] = useState(server?.tracks === true)
