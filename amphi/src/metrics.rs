@@ -316,9 +316,15 @@ fn programs(page: &mut Page, app: &App) {
     );
     page.counter(
         "amphi_composers_died_total",
-        "Composers that ended without being asked to.",
+        "Composers that ended without being asked to, or hung.",
         &[],
         stats.easel.died,
+    );
+    page.counter(
+        "amphi_composers_hung_total",
+        "Composers that said nothing any more and were ended; they are counted as died too.",
+        &[],
+        stats.easel.hung,
     );
     page.counter(
         "amphi_composer_cpu_microseconds_total",

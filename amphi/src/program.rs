@@ -6,6 +6,7 @@
 
 mod easel;
 mod post;
+mod silence;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -550,6 +551,7 @@ fn add_up(stats: &mut Stats, state: &State) {
     stats.studio += state.counters;
     stats.easel.started += state.easel.started;
     stats.easel.died += state.easel.died;
+    stats.easel.hung += state.easel.hung;
     stats.easel.frames_dropped += state.easel.frames_dropped;
     stats.easel.cpu_us += state.easel.cpu_us;
     stats.parts += state.parts;

@@ -12,6 +12,7 @@ use amphi_studio::{Counters, Input, Kind};
 use crossbeam_channel::{Receiver, never};
 use tracing::{info, warn};
 
+use super::silence::Silence;
 use crate::compose::{Composing, Event, Gone, Report, Tools};
 
 /// A composer that lived for so long did not die of how it was begun.
@@ -66,8 +67,10 @@ pub struct Made {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct EaselStats {
     pub started: u64,
-    /// Ended without being asked to.
+    /// Ended without being asked to, and those that hung.
     pub died: u64,
+    /// Said nothing any more, and were ended.
+    pub hung: u64,
     pub frames_dropped: u64,
     pub cpu_us: u64,
 }
@@ -96,6 +99,7 @@ pub struct Easel {
 struct Alive {
     composing: Composing,
     since: Instant,
+    silence: Silence,
     counters: Counters,
     report: Report,
 }
@@ -150,8 +154,10 @@ impl Easel {
         // Where nothing is composed, it is looked at once in a while whether it could be.
         let look = (self.wish.program != ProgramKind::Cut && self.cost.step().is_none())
             .then(|| Instant::now() + Duration::from_secs(1));
+        let listen = (self.composing.as_ref()).map(|alive| alive.silence.next_look());
         self.again_at
             .into_iter()
+            .chain(listen)
             .chain(self.given_up_until)
             .chain(look)
             .min()
@@ -170,6 +176,11 @@ impl Easel {
 
     pub fn pass_time(&mut self) -> Vec<Input> {
         let now = Instant::now();
+        if let Some(alive) = &mut self.composing
+            && alive.silence.is_too_long(now)
+        {
+            return self.hung();
+        }
         if self.given_up_until.is_some_and(|until| until <= now) {
             self.given_up_until = None;
             self.young_deaths = 0;
@@ -200,6 +211,12 @@ impl Easel {
 
     /// The composer said something; none: it is gone.
     pub fn heard(&mut self, event: Option<Event>) -> Vec<Input> {
+        // The server itself speaks of encoders.
+        if let (Some(alive), Some(Event::Output(_) | Event::Report(_))) =
+            (&mut self.composing, &event)
+        {
+            alive.silence.broken(Instant::now());
+        }
         match event {
             Some(Event::Output(composer::Output::Failed { reason })) => {
                 warn!("a composer gave up: {reason}");
@@ -332,6 +349,7 @@ impl Easel {
                     self.composing = Some(Alive {
                         composing,
                         since: now,
+                        silence: Silence::new(now),
                         counters: Counters::default(),
                         report: Report::default(),
                     });
@@ -358,11 +376,24 @@ impl Easel {
         true
     }
 
+    fn hung(&mut self) -> Vec<Input> {
+        if let Some(alive) = &self.composing {
+            let (silent, process) = (alive.silence.lasted(), alive.composing.process_id());
+            warn!(
+                process,
+                "a composer says nothing for {silent:.1?}: it is ended"
+            );
+        }
+        self.stats.hung += 1;
+        self.died()
+    }
+
     fn died(&mut self) -> Vec<Input> {
-        let lived = self
-            .composing
-            .as_ref()
-            .map_or(Duration::ZERO, |alive| alive.since.elapsed());
+        // One that hangs as soon as it begins is no better than one that dies.
+        let lived = self.composing.as_ref().map_or(Duration::ZERO, |alive| {
+            let silent = alive.silence.lasted();
+            alive.since.elapsed().saturating_sub(silent)
+        });
         self.end();
         self.stats.died += 1;
         if lived >= LONG_LIFE {

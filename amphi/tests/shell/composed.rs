@@ -166,7 +166,7 @@ impl Hall {
     }
 
     /// The process that composes for this house.
-    fn composer(&self) -> Option<u32> {
+    pub fn composer(&self) -> Option<u32> {
         self.house.server.app().programs.state("hall")?.composer
     }
 }

@@ -4,6 +4,7 @@ mod air;
 mod api;
 mod beside;
 mod composed;
+mod composer;
 mod conform;
 mod connections;
 mod door;

@@ -1,0 +1,114 @@
+//! The process that composes: what becomes of it when strangers or the kernel are not kind to it.
+
+use std::process::Command;
+use std::time::Duration;
+
+use peer::net::{Handle, Options, connect};
+use peer::{Codec, Event, Form, Kind};
+use player::net::watch;
+use player::{Config, Mode};
+use tokio::time::Instant;
+
+use crate::composed::{Hall, RED, SLACK, SOON};
+use crate::conform::keeps_every_rule;
+use crate::house::token;
+use crate::performer::{Camera, LOUD, SILENT};
+
+/// Somebody in the call who only listens.
+struct Listener(Handle);
+
+impl Listener {
+    async fn enters(hall: &Hall) -> Self {
+        let token = token("hall", "listener").sign();
+        let options = Options::new(Form::Single);
+        let joined = connect(&hall.house.web_socket(), &token, &options).await;
+        Self(joined.expect("let in"))
+    }
+
+    /// Forgets what came.
+    fn begin(&mut self) {
+        self.0.take();
+    }
+
+    /// How much came of this kind, and the longest time between two packets of it.
+    fn heard(&mut self, kind: Kind) -> (usize, Duration) {
+        let events = self.0.take();
+        let of_kind = |event: &Event| matches!(event, Event::Rtp(rtp) if rtp.kind == kind);
+        let times: Vec<_> = (events.iter())
+            .filter(|(_, event)| of_kind(event))
+            .map(|(at, _)| *at)
+            .collect();
+        let pauses = times.windows(2).map(|pair| pair[1] - pair[0]);
+        (times.len(), pauses.max().unwrap_or(Duration::MAX))
+    }
+
+    /// The call went on for at least so long.
+    #[track_caller]
+    fn was_not_disturbed(&mut self, lasted: Duration) {
+        let (count, pause) = self.heard(Kind::Audio);
+        // Fifty packets a second, of which a busy machine may send some late.
+        assert!(
+            count as u64 > lasted.as_secs() * 40,
+            "{count} in {lasted:?}"
+        );
+        assert!(pause < Duration::from_secs(1), "a pause of {pause:?}");
+    }
+}
+
+fn signal(name: &str, process: u32) {
+    let sent = Command::new("kill")
+        .args([name, &process.to_string()])
+        .status();
+    assert!(sent.expect("a shell's kill").success());
+}
+
+fn red() -> Camera {
+    Camera::of_colour("red", (320, 180), Codec::H264)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_composer_that_hangs_is_followed_by_another_and_the_call_does_not_notice() {
+    let mut hall = Hall::open().await;
+    hall.enters("ada", Some(red()), LOUD).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    hall.enters("bo", None, SILENT).await;
+    let mut listener = Listener::enters(&hall).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    hall.asks("POST", r#"{"program":"compose"}"#).await;
+    hall.shows(0, &[((0.25, 0.5), RED)]).await;
+    let index = format!("http://{}/hls/hall/index.m3u8", hall.house.address);
+    let config = Config {
+        slack: SLACK,
+        ..Config::new(index, Mode::LowLatency)
+    };
+    let watching = tokio::spawn(watch(config, Duration::from_secs(90)));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = hall.composer().expect("one composes");
+    listener.begin();
+    let start = Instant::now();
+    signal("-STOP", before);
+    while hall.composer().is_none_or(|now| now == before) {
+        assert!(start.elapsed() < 2 * SOON, "another one follows");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let hung = start.elapsed();
+    assert!(
+        hung > Duration::from_secs(5),
+        "it may only be slow: {hung:?}"
+    );
+    listener.was_not_disturbed(hung);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    hall.shows(0, &[((0.25, 0.5), RED)]).await;
+    assert_eq!(hall.house.metric("amphi_composers_hung_total").await, 1.0);
+    assert_eq!(hall.house.metric("amphi_composers_died_total").await, 1.0);
+    let gone = std::fs::read_to_string(format!("/proc/{before}/status"));
+    assert!(gone.is_err(), "it is not there any more: {gone:?}");
+    hall.asks("DELETE", "").await;
+    let report = watching.await.expect("no panic").expect("a report");
+    keeps_every_rule(&report);
+    assert!(
+        report.counters.discontinuities >= 1,
+        "{:?}",
+        report.counters
+    );
+}
