@@ -118,3 +118,84 @@ const ALLOWED: &[i64] = &[
     libc::SYS_exit,
     libc::SYS_exit_group,
 ];
+
+#[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::process::Command;
+
+    use super::*;
+
+    /// Limits are of a whole process, so it is another one: this test program once more.
+    const INSIDE: &str = "compose::sandbox::tests::inside";
+
+    #[test]
+    fn what_is_shut_in_can_open_nothing_and_start_nothing_and_still_do_its_work() {
+        let tests = std::env::current_exe().expect("this is a program");
+        let ran = Command::new(tests)
+            .args(["--exact", INSIDE, "--ignored", "--nocapture"])
+            .output()
+            .expect("it was started before");
+        let said = [ran.stdout, ran.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(ran.status.success(), "{said}");
+        assert!(said.contains("1 passed"), "it was run: {said}");
+    }
+
+    #[track_caller]
+    fn is_refused<T>(what: &str, tried: io::Result<T>) {
+        let error = tried.err().unwrap_or_else(|| panic!("{what} is allowed"));
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{what}: {error}");
+    }
+
+    #[test]
+    #[ignore = "gives up what other tests need: the test above runs it in a process of its own"]
+    fn inside() {
+        let (mut ours, mut theirs) = UnixStream::pair().expect("sockets");
+        let unconnected = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let somewhere = unconnected.local_addr().expect("an address");
+        enter(FILES)
+            .expect("limits")
+            .expect("tests want a kernel with seccomp");
+
+        is_refused("reading a file", File::open("/etc/hostname"));
+        is_refused("making a file", File::create("/tmp/amphi-shut-in"));
+        is_refused("reading a folder", fs::read_dir("/"));
+        is_refused("asking for a file", fs::metadata("/"));
+        is_refused("removing a file", fs::remove_file("/tmp/amphi-shut-in"));
+        is_refused("a socket", UdpSocket::bind("127.0.0.1:0"));
+        is_refused("listening", TcpListener::bind("127.0.0.1:0"));
+        is_refused("a connection", TcpStream::connect(somewhere));
+        is_refused("a pair of sockets", UnixStream::pair());
+        is_refused("connecting a socket", unconnected.connect(somewhere));
+        is_refused("one more file", ours.as_fd().try_clone_to_owned());
+        is_refused("another program", Command::new("/bin/true").spawn());
+        is_refused("a thread", std::thread::Builder::new().spawn(|| ()));
+        let back = Rlimit {
+            current: None,
+            maximum: None,
+        };
+        let raised = setrlimit(Resource::Nofile, back);
+        is_refused("higher limits", raised.map_err(io::Error::from));
+        let beyond = usize::try_from(MEMORY_MAX).expect("a large machine");
+        let taken = Vec::<u8>::new().try_reserve_exact(beyond);
+        assert!(taken.is_err(), "memory without end");
+
+        ours.write_all(b"a picture").expect("its socket is its own");
+        let mut heard = [0; 9];
+        theirs
+            .read_exact(&mut heard)
+            .expect("its socket is its own");
+        assert_eq!(&heard, b"a picture");
+        let canvas = vec![7u8; 64 * 1024 * 1024];
+        assert_eq!(
+            canvas.iter().map(|byte| u64::from(*byte)).sum::<u64>() % 7,
+            0
+        );
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}

@@ -112,3 +112,54 @@ async fn a_composer_that_hangs_is_followed_by_another_and_the_call_does_not_noti
         report.counters
     );
 }
+
+/// What the kernel says of a process in this file, by the name of the line.
+fn kernel_says(process: u32, file: &str, name: &str) -> Option<String> {
+    let path = format!("/proc/{process}/{file}");
+    let text = std::fs::read_to_string(path).expect("it runs");
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let value = line.trim_start_matches(':').split_whitespace().next()?;
+    Some(value.to_owned())
+}
+
+/// What it may do then is tried in `compose/sandbox.rs`.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_composes_is_shut_in_by_the_kernel() {
+    let mut hall = Hall::open().await;
+    hall.enters("ada", Some(red()), LOUD).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    hall.asks("POST", r#"{"program":"compose"}"#).await;
+    hall.shows(0, &[((0.5, 0.5), RED)]).await;
+    let composer = hall.composer().expect("one composes");
+    for (name, most) in [
+        ("Max address space", "4294967296"),
+        ("Max open files", "8"),
+        ("Max processes", "0"),
+        ("Max core file size", "0"),
+    ] {
+        let said = kernel_says(composer, "limits", name);
+        assert_eq!(said.as_deref(), Some(most), "{name}");
+    }
+    // Where this kernel has it at all.
+    let own = std::process::id();
+    if kernel_says(own, "status", "Seccomp").is_some() {
+        let of = |name| kernel_says(composer, "status", name);
+        assert_eq!(of("Seccomp").as_deref(), Some("2"), "a filter");
+        assert_eq!(of("NoNewPrivs").as_deref(), Some("1"));
+        // The server itself is not meant.
+        assert_eq!(
+            kernel_says(own, "status", "NoNewPrivs").as_deref(),
+            Some("0")
+        );
+    }
+    let open = std::fs::read_dir(format!("/proc/{composer}/fd")).expect("it runs");
+    let open: Vec<String> = open
+        .map(|entry| std::fs::read_link(entry.expect("an entry").path()))
+        .map(|to| to.expect("a link").display().to_string())
+        .collect();
+    let files = open
+        .iter()
+        .filter(|to| to.starts_with('/') && *to != "/dev/null");
+    // Its errors are the server's.
+    assert!(files.count() <= 1, "{open:?}");
+}
