@@ -163,3 +163,36 @@ async fn what_composes_is_shut_in_by_the_kernel() {
     // Its errors are the server's.
     assert!(files.count() <= 1, "{open:?}");
 }
+
+/// In the first of five cells.
+const FIRST: (f64, f64) = (0.165, 0.33);
+
+/// One damaged film for each decoder, beside somebody who sends what one should.
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_frames_of_every_codec_cost_their_own_senders_picture_and_nothing_else() {
+    let mut hall = Hall::open().await;
+    hall.enters("ada", Some(red()), LOUD).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for (seed, codec) in (1..).zip([Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1]) {
+        let camera = Camera::damaged((320, 180), codec, seed * 0x9e37_79b9_7f4a_7c15);
+        hall.enters(&format!("{codec:?}"), Some(camera), SILENT)
+            .await;
+    }
+    let mut listener = Listener::enters(&hall).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    hall.asks("POST", r#"{"program":"compose"}"#).await;
+    hall.shows(0, &[(FIRST, RED)]).await;
+    listener.begin();
+    let start = Instant::now();
+    let errors = r#"amphi_studio_total{event="decoder_errors"}"#;
+    while hall.house.metric(errors).await < 40.0 || start.elapsed() < Duration::from_secs(10) {
+        assert!(start.elapsed() < 2 * SOON, "they get to the decoders");
+        hall.shows(0, &[(FIRST, RED)]).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    listener.was_not_disturbed(start.elapsed());
+    hall.shows(0, &[(FIRST, RED)]).await;
+    assert!(hall.composer().is_some(), "it goes on, or another one does");
+    let state = hall.broadcast().await;
+    assert_eq!(state["program"], "compose", "it was not given up: {state}");
+}

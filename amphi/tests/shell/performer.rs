@@ -54,17 +54,65 @@ impl Camera {
     pub fn of_colour(colour: &str, size: (u32, u32), codec: Codec) -> Self {
         let (width, height) = size;
         let source = format!("color={colour}:size={width}x{height}:rate={FPS}:duration=10");
-        let film = match codec {
-            Codec::Vp8 => ivf(&source, VP8),
-            Codec::Av1 => ivf(&source, AV1),
-            Codec::H264 | Codec::Vp9 | Codec::Opus => h264(&source),
-        };
         Self {
-            film,
+            film: film_of(&source, codec),
             size,
             codec,
             lower: Vec::new(),
         }
+    }
+
+    /// A test picture of which most frames were damaged on purpose, the same ones for the same seed: bits are turned over, ends cut off
+    /// or doubled.
+    pub fn damaged(size: (u32, u32), codec: Codec, mut seed: u64) -> Self {
+        let (width, height) = size;
+        let source = format!("testsrc2=size={width}x{height}:rate={FPS}:duration=10");
+        // xorshift64 (Marsaglia 2003).
+        let mut random = |below: usize| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            (seed % below.max(1) as u64) as usize
+        };
+        let mut film = film_of(&source, codec).to_vec();
+        for frame in &mut film {
+            let whole = frame.len();
+            // By its first bytes a frame is known for what it is: without them it gets no further than to the door.
+            let kept = HEAD_BYTES.min(whole.saturating_sub(1));
+            match random(6) {
+                0 => frame.truncate(kept + random(whole - kept)),
+                1 => frame.extend_from_within(random(whole)..),
+                2 => turn_over(frame, 0, &mut random),
+                3 | 4 => turn_over(frame, kept, &mut random),
+                _ => {}
+            }
+        }
+        Self {
+            film: Arc::new(film),
+            size,
+            codec,
+            lower: Vec::new(),
+        }
+    }
+}
+
+const HEAD_BYTES: usize = 48;
+
+fn turn_over(frame: &mut [u8], from: usize, random: &mut impl FnMut(usize) -> usize) {
+    for _ in 0..=random(8) {
+        let at = from + random(frame.len() - from);
+        frame[at] ^= 1 << random(8);
+    }
+}
+
+/// Ten seconds of it, a key frame every second.
+fn film_of(source: &str, codec: Codec) -> Loop {
+    match codec {
+        Codec::H264 => h264(source),
+        Codec::Vp8 => ivf(source, VP8),
+        Codec::Vp9 => ivf(source, VP9),
+        Codec::Av1 => ivf(source, AV1),
+        Codec::Opus => panic!("that is sound"),
     }
 }
 
@@ -76,6 +124,7 @@ pub fn film((width, height): (u32, u32)) -> Loop {
 }
 
 const VP8: &str = "libvpx -deadline realtime -auto-alt-ref 0";
+const VP9: &str = "libvpx-vp9 -deadline realtime -auto-alt-ref 0";
 const AV1: &str = "libaom-av1 -usage realtime";
 
 /// What ffmpeg makes of it with this encoder.
