@@ -209,6 +209,8 @@ pub struct PackagerCounters {
     pub segments: u64,
     pub bytes: u64,
     pub cuts: u64,
+    /// Key frames of cuts that came before the one before was shown.
+    pub cuts_dropped: u64,
     /// Pictures that repeat the one before because none came in time.
     pub pictures_held: u64,
     /// Segments that begin with the pictures since the last key frame, sent again.
@@ -242,7 +244,9 @@ pub struct PackagerCounters {
 ///   segment begins with all pictures since the last key frame once more, for an instant each, so that somebody who comes now
 ///   sees what the others see; when those are too many its first part is not `independent`, and the next key frame starts a
 ///   segment at once.
-/// - A sample with `cut`, or a key frame with other parameter sets, starts a new generation. Decoding times go on.
+/// - A sample with `cut`, or a key frame with other parameter sets, starts a new generation. Decoding times go on. A cut that comes
+///   before the one before it could be shown is left to the next key frame: else who changes size with every picture would be shown
+///   ever later.
 /// - Sound follows the segments that the picture decided, and waits for that. Without a picture segments are cut by time; a picture
 ///   that comes later starts a generation.
 /// - With a ladder the top rung decides and the lower ones follow it part by part (see `packager/follower.rs`): the same numbers, times
@@ -494,7 +498,12 @@ impl Packager {
         };
         let time = sample.time.rescale(VIDEO_RATE).ticks.max(0);
         let cut = self.cut_waits || known.is_some_and(|known| *known != parameters);
-        self.cut_waits = false;
+        let hurries = cut
+            && self
+                .video
+                .as_ref()
+                .is_some_and(|video| video.is_cut_to_after(time));
+        self.cut_waits = hurries;
         self.learn_lag(time);
         self.newest = self.newest.max(time);
         let pending = Pending {
@@ -504,6 +513,7 @@ impl Packager {
             picture,
         };
         match &self.video {
+            Some(_) if hurries => self.counters.cuts_dropped += 1,
             Some(video) if time - video.rung.pending.time > JUMP_TICKS => {
                 self.jump(pending, parameters)
             }
@@ -892,6 +902,11 @@ impl Video {
         }
         let parts = (left + part_target - 1) / part_target;
         left / parts
+    }
+
+    /// The part that is being filled begins with a cut that came sooner than it could be shown, and that is not over at this time.
+    fn is_cut_to_after(&self, time: i64) -> bool {
+        self.part_from < self.part_start && time < self.part_start
     }
 }
 

@@ -297,6 +297,19 @@ fn cuts_between_sources_conform() {
 }
 
 #[test]
+fn a_size_that_changes_with_every_picture_conforms() {
+    let keys = [CAMERA, SCREEN].map(|stream| pictures(stream)[0].clone());
+    let restless =
+        (0..240).map(|index| video(f64::from(index) / 30.0, keys[index as usize % 2].clone()));
+    let samples = together(&[
+        restless.collect(),
+        shot(CAMERA, 8.0, 30.0, 120),
+        sound(0.0, 12.0),
+    ]);
+    conforms("restless", &samples, Ends::WithTheProgram);
+}
+
+#[test]
 fn pictures_that_stall_or_come_seldom_conform() {
     let mut stalled = shot(CAMERA, 0.0, 30.0, 900);
     stalled.retain(|sample| !(7.3..11.9).contains(&sample.time.seconds()));

@@ -340,6 +340,42 @@ fn other_parameter_sets_are_a_cut_though_nobody_said_so() {
     );
 }
 
+/// A publisher that shows another size with every picture for ten seconds, and then one and the same.
+#[test]
+fn a_size_that_changes_with_every_picture_is_shown_in_time_as_often_as_parts_allow() {
+    let keys = [CAMERA, SCREEN].map(|stream| pictures(stream)[0].clone());
+    let restless =
+        (0..300).map(|index| video(f64::from(index) / 30.0, keys[index as usize % 2].clone()));
+    let samples = together(&[
+        restless.collect(),
+        shot(CAMERA, 10.0, 30.0, 120),
+        sound(0.0, 14.0),
+    ]);
+    let mut packager = Packager::new(config());
+    for sample in &samples {
+        packager.push(sample);
+        for output in std::iter::from_fn(|| packager.poll()) {
+            if let Output::Part(part) = output
+                && part.rendition == Rendition::Video
+            {
+                let ahead = end(&part) as f64 / 90_000.0 - sample.time.seconds();
+                assert!(ahead < 0.5, "{ahead} s ahead of what came");
+            }
+        }
+    }
+    let counters = packager.counters();
+    assert!((30..=50).contains(&counters.cuts), "{counters:?}");
+    assert!(counters.cuts_dropped > 200, "{counters:?}");
+    assert!(counters.pictures_late <= counters.cuts, "{counters:?}");
+    let outputs = pack(&samples);
+    check(&outputs);
+    // From its next key frame on, two seconds later.
+    let after = parts(&outputs, Rendition::Video);
+    let after = after.iter().filter(|part| seconds(part.time) > 12.0);
+    let moves: u32 = after.map(|part| part.frames).sum();
+    assert!((50..=60).contains(&moves), "{moves}");
+}
+
 #[test]
 fn a_cut_without_a_key_frame_holds_the_old_picture_until_there_is_one() {
     let mut late = cut(shot(SCREEN, 2.0, 30.0, 90));
