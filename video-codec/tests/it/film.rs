@@ -191,12 +191,47 @@ pub fn raw(picture: &Picture<'_>) -> Vec<u8> {
     canvas.planes().concat()
 }
 
+/// One key frame of one colour, grey.
+pub fn key_frame(codec: Codec, size: &str) -> Vec<u8> {
+    match codec {
+        Codec::H264 => {
+            let source = format!("color=gray:size={size}:rate=25");
+            let mut arguments = vec!["-f", "lavfi", "-i", &source, "-frames:v", "1"];
+            arguments.extend([
+                "-pix_fmt",
+                "yuv420p",
+                "-c:v",
+                "libx264",
+                "-preset",
+                "ultrafast",
+            ]);
+            arguments.extend(["-profile:v", "baseline", "-f", "h264", "-"]);
+            ffmpeg(&arguments, &[])
+        }
+        Codec::Vp8 => vpx_key_frame("libvpx", size),
+        Codec::Vp9 => vp9_key_frame(size),
+        Codec::Av1 => av1_key_frame(size, "yuv420p"),
+        other => panic!("no picture in {}", other.name()),
+    }
+}
+
 /// One key frame in VP9 of one colour.
 pub fn vp9_key_frame(size: &str) -> Vec<u8> {
+    vpx_key_frame("libvpx-vp9", size)
+}
+
+fn vpx_key_frame(encoder: &str, size: &str) -> Vec<u8> {
     let source = format!("color=gray:size={size}:rate=25");
     let mut arguments = vec!["-f", "lavfi", "-i", &source, "-frames:v", "1"];
-    arguments.extend(["-c:v", "libvpx-vp9", "-deadline", "realtime"]);
-    arguments.extend(["-cpu-used", "8", "-row-mt", "1", "-f", "ivf", "-"]);
+    arguments.extend([
+        "-pix_fmt",
+        "yuv420p",
+        "-c:v",
+        encoder,
+        "-deadline",
+        "realtime",
+    ]);
+    arguments.extend(["-cpu-used", "8", "-f", "ivf", "-"]);
     ivf(&ffmpeg(&arguments, &[])).remove(0)
 }
 

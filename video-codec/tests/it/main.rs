@@ -1,5 +1,6 @@
 //! The real libraries, held against ffmpeg's.
 
+mod composed;
 mod film;
 
 use amphi_media::{Bitrate, Codec, MediaTime, VideoSize, h264};
@@ -9,7 +10,7 @@ use amphi_studio::{CodecError, Encoded, EncoderConfig, VideoEncoder};
 use bytes::Bytes;
 use video_codec::{H264Decoder, H264Encoder};
 
-use film::{SIZE, av1_key_frame, coded, planes_of, raw, vp9_key_frame};
+use film::{SIZE, av1_key_frame, coded, key_frame, planes_of, raw, vp9_key_frame};
 
 /// A canvas with this picture on it.
 fn canvas_of(i420: &[u8]) -> Canvas {
@@ -258,19 +259,21 @@ fn an_av1_frame_of_no_reasonable_size_or_depth_is_refused_in_words() {
 }
 
 #[test]
-fn an_av1_size_that_changes_with_every_picture_is_followed() {
-    let mut decoder = video_codec::decoder(Codec::Av1).expect("it is bundled");
+fn a_vp8_vp9_or_av1_size_that_changes_with_every_picture_is_followed() {
     let sizes = [(64, 36), (640, 360), (16, 16), (1280, 720), (98, 50)];
-    let mut seen = Vec::new();
-    for (width, height) in sizes {
-        let key = av1_key_frame(&format!("{width}x{height}"), "yuv420p");
-        decoder
-            .decode(&key, &mut |picture| {
-                seen.push((picture.size().width, picture.size().height))
-            })
-            .expect("a key frame with its own sequence header");
+    for codec in [Codec::Vp8, Codec::Vp9, Codec::Av1] {
+        let mut decoder = video_codec::decoder(codec).expect("it is bundled");
+        let mut seen = Vec::new();
+        for (width, height) in sizes {
+            let key = key_frame(codec, &format!("{width}x{height}"));
+            decoder
+                .decode(&key, &mut |picture| {
+                    seen.push((picture.size().width, picture.size().height))
+                })
+                .expect("a key frame says its own size");
+        }
+        assert_eq!(seen, sizes, "{}", codec.name());
     }
-    assert_eq!(seen, sizes);
 }
 
 /// Bits are turned over, ends cut off, pieces doubled: a decoder says no or shows something, and the next key frame helps.

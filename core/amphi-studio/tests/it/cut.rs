@@ -1,7 +1,7 @@
 use amphi_media::{Codec, Rid, Source, TrackId};
 use amphi_studio::Input;
 
-use crate::world::{World, from_and_when, level};
+use crate::world::{PICTURE_US, VOICE, World, from_and_when, level};
 
 /// From which tracks pictures came, in order, repeats left out.
 fn sequence(world: &World) -> Vec<TrackId> {
@@ -260,6 +260,36 @@ fn other_parameter_sets_of_the_same_source_are_a_cut() {
         .windows(2)
         .map(|pair| pair[1].1.time.ticks - pair[0].1.time.ticks);
     assert!(gaps.clone().max() < Some(60_000), "{:?}", gaps.max());
+}
+
+/// A key frame of another size every 40 ms.
+#[test]
+fn a_source_whose_size_changes_with_every_picture_is_a_cut_each_time_and_the_sound_goes_on() {
+    let mut world = World::new();
+    world.speaks(1, 450.0);
+    let ada = world.shows(1, Codec::H264);
+    world.camera(ada).key_every_us = PICTURE_US;
+    world.run_for(1_000);
+    let before = world.pictures.len();
+    for variant in 0..100 {
+        world.camera(ada).variant = 2 + variant;
+        world.run_for(40);
+    }
+    let restless = &world.pictures[before..];
+    assert!((99..=101).contains(&restless.len()), "{}", restless.len());
+    assert!(restless.iter().all(|(_, sample)| sample.key));
+    let cuts = restless.iter().filter(|(_, sample)| sample.cut).count();
+    assert!((98..=100).contains(&cuts), "{cuts}");
+    let steps = restless.windows(2);
+    assert!(
+        steps
+            .clone()
+            .all(|pair| pair[1].1.time.ticks - pair[0].1.time.ticks == 3_600)
+    );
+    assert!(world.requests.is_empty(), "what comes is not asked for");
+    assert_eq!(world.track_on_air(), Some(ada));
+    let sound = world.sound_ms(1_000, 4_500);
+    assert!((level(&sound, 450.0) - f64::from(VOICE)).abs() < 0.01);
 }
 
 #[test]
