@@ -74,6 +74,25 @@ impl Hall {
             .push(tokio::spawn(perform(member, tone(), camera, level)));
     }
 
+    /// Many with the same camera come in at once. They listen to nobody.
+    pub async fn enter_together(&mut self, names: impl Iterator<Item = String>, camera: &Camera) {
+        let socket = self.house.web_socket();
+        let options = Options {
+            auto_subscribe: false,
+            ..Options::new(Form::Single)
+        };
+        let (tone, level) = (tone(), Arc::new(AtomicU8::new(SILENT)));
+        for name in names {
+            let token = token("hall", &name).sign();
+            let (socket, options) = (socket.clone(), options.clone());
+            let (tone, camera, level) = (tone.clone(), camera.clone(), level.clone());
+            self.performing.push(tokio::spawn(async move {
+                let member = connect(&socket, &token, &options).await.expect("let in");
+                perform(member, tone, Some(camera), level).await;
+            }));
+        }
+    }
+
     pub async fn asks(&self, method: &str, body: &str) -> Value {
         let answer = self
             .house

@@ -196,3 +196,27 @@ async fn damaged_frames_of_every_codec_cost_their_own_senders_picture_and_nothin
     let state = hall.broadcast().await;
     assert_eq!(state["program"], "compose", "it was not given up: {state}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_five_who_come_at_once_are_all_seen() {
+    let mut hall = Hall::with(|config| config.program.frames_per_second = 10).await;
+    hall.enters("ada", None, LOUD).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    hall.asks("POST", r#"{"program":"compose"}"#).await;
+    let camera = Camera::of_colour("red", (64, 36), Codec::H264);
+    let names = (2..=25).map(|number| format!("guest-{number}"));
+    hall.enter_together(names, &camera).await;
+    // All but the first, who has no camera, in five rows of five.
+    let middle = |number: usize| {
+        let (column, row) = (number % 5, number / 5);
+        ((column as f64 + 0.5) / 5.0, (row as f64 + 0.5) / 5.0)
+    };
+    let cells: Vec<_> = (1..25).map(|number| (middle(number), RED)).collect();
+    hall.shows(0, &cells).await;
+    let layouts = r#"amphi_studio_total{event="layouts"}"#;
+    let settled = hall.house.metric(layouts).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    hall.shows(0, &cells).await;
+    assert_eq!(hall.house.metric(layouts).await, settled);
+    assert_eq!(hall.house.metric("amphi_composers_died_total").await, 0.0);
+}

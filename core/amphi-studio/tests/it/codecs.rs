@@ -149,9 +149,9 @@ pub const FILM: VideoSize = VideoSize {
     height: 36,
 };
 
-/// The brightness of a track's pictures.
+/// The brightness of a track's pictures, of which a coded one tells seven bits.
 pub fn luma_of(track: TrackId) -> u8 {
-    100 + track.0 as u8
+    100 + (track.0 & 0x7f) as u8
 }
 
 /// The camera of member 6 sees a flash at each full second, this bright.

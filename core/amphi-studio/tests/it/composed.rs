@@ -8,7 +8,7 @@ use amphi_studio::lettering::Image;
 use amphi_studio::{Input, Kind};
 
 use crate::codecs::{Done, FILM, luma_of};
-use crate::world::{VOICE, World, level, look};
+use crate::world::{VOICE, World, level, look, steepest};
 
 const CANVAS: VideoSize = VideoSize {
     width: 320,
@@ -296,6 +296,65 @@ fn who_has_no_cell_costs_nothing() {
     world.run_for(1_500);
     let areas = areas(Layout::SideBySide, 2, false, None);
     sees(&world, &[(tracks[1], areas[0]), (tracks[2], areas[1])]);
+}
+
+#[test]
+fn twenty_five_who_come_within_a_second_are_all_seen_and_no_sound_is_lost() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Grid, &done);
+    world.speaks(1, 450.0);
+    world.run_for(1_000);
+    let tracks: Vec<TrackId> = (1..=25)
+        .map(|member| {
+            match member {
+                1 => {}
+                25 => {
+                    world.speaks(member, 900.0);
+                }
+                _ => {
+                    world.hears(member, Box::new(|_| 0.0));
+                }
+            }
+            let codec = [Codec::H264, Codec::Vp8][member as usize % 2];
+            let track = world.shows(member, codec);
+            world.run_for(40);
+            track
+        })
+        .collect();
+    world.run_for(1_500);
+    let areas = areas(Layout::Grid, 25, false, None);
+    let seen: Vec<(TrackId, Area)> = tracks.into_iter().zip(areas).collect();
+    sees(&world, &seen);
+    let layouts = world.counters().layouts;
+    assert!(layouts < 60, "not twice for each: {layouts}");
+    world.run_for(3_000);
+    sees(&world, &seen);
+    let counters = world.counters();
+    assert_eq!(counters.layouts, layouts, "it has settled");
+    let lost = (
+        counters.ticks_left_out,
+        counters.tracks_refused,
+        counters.pictures_overflow,
+    );
+    assert_eq!(
+        (lost, counters.decoder_errors),
+        ((0, 0, 0), 0),
+        "{counters:?}"
+    );
+    assert_eq!(done.decoders.load(Ordering::Relaxed), 25);
+    assert!(world.requests.len() <= 2 * 25, "{}", world.requests.len());
+    let sound = world.sound_ms(1_500, 2_000);
+    assert!(
+        level(&sound, 450.0) > 0.1,
+        "who spoke is heard while they come"
+    );
+    assert!(
+        steepest(&sound) < 0.03,
+        "without a click: {}",
+        steepest(&sound)
+    );
+    let sound = world.sound_ms(4_000, 5_000);
+    assert!(level(&sound, 900.0) > 0.05, "who came last is heard");
 }
 
 #[test]
