@@ -52,6 +52,14 @@ struct Cell {
     track: Option<TrackId>,
     area: Area,
     card: bool,
+    /// A card stands for a picture that is not taken for one any more, and is taken off when another one comes.
+    frozen: bool,
+}
+
+impl Cell {
+    fn has_card(&self) -> bool {
+        self.card || self.frozen
+    }
 }
 
 /// Three verbs, on programme time: **after every `handle_input`, drain `poll_output`; come back with [`Input::Timeout`] at
@@ -270,7 +278,7 @@ impl Composer {
             for cell in &show.cells {
                 let Some(film) = cell
                     .track
-                    .filter(|_| !cell.card)
+                    .filter(|_| !cell.has_card())
                     .and_then(|track| self.people.films.get_mut(&track))
                 else {
                     continue;
@@ -352,16 +360,19 @@ impl Show {
         counters: &mut Counters,
     ) {
         let (shown, lead) = people.shown();
+        let until_us = at_us + self.half_us();
         let guests: Vec<Guest> = shown.iter().map(|shown| shown.guest).collect();
         let cells: Vec<Cell> = layout::cells(self.look.layout, self.canvas.size(), &guests, lead)
             .into_iter()
             .filter_map(|layout::Cell { guest, area, card }| {
                 let Shown { seat, track, .. } = shown.get(guest)?;
+                let film = track.and_then(|track| people.films.get(&track));
                 Some(Cell {
                     seat: *seat,
                     track: *track,
                     area,
                     card: card || track.is_none(),
+                    frozen: film.is_some_and(|film| film.is_frozen(until_us)),
                 })
             })
             .collect();
@@ -426,11 +437,9 @@ impl Show {
         }
         self.canvas.fill(Area::of(self.canvas.size()), backdrop());
         for cell in cells {
-            let was = self
-                .cells
-                .iter()
-                .find(|was| (was.seat, was.track, was.card) == (cell.seat, cell.track, cell.card));
-            match (was.filter(|was| !was.card), self.before.picture()) {
+            let alike = |cell: &Cell| (cell.seat, cell.track, cell.has_card());
+            let was = self.cells.iter().find(|was| alike(was) == alike(cell));
+            match (was.filter(|was| !was.has_card()), self.before.picture()) {
                 (Some(was), Some(before)) => {
                     self.canvas.draw(&before, was.area, cell.area, scaler);
                 }
@@ -455,7 +464,7 @@ impl Show {
                 .is_none_or(|(known, _)| *known != face)
             {
                 let stamp = face.as_ref().and_then(|face| faces::label(face, lettering));
-                if cell.card {
+                if cell.has_card() {
                     draw_card(&mut self.canvas, cell, people, lettering);
                 }
                 if let Some(stamp) = &stamp {

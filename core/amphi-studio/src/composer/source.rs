@@ -17,6 +17,10 @@ const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// After so many errors in a row the decoder is made anew.
 const DECODER_ERRORS_MAX: u32 = 5;
 
+/// A camera of which nothing new is seen for so long is not there any more: a browser that runs sends some pictures every second. Longer:
+/// somebody seems to stare for as long. Shorter: a network's mood makes people disappear.
+const FROZEN_US: i64 = 5_000_000;
+
 /// How often a source is asked whose key frame is waited for.
 const ASK_AGAIN_US: i64 = 1_000_000;
 
@@ -53,6 +57,8 @@ pub struct Film {
     decoder: Option<Box<dyn VideoDecoder>>,
     errors_in_a_row: u32,
     asked_us: i64,
+    /// For which instant the newest picture was decoded; none while there is none to be seen.
+    shown_us: Option<i64>,
 }
 
 impl Film {
@@ -72,6 +78,7 @@ impl Film {
             decoder: None,
             errors_in_a_row: 0,
             asked_us: i64::MIN / 2,
+            shown_us: None,
         }
     }
 
@@ -81,6 +88,7 @@ impl Film {
         if track.muted {
             self.forget_queue();
             self.size = None;
+            self.shown_us = None;
         }
     }
 
@@ -93,11 +101,20 @@ impl Film {
         !self.muted && self.codec.is_some()
     }
 
+    /// A camera whose newest picture is an old one, and that has none for this instant either. A screen may stand still as long as it likes.
+    pub fn is_frozen(&self, at_us: i64) -> bool {
+        let old = |shown_us| at_us - shown_us >= FROZEN_US;
+        self.source == Source::Camera
+            && self.shown_us.is_some_and(old)
+            && self.queue.front().is_none_or(|next| next.time_us > at_us)
+    }
+
     pub fn set_visible(&mut self, visible: bool) {
         if !visible && self.visible {
             self.forget_queue();
             self.decoder = None;
             self.size = None;
+            self.shown_us = None;
         }
         self.visible = visible;
     }
@@ -164,11 +181,16 @@ impl Film {
             self.queue_bytes -= coded.data.len();
             let is_last = self.queue.front().is_none_or(|next| next.time_us > at_us);
             let source = self.source;
+            let mut came = false;
             let result = self.decode(&coded, decoders, &mut |picture| {
+                came = true;
                 if is_last {
                     show(source, picture);
                 }
             });
+            if came {
+                self.shown_us = Some(at_us);
+            }
             match result {
                 Ok(()) => {
                     self.errors_in_a_row = 0;

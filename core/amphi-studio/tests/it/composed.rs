@@ -274,6 +274,87 @@ fn who_mutes_the_camera_leaves_no_picture_and_costs_no_decoder() {
     sees(&world, &[(tracks[0], areas[0]), (tracks[1], areas[1])]);
 }
 
+/// Brightness in the middle of an area, picture by picture.
+fn film_of(world: &World, from: usize, area: Area) -> Vec<u8> {
+    let pictures = world.pictures[from..].iter();
+    pictures.map(|(_, sample)| middle(sample, area)).collect()
+}
+
+/// Letters on a card.
+const LETTERS: u8 = 235;
+
+#[test]
+fn a_camera_that_freezes_becomes_a_card_and_is_seen_again_with_its_next_frame() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Grid, &done);
+    let tracks = [world.shows(1, Codec::Vp8), world.shows(2, Codec::H264)];
+    world.run_for(2_000);
+    let areas = areas(Layout::Grid, 2, false, None);
+    let seen = [(tracks[0], areas[0]), (tracks[1], areas[1])];
+    world.camera(tracks[0]).on = false;
+    world.run_for(4_900);
+    sees(&world, &seen);
+    let before = world.pictures.len();
+    world.run_for(1_000);
+    let fading = film_of(&world, before, areas[0]);
+    assert_eq!(fading.last(), Some(&LETTERS), "{fading:?}");
+    let between = |luma: &&u8| **luma != luma_of(tracks[0]) && **luma != LETTERS;
+    let steps = fading.iter().filter(between).count();
+    assert!((3..=6).contains(&steps), "it is faded: {fading:?}");
+    sees(&world, &seen[1..]);
+
+    let wanted = world.wanted.get(&tracks[0]);
+    assert_eq!(
+        wanted,
+        Some(&Some(areas[0].size())),
+        "or nothing would come"
+    );
+    world.run_for(20_000);
+    let (requests, layouts) = (world.requests.len(), world.counters().layouts);
+    let decoders = done.decoders.load(Ordering::Relaxed);
+    world.camera(tracks[0]).on = true;
+    world.run_for(500);
+    sees(&world, &seen);
+    world.run_for(10_000);
+    sees(&world, &seen);
+    assert_eq!(world.requests.len(), requests, "no key frame is needed");
+    assert_eq!(world.counters().layouts, layouts + 1);
+    assert_eq!(done.decoders.load(Ordering::Relaxed), decoders);
+}
+
+#[test]
+fn a_camera_of_which_nothing_can_be_decoded_any_more_freezes_too() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Grid, &done);
+    let tracks = [world.shows(1, Codec::Vp8), world.shows(2, Codec::Vp8)];
+    world.run_for(2_000);
+    let areas = areas(Layout::Grid, 2, false, None);
+    world.camera(tracks[0]).obeys = false;
+    world.camera(tracks[0]).lost = true;
+    world.run_for(6_000);
+    let (_, sample) = world.pictures.last().expect("a picture");
+    assert_eq!(middle(sample, areas[0]), LETTERS);
+    world.camera(tracks[0]).ask_for_key();
+    world.run_for(500);
+    sees(&world, &[(tracks[0], areas[0]), (tracks[1], areas[1])]);
+}
+
+/// Nobody turns a page for a minute.
+#[test]
+fn a_screen_that_stands_still_stays_and_costs_no_card() {
+    let done = Arc::new(Done::default());
+    let mut world = World::composed(Layout::Screen, &done);
+    let camera = world.shows(1, Codec::Vp8);
+    let screen = world.shows_source(2, Codec::Vp8, Source::Screen);
+    world.run_for(2_000);
+    let layouts = world.counters().layouts;
+    world.camera(screen).on = false;
+    world.run_for(60_000);
+    let areas = areas(Layout::Screen, 1, true, None);
+    sees(&world, &[(screen, areas[0]), (camera, areas[1])]);
+    assert_eq!(world.counters().layouts, layouts);
+}
+
 /// Two of six are shown; the others are neither decoded nor asked for key frames.
 #[test]
 fn who_has_no_cell_costs_nothing() {
@@ -477,7 +558,7 @@ fn encoders_that_keep_pictures_encode_no_more_of_a_still_one_than_they_must_and_
     done.keeps.store(2, Ordering::Relaxed);
     let mut world = World::composed(Layout::Grid, &done);
     world.input(Input::Kind(Kind::Compose(of_three_sizes())));
-    let camera = world.shows(1, Codec::Vp8);
+    let camera = world.shows_source(1, Codec::Vp8, Source::Screen);
     world.run_for(3_000);
     world.camera(camera).on = false;
     world.run_for(1_000);
