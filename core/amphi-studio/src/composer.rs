@@ -443,7 +443,11 @@ impl Show {
                 (Some(was), Some(before)) => {
                     self.canvas.draw(&before, was.area, cell.area, scaler);
                 }
-                _ => draw_card(&mut self.canvas, cell, people, lettering),
+                _ => {
+                    draw_card(&mut self.canvas, cell, people, lettering);
+                    // Its name is under the card.
+                    self.labels.remove(&cell.seat);
+                }
             }
         }
         self.rings.clear();

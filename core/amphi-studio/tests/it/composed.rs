@@ -258,6 +258,7 @@ fn who_mutes_the_camera_leaves_no_picture_and_costs_no_decoder() {
     let done = Arc::new(Done::default());
     let mut world = World::composed(Layout::Grid, &done);
     let tracks = [world.shows(1, Codec::Vp8), world.shows(2, Codec::Vp8)];
+    world.speaks(2, 900.0);
     world.run_for(2_000);
     world.mute(tracks[1], true);
     world.run_for(300);
@@ -269,6 +270,8 @@ fn who_mutes_the_camera_leaves_no_picture_and_costs_no_decoder() {
     world.run_for(1_000);
     let more = done.decoded.load(Ordering::Relaxed) - decoded;
     assert!((24..=26).contains(&more), "of the other one alone: {more}");
+    let name = (areas[1].x + 12, areas[1].bottom() - 10);
+    assert_eq!(at(&world, name.0, name.1), LETTERS, "the card has the name");
     world.mute(tracks[1], false);
     world.run_for(1_500);
     sees(&world, &[(tracks[0], areas[0]), (tracks[1], areas[1])]);
