@@ -16,6 +16,7 @@ mod player;
 mod policy;
 mod sfu;
 mod shell;
+mod sound;
 mod video;
 
 /// A target's name and body, and how many changed copies of each seed the replay tries: fewer where one run costs more,
@@ -33,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("data_packet", call::data_packet, 1_000),
     ("decode_av1", video::decode_av1, 400),
     ("decode_h264", video::decode_h264, 400),
+    ("decode_opus", sound::decode_opus, 400),
     ("decode_vp8", video::decode_vp8, 400),
     ("decode_vp9", video::decode_vp9, 400),
     ("depacketize", sfu::depacketize, 4_000),

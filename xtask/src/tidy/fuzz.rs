@@ -9,6 +9,7 @@ use super::{Finding, Tree};
 
 /// What reads bytes or text from outside, and the target that throws bytes at it.
 const PARSERS: &[(&str, &str)] = &[
+    ("amphi/src/codec/opus.rs", "decode_opus"),
     ("amphi/src/compose/ffmpeg/flv.rs", "coded_flv"),
     ("amphi/src/compose/wire.rs", "composer_wire"),
     ("amphi/src/config.rs", "config"),
