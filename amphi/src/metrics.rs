@@ -199,6 +199,7 @@ fn shards(page: &mut Page, app: &App) {
         ("programs", programs.refused),
         ("program_frames", programs.frames_dropped),
         ("program_inputs", programs.inputs_dropped),
+        ("program_captions", programs.captions_dropped),
         ("composer_frames", programs.easel.frames_dropped),
         ("recorder_queue", programs.recording_outputs_missed),
         ("recorder_beside_queue", programs.recording_beside_missed),
@@ -245,6 +246,12 @@ fn programs(page: &mut Page, app: &App) {
         "Parts that programs made.",
         &[],
         stats.parts,
+    );
+    page.counter(
+        "amphi_captions_total",
+        "Captions that programs took.",
+        &[],
+        stats.captions,
     );
     page.counter(
         "amphi_recordings_total",

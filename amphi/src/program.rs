@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use amphi_media::{Frame, MediaKind, MemberId, TrackId, VideoSize};
+use amphi_media::{Caption, Frame, MediaKind, MemberId, TrackId, VideoSize};
 use amphi_room::Wish;
 use amphi_shard::Output;
 use amphi_studio::Input;
@@ -119,6 +119,9 @@ pub struct Stats {
     pub frames_dropped: u64,
     /// What happened on stage that a program had no room for; it was given up.
     pub inputs_dropped: u64,
+    pub captions: u64,
+    /// Captions that were too many at once.
+    pub captions_dropped: u64,
     pub parts: u64,
     pub recordings: u64,
     pub recording_gaps: u64,
@@ -208,6 +211,10 @@ struct State {
     counters: amphi_studio::Counters,
     easel: EaselStats,
     parts: u64,
+    captions: u64,
+    /// Dropped by the packager, and before it looked.
+    captions_overflowed: u64,
+    captions_unread: u64,
 }
 
 impl Programs {
@@ -241,6 +248,7 @@ impl Programs {
             Output::StartProgram { room, wish } => self.start(room, wish),
             Output::ChangeProgram { room, wish } => self.change(&room, wish),
             Output::Program { room, input } => self.input(&room, input),
+            Output::Caption { room, caption } => self.caption(&room, caption),
             Output::StopProgram { room } => self.stop(&room),
             Output::Broadcast { room, on } => self.broadcast(&room, on),
             Output::Recording { room, on } => self.record(&room, on),
@@ -340,6 +348,9 @@ impl Programs {
             counters: amphi_studio::Counters::default(),
             easel: EaselStats::default(),
             parts: 0,
+            captions: 0,
+            captions_overflowed: 0,
+            captions_unread: 0,
         }));
         let worker = Worker {
             room: room.clone(),
@@ -434,6 +445,13 @@ impl Programs {
         let mut totals = held(&self.0.totals);
         totals.frames += 1;
         totals.frames_dropped += u64::from(dropped);
+    }
+
+    fn caption(&self, room: &str, caption: Caption) {
+        if let Some(running) = self.rooms().running.get(room) {
+            let put = running.post.put(Control::Caption(caption));
+            put.expect("only tracks can want for place");
+        }
     }
 
     fn broadcast(&self, room: &str, on: bool) {
@@ -555,6 +573,8 @@ fn add_up(stats: &mut Stats, state: &State) {
     stats.easel.frames_dropped += state.easel.frames_dropped;
     stats.easel.cpu_us += state.easel.cpu_us;
     stats.parts += state.parts;
+    stats.captions += state.captions;
+    stats.captions_dropped += state.captions_overflowed + state.captions_unread;
     if let Some(recording) = &state.program.recording {
         add_recording(stats, &recording.gauge);
     }

@@ -80,9 +80,10 @@ fn add(video: &mut VideoGrant, grant: &str) -> anyhow::Result<()> {
         "canPublishData" => video.can_publish_data = Some(yes),
         "canUpdateOwnMetadata" => video.can_update_own_metadata = Some(yes),
         "hidden" => video.hidden = yes,
+        "agent" => video.agent = yes,
         _ => bail!(
             "no such grant; there are roomJoin, roomAdmin, roomCreate, roomList, roomBroadcast, roomRecord, canPublish, \
-             canSubscribe, canPublishData, canPublishSources, canUpdateOwnMetadata, hidden"
+             canSubscribe, canPublishData, canPublishSources, canUpdateOwnMetadata, hidden, agent"
         ),
     }
     Ok(())

@@ -1,8 +1,8 @@
 """A member of a call by LiveKit's own Python SDK: shows one colour, sounds one tone, and tells what it sees.
 
 Prints one JSON object per line: joined, subscribed, picture, tone, data, receives, reported, kept (connection state) and
-ended. Reads commands, one JSON object per line: {"do": "say", "text": ...}, {"do": "report"} (answered by receives for
-each track, then reported), {"do": "leave"}. The end of its input means leave.
+ended. Reads commands, one JSON object per line: {"do": "say", "text": ...}, {"do": "caption", "of": identity, "id": ...,
+"text": ...}, {"do": "report"} (answered by receives for each track, then reported), {"do": "leave"}. The end of its input means leave.
 """
 
 import argparse
@@ -131,6 +131,12 @@ async def commands(room: rtc.Room) -> None:
             await report(room)
         if command["do"] == "say":
             await room.local_participant.publish_data(command["text"], topic="words")
+        if command["do"] == "caption":
+            segment = rtc.TranscriptionSegment(
+                id=command["id"], text=command["text"], start_time=0, end_time=0, language="en", final=True
+            )
+            said = rtc.Transcription(participant_identity=command["of"], track_sid="", segments=[segment])
+            await room.local_participant.publish_transcription(said)
 
 
 async def main() -> None:

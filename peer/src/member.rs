@@ -482,6 +482,28 @@ impl Peer {
         self.send_bytes(now, channel, &packet.encode_to_vec())
     }
 
+    /// Says to all what a member (`by`, its identity) has said, finally. False (and counted) when the channel takes none.
+    pub fn send_transcription(&mut self, now: Instant, by: &str, text: &str) -> bool {
+        self.reliable_sequence += 1;
+        let segment = proto::TranscriptionSegment {
+            id: self.reliable_sequence.to_string(),
+            text: text.into(),
+            r#final: true,
+            ..Default::default()
+        };
+        let said = proto::Transcription {
+            transcribed_participant_identity: by.into(),
+            segments: vec![segment],
+            ..Default::default()
+        };
+        let packet = proto::DataPacket {
+            sequence: self.reliable_sequence,
+            value: Some(proto::data_packet::Value::Transcription(said)),
+            ..Default::default()
+        };
+        self.send_bytes(now, Channel::Reliable, &packet.encode_to_vec())
+    }
+
     /// Sends any bytes on a data channel.
     pub fn send_bytes(&mut self, now: Instant, channel: Channel, bytes: &[u8]) -> bool {
         let sent = self.publisher.send(channel, bytes);

@@ -11,6 +11,7 @@
 //! over HTTP.
 
 mod boxes;
+mod captions;
 mod io;
 mod media;
 #[cfg(feature = "net")]

@@ -1,15 +1,18 @@
 //! What is in the parts and segments of one rendition: times, sync samples, and that both are the same bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
 use crate::boxes::{Fragment, Init, fragments};
+use crate::captions::{self, Cue, is_text};
 use crate::rendition::Known;
 use crate::{Rule, Violation};
 
 /// How far a date may be from where the samples' times put it.
 pub(crate) const DATE_TOLERANCE_US: u64 = 50_000;
+/// How far a part's borders may be from where its segment's date and the durations put them, for what is shown during it.
+const BORDER_TOLERANCE_US: i64 = 20_000;
 /// How far the samples' durations may be from what the playlist says, in seconds.
 const DURATION_TOLERANCE_S: f64 = 0.001_05;
 /// Segments whose bodies wait for others at once.
@@ -55,6 +58,8 @@ pub(crate) struct Track {
     pub forgotten: u64,
     /// The next part to look into, or, in a segment without listed parts, the segment.
     cursor: Option<(u64, u64)>,
+    /// Cues of the captions that were looked into last.
+    shown: Option<BTreeSet<Cue>>,
     expected: Option<Expected>,
 }
 
@@ -92,6 +97,7 @@ impl Track {
         segments: &BTreeMap<u64, Known>,
         all_independent: bool,
         by_parts: bool,
+        media_zero_us: Option<i64>,
         resolve: impl Fn(&str) -> String,
     ) -> Vec<Violation> {
         let mut found = Vec::new();
@@ -102,6 +108,7 @@ impl Track {
                     break;
                 };
                 self.expected = None;
+                self.shown = None;
                 self.cursor = Some((*next, 0));
                 continue;
             };
@@ -112,6 +119,7 @@ impl Track {
                     .take(usize::try_from(index).unwrap_or(usize::MAX))
                     .map(|part| part.duration)
                     .sum();
+                self.shown = None;
                 self.skip(segment.listed() - skipped);
                 self.cursor = Some((number + 1, 0));
                 continue;
@@ -129,11 +137,23 @@ impl Track {
             let at = usize::try_from(index).unwrap_or(usize::MAX);
             if in_parts && let Some(part) = segment.parts.get(at) {
                 if part.gap {
+                    self.shown = None;
                     self.skip(part.duration);
                 } else {
                     let Some(body) = self.parts.get(&(number, index)).cloned() else {
                         break;
                     };
+                    if is_text(&part.uri) {
+                        let before: f64 =
+                            segment.parts[..at].iter().map(|part| part.duration).sum();
+                        let Some(from_us) = begin_us(known, before, media_zero_us) else {
+                            break;
+                        };
+                        let what = format!("part {number}.{index}");
+                        self.look_at_text(&body, &what, from_us, part.duration, &mut found);
+                        self.cursor = Some((number, index + 1));
+                        continue;
+                    }
                     let unit = |bytes| Unit {
                         what: format!("part {number}.{index}"),
                         bytes,
@@ -159,8 +179,17 @@ impl Track {
             let Some(body) = self.wholes.get(&number).cloned() else {
                 break;
             };
-            if in_parts {
+            let text = segment.uri.as_deref().is_some_and(is_text);
+            if in_parts && text {
+                self.compare_text(number, segment.parts.len() as u64, &body, &mut found);
+            } else if in_parts {
                 self.compare(number, segment.parts.len() as u64, &body, &mut found);
+            } else if text {
+                let Some(from_us) = begin_us(known, 0.0, media_zero_us) else {
+                    break;
+                };
+                let what = format!("segment {number}");
+                self.look_at_text(&body, &what, from_us, segment.listed(), &mut found);
             } else {
                 let unit = |bytes| Unit {
                     what: format!("segment {number}"),
@@ -274,6 +303,78 @@ impl Track {
         }
     }
 
+    /// Holds captions against the time during which they are to be shown.
+    fn look_at_text(
+        &mut self,
+        body: &Body,
+        what: &str,
+        from_us: i64,
+        seconds: f64,
+        found: &mut Vec<Violation>,
+    ) {
+        let Body::Here(bytes) = body else {
+            self.shown = None;
+            return;
+        };
+        let cues = match captions::read(bytes) {
+            Ok(cues) => cues,
+            Err(why) => {
+                let rule = Rule::CaptionForm;
+                let what = format!("{what}: {why}");
+                found.push(Violation { rule, what });
+                self.shown = None;
+                return;
+            }
+        };
+        let until_us = from_us + (seconds * 1e6) as i64;
+        let before = self.shown.take().unwrap_or_default();
+        let goes_on = |cue: &&Cue| cue.until_us > from_us + BORDER_TOLERANCE_US;
+        let lost = before
+            .iter()
+            .filter(goes_on)
+            .find(|cue| !cues.contains(*cue));
+        let strange = cues.iter().find(|cue| {
+            cue.until_us < from_us - BORDER_TOLERANCE_US
+                || cue.from_us > until_us + BORDER_TOLERANCE_US
+        });
+        for (cue, why) in [(lost, "is missing"), (strange, "is not shown during it")] {
+            if let Some(cue) = cue {
+                found.push(Violation {
+                    rule: Rule::CaptionShown,
+                    what: format!("{what}: {cue:?} {why}"),
+                });
+            }
+        }
+        self.shown = Some(cues);
+    }
+
+    fn compare_text(&mut self, number: u64, count: u64, whole: &Body, found: &mut Vec<Violation>) {
+        let Body::Here(whole) = whole else { return };
+        let mut all = BTreeSet::new();
+        for index in 0..count {
+            let Some(Body::Here(part)) = self.parts.get(&(number, index)) else {
+                return;
+            };
+            // What cannot be read was said of the part.
+            let Ok(cues) = captions::read(part) else {
+                return;
+            };
+            all.extend(cues);
+        }
+        let (rule, what) = match captions::read(whole) {
+            Err(why) => (Rule::CaptionForm, format!("segment {number}: {why}")),
+            Ok(cues) if cues != all => (
+                Rule::PartsAreSegment,
+                format!("segment {number} has not the cues of its parts"),
+            ),
+            Ok(_) => {
+                self.compared += 1;
+                return;
+            }
+        };
+        found.push(Violation { rule, what });
+    }
+
     fn compare(&mut self, number: u64, count: u64, whole: &Body, found: &mut Vec<Violation>) {
         let Body::Here(whole) = whole else { return };
         let mut at = 0;
@@ -319,6 +420,12 @@ impl Track {
             self.measured.pop_first();
         }
     }
+}
+
+/// Where something of a segment begins on the media's clock, as its date says; none while it is not known where the media's zero is.
+fn begin_us(known: &Known, after_s: f64, media_zero_us: Option<i64>) -> Option<i64> {
+    let date_us = known.listed.date_us?;
+    Some(date_us - media_zero_us? + (after_s * 1e6) as i64)
 }
 
 impl Expected {

@@ -48,10 +48,12 @@ const UNKEPT: [u16; 2] = [404, 410];
 /// every input, and give it [`Input::Timeout`] when `poll_timeout` says so.** Ended means that nothing more comes.
 pub struct Player {
     config: Config,
-    /// The variants in the order in which they are listed, and their sound.
+    /// The variants in the order in which they are listed, their sound, and captions.
     renditions: Vec<Rendition>,
     /// Which of them is sound.
     sounds: Vec<usize>,
+    /// How many of them, the last ones, are captions.
+    texts: usize,
     asked: BTreeMap<u64, Asked>,
     later: BTreeMap<(Instant, u64), Later>,
     outputs: VecDeque<Output>,
@@ -185,6 +187,7 @@ impl Player {
             config,
             renditions: Vec::new(),
             sounds: Vec::new(),
+            texts: 0,
             asked: BTreeMap::new(),
             later: BTreeMap::new(),
             outputs: VecDeque::new(),
@@ -604,6 +607,14 @@ impl Player {
         urls.retain(|url| !sounds.contains(url));
         self.sounds = (urls.len()..urls.len() + sounds.len()).collect();
         urls.extend(sounds);
+        let texts = (index.renditions.iter()).filter(|one| one.kind == "SUBTITLES");
+        let mut texts: Vec<String> = texts
+            .filter_map(|one| Some(resolve(url, one.uri.as_ref()?)))
+            .take(VARIANTS_MAX)
+            .collect();
+        texts.dedup();
+        self.texts = texts.len();
+        urls.extend(texts);
         self.renditions = urls.into_iter().map(Rendition::new).collect();
         for of in 0..self.renditions.len() {
             self.ask_playlist(now, of, None);

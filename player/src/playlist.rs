@@ -2,6 +2,7 @@
 //! on any text, and nothing takes more than in proportion to it.
 
 use crate::Rule;
+use crate::captions::is_text;
 
 /// Longer texts are not read: a playlist of ours has some 6 kB.
 const TEXT_BYTES_MAX: usize = 1024 * 1024;
@@ -324,10 +325,10 @@ impl Reading {
     }
 
     fn part(&mut self, value: &str) {
-        self.begin_segment();
         let attributes = Attributes::read(value);
-        let (Some(uri), Some(duration)) = (attributes.quoted("URI"), attributes.float("DURATION"))
-        else {
+        let uri = attributes.quoted("URI");
+        self.begin_segment(uri.as_deref().unwrap_or(""));
+        let (Some(uri), Some(duration)) = (uri, attributes.float("DURATION")) else {
             self.form("EXT-X-PART lacks URI or DURATION");
             return;
         };
@@ -343,7 +344,7 @@ impl Reading {
     }
 
     fn address(&mut self, line: &str) {
-        self.begin_segment();
+        self.begin_segment(line);
         if self.open.duration.is_none() {
             self.form(format!("{line} has no EXTINF"));
             self.open.duration = Some(0.0);
@@ -354,7 +355,7 @@ impl Reading {
     }
 
     /// The first part or the address of a segment: what was said of it is said.
-    fn begin_segment(&mut self) {
+    fn begin_segment(&mut self, uri: &str) {
         if self.opened {
             return;
         }
@@ -365,7 +366,8 @@ impl Reading {
         self.open.discontinuity = self.discontinuity;
         self.open.map = self.map.clone();
         // The map of what is skipped goes on.
-        if self.map.is_none() && !self.map_missing && self.media.skipped == 0 {
+        let needs_map = !is_text(uri);
+        if needs_map && self.map.is_none() && !self.map_missing && self.media.skipped == 0 {
             self.map_missing = true;
             let number = self.open.number;
             self.problems
@@ -548,6 +550,7 @@ pub struct Variant {
     pub resolution: Option<(u32, u32)>,
     pub frame_rate: Option<f64>,
     pub audio: Option<String>,
+    pub subtitles: Option<String>,
     pub uri: String,
 }
 
@@ -597,14 +600,16 @@ impl Multivariant {
             });
         }
         for variant in &index.variants {
-            let grouped = |group: &String| {
-                index
-                    .renditions
-                    .iter()
-                    .any(|one| one.kind == "AUDIO" && one.group == *group)
-            };
-            if let Some(group) = variant.audio.as_ref().filter(|group| !grouped(group)) {
-                problems.say(Rule::AudioGroup, format!("there is no group {group:?}"));
+            for (kind, group, rule) in [
+                ("AUDIO", &variant.audio, Rule::AudioGroup),
+                ("SUBTITLES", &variant.subtitles, Rule::SubtitlesGroup),
+            ] {
+                let of =
+                    |one: &Alternative, group: &String| one.kind == kind && one.group == *group;
+                let there = |group: &String| index.renditions.iter().any(|one| of(one, group));
+                if let Some(group) = group.as_ref().filter(|group| !there(group)) {
+                    problems.say(rule, format!("there is no group {group:?}"));
+                }
             }
             if variant
                 .average
@@ -651,6 +656,7 @@ fn stream(attributes: &Attributes<'_>, problems: &mut Problems) -> Variant {
         resolution,
         frame_rate: attributes.float("FRAME-RATE"),
         audio: attributes.quoted("AUDIO"),
+        subtitles: attributes.quoted("SUBTITLES"),
         uri: String::new(),
     }
 }

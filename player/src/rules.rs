@@ -77,7 +77,7 @@ rules! {
     ListedIsThere: "RFC 8216bis §6.2.1", "what is listed can be had at once";
     Available: "RFC 8216bis §6.2.2", "what left the playlist can be had for its availability duration";
     BytesChanged: "RFC 8216bis §6.2.1", "an address never gets other bytes";
-    PartsAreSegment: "RFC 8216bis §3.2", "the parts of a segment, one after the other, are the segment";
+    PartsAreSegment: "RFC 8216bis §3.2", "the parts of a segment, one after the other, are the segment; those of captions have its cues";
     InitForm: "RFC 8216bis §3.1.2", "an initialization section is ftyp and moov of one track, and says one size";
     MediaForm: "RFC 8216bis §3.1.2", "a segment is whole movie fragments of the track, each with its decoding time";
     SampleDurations: "RFC 8216bis §4.4.4.1", "samples last as long as the playlist says, to a millisecond";
@@ -85,6 +85,9 @@ rules! {
     IndependentPart: "RFC 8216bis §4.4.4.9", "a part that is said to be independent begins with a sync sample";
     IndependentSegments: "RFC 8216bis §4.4.2.1", "with EXT-X-INDEPENDENT-SEGMENTS each segment begins with a sync sample";
     DateDrifts: "RFC 8216bis §4.4.4.6", "dates go as the media's own times do, to 50 ms";
+
+    CaptionForm: "RFC 8216bis §3.1.4", "a segment of captions is WebVTT, and maps its times to the media's";
+    CaptionShown: "RFC 8216bis §3.1.4", "a segment of captions has every cue that is shown during it, and no other";
 
     // ---- all of them together
     PlaylistsAgree: "RFC 8216bis §6.2.4", "all playlists have one target duration and one EXT-X-SERVER-CONTROL";
@@ -94,6 +97,7 @@ rules! {
     RenditionReport: "RFC 8216bis §4.4.5.4", "a report of another playlist is true";
     ReportMissing: "RFC 8216bis appendix B.1", "a low-latency playlist reports each other playlist";
     AudioGroup: "RFC 8216bis §4.4.6.2", "the AUDIO of a variant is a group of EXT-X-MEDIA";
+    SubtitlesGroup: "RFC 8216bis §4.4.6.2", "the SUBTITLES of a variant is a group of EXT-X-MEDIA";
     Codecs: "RFC 8216bis §6.2.4", "CODECS names what the initialization sections say, and nothing else";
     Resolution: "RFC 8216bis §4.4.6.2", "RESOLUTION is that of the picture";
     Bandwidth: "RFC 8216bis §4.4.6.2", "BANDWIDTH is not below the peak segment rate, nor below the average";

@@ -776,6 +776,7 @@ impl World {
                 | Output::StartProgram { .. }
                 | Output::ChangeProgram { .. }
                 | Output::Program { .. }
+                | Output::Caption { .. }
                 | Output::StopProgram { .. }
                 | Output::Broadcast { .. }
                 | Output::Recording { .. }

@@ -82,6 +82,8 @@ export interface Broadcast {
   hls: string | null
   /** Where the list of thumbnails is; none where none are made. */
   thumbnails: string | null
+  /** Somebody writes captions. */
+  captions: boolean
   on_air_member: { identity: string; name: string } | null
   started: string | null
   seconds_behind: number | null
@@ -167,6 +169,7 @@ export type TimelineEvent = { at_s: number } & (
   | { event: 'speaking'; members: number[] }
   | { event: 'on_air'; member: number | null }
   | { event: 'layout'; layout: string }
+  | { event: 'said'; who: string; text: string }
   | { event: 'gap' | 'full' }
 )
 

@@ -48,8 +48,31 @@ function wordsOf(event: TimelineEvent, name: (member: number) => string): string
     case 'muted':
     case 'unmuted':
     case 'speaking':
+    case 'said':
       return null
   }
+}
+
+/** Words, and when they are to be read. */
+export interface Cue {
+  at_s: number
+  until_s: number
+  words: string
+}
+
+/** How long people take to read: as the server reckons for those who watch live (`packager/captions.rs`). */
+const CHARACTERS_PER_S = 15
+const SHOWN_MIN_S = 2
+const SHOWN_MAX_S = 8
+
+/** What was said, where somebody wrote it down. */
+export function cuesOf(events: TimelineEvent[]): Cue[] {
+  return events.flatMap((event) => {
+    if (event.event !== 'said') return []
+    const shown = Math.min(SHOWN_MAX_S, Math.max(SHOWN_MIN_S, event.text.length / CHARACTERS_PER_S))
+    const words = event.who === '' ? event.text : `${event.who}: ${event.text}`
+    return [{ at_s: event.at_s, until_s: event.at_s + shown, words }]
+  })
 }
 
 /** When somebody began to speak for longer than a word, each time that it is somebody else than before. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { TimelineEvent } from '../src/api'
 import { copyInWords } from '../src/recordings'
-import { marksOf, momentsOf } from '../src/timeline'
+import { cuesOf, marksOf, momentsOf } from '../src/timeline'
 
 const told = (events: TimelineEvent[], length = 60) => momentsOf(events, length).map(({ at_s, words }) => `${at_s} ${words}`)
 
@@ -48,4 +48,15 @@ test('a copy elsewhere is told of in a sentence', () => {
   expect(say('waiting', null)).toBe('On its way to the bucket archive.')
   expect(say('waiting', 'no answer', '2026-11-22T18:00:00Z')).toMatch(/^Not yet copied to the bucket archive: no answer\. Tries again at .*\d.*\.$/)
   expect(say('given up', 'no answer')).toMatch(/no answer\. It is tried again when the server starts anew\.$/)
+})
+
+test('what was said is to be read for as long as that takes', () => {
+  const said = (at_s: number, who: string, text: string): TimelineEvent => ({ at_s, event: 'said', who, text })
+  const events = [said(1, 'Ada', 'Hello.'), said(3, '', 'x'.repeat(60)), said(9, 'Bo', 'x'.repeat(400))]
+  expect(cuesOf([{ at_s: 0, event: 'gap' }, ...events]).map(({ at_s, until_s, words }) => [at_s, until_s, words.slice(0, 11)])).toEqual([
+    [1, 3, 'Ada: Hello.'],
+    [3, 7, 'xxxxxxxxxxx'],
+    [9, 17, 'Bo: xxxxxxx'],
+  ])
+  expect(momentsOf(events, 20)).toEqual([])
 })

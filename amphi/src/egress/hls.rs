@@ -86,7 +86,7 @@ const LADDER_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Clips that are made at once: each reads and writes as fast as the disk can.
 const CLIPS_MAX: usize = 2;
 /// Sound in both codings, and each rung that a picture may have.
-const RENDITIONS: usize = RUNGS_MAX as usize + 2;
+const RENDITIONS: usize = RUNGS_MAX as usize + 3;
 
 /// What the origin may use.
 #[derive(Clone, Debug)]
@@ -464,6 +464,12 @@ impl Origin {
             .map_or_else(Audience::default, |channel| {
                 channel.audience(Instant::now())
             })
+    }
+
+    /// What is said in the broadcast of `room` can be read too.
+    pub fn has_captions(&self, room: &str) -> bool {
+        let channel = self.channel(room);
+        channel.is_some_and(|channel| channel.window().has_captions())
     }
 
     /// How far a viewer who keeps to PART-HOLD-BACK is behind the programme; none when the room is not on air, or
@@ -892,6 +898,7 @@ fn index(rendition: Rendition) -> usize {
         Rendition::Video => 1,
         Rendition::Lower { rung } => 1 + usize::from(rung),
         Rendition::Opus => 1 + usize::from(RUNGS_MAX),
+        Rendition::Captions => 2 + usize::from(RUNGS_MAX),
     }
 }
 
@@ -899,7 +906,7 @@ fn index(rendition: Rendition) -> usize {
 fn is_optional(rendition: Rendition) -> bool {
     match rendition {
         Rendition::Video | Rendition::Audio => false,
-        Rendition::Lower { .. } | Rendition::Opus => true,
+        Rendition::Lower { .. } | Rendition::Opus | Rendition::Captions => true,
     }
 }
 

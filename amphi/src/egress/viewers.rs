@@ -155,7 +155,7 @@ impl Viewers {
         match rendition {
             Rendition::Video => seen.picture = Some((0, now)),
             Rendition::Lower { rung } => seen.picture = Some((rung, now)),
-            Rendition::Audio | Rendition::Opus => {}
+            Rendition::Audio | Rendition::Opus | Rendition::Captions => {}
         }
         if self.seen.len() > self.kept_max {
             self.forget(now);

@@ -176,6 +176,7 @@ pub async fn answer(
     let content_type = match Rendition::of_file(file) {
         _ if is_thumbnail(file) => "image/jpeg",
         Some(Rendition::Audio | Rendition::Opus) => "audio/mp4",
+        Some(Rendition::Captions) => "text/vtt; charset=utf-8",
         Some(Rendition::Video | Rendition::Lower { .. }) | None => "video/mp4",
     };
     // A name is never given to other bytes, so it says which they are.

@@ -100,6 +100,8 @@ pub struct Broadcast {
     /// Path of the list of its thumbnails (an image playlist of HLS), where some are made.
     #[schema(required)]
     thumbnails: Option<String>,
+    /// Somebody writes captions: the multivariant playlist has them from then on.
+    captions: bool,
     #[schema(required)]
     on_air_member: Option<Name>,
     /// RFC 3339.
@@ -231,6 +233,7 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
             picture: None,
             hls: None,
             thumbnails: None,
+            captions: false,
             on_air_member: None,
             started: None,
             seconds_behind: None,
@@ -257,6 +260,7 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
         picture: program.and_then(|program| picture(&program.made)),
         hls: Some(hls_path(&snapshot.room)),
         thumbnails: (app.origin.makes_thumbnails()).then(|| thumbnails_path(&snapshot.room)),
+        captions: app.origin.has_captions(&snapshot.room),
         // A hidden member is not in the snapshot, and so is not named.
         on_air_member: snapshot
             .members

@@ -372,6 +372,7 @@ impl ShardThread {
             event @ (Output::StartProgram { .. }
             | Output::ChangeProgram { .. }
             | Output::Program { .. }
+            | Output::Caption { .. }
             | Output::StopProgram { .. }
             | Output::Broadcast { .. }
             | Output::Recording { .. }

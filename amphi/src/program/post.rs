@@ -3,10 +3,10 @@
 //! Not a queue: of each thing the newest is kept, so that a program which is busy for a while is told how things are
 //! when it looks, and nothing that somebody decided is lost because somebody else talked a lot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use amphi_media::TrackId;
+use amphi_media::{Caption, TrackId};
 use amphi_room::Wish;
 use amphi_studio::Input;
 use crossbeam_channel::{Receiver, Sender};
@@ -18,9 +18,13 @@ use crate::egress::record::Order;
 /// that is not a busy program but a dead one.
 const TRACKS_MAX: usize = 4_096;
 
+/// Captions that were not taken yet: half a minute of a stage where all talk at once. Beyond it the oldest goes, and is counted.
+const CAPTIONS_MAX: usize = 64;
+
 /// One thing that a program is told.
 pub enum Control {
     Input(Input),
+    Caption(Caption),
     Switch(Switch),
 }
 
@@ -54,6 +58,10 @@ struct Waiting {
     /// The newest of each track: that it is there, or gone.
     stage: BTreeMap<TrackId, Input>,
     speakers: Option<Input>,
+    /// In the order in which they were said.
+    captions: VecDeque<Caption>,
+    /// How many of them had no place.
+    captions_dropped: u64,
     wish: Option<Wish>,
     broadcast: Option<Option<u64>>,
     record: Option<Option<Box<Order>>>,
@@ -80,6 +88,13 @@ impl Post {
             // An order that was not begun yet has no file: ending it is the same as never having given it.
             Control::Switch(Switch::Record(wanted)) => waiting.record = Some(wanted),
             Control::Switch(Switch::Wish(wish)) => waiting.wish = Some(wish),
+            Control::Caption(caption) => {
+                if waiting.captions.len() >= CAPTIONS_MAX {
+                    waiting.captions.pop_front();
+                    waiting.captions_dropped += 1;
+                }
+                waiting.captions.push_back(caption);
+            }
             Control::Input(input) => match &input {
                 Input::Track(track) => waiting.put_track(track.track, input)?,
                 Input::TrackGone { track } => waiting.put_track(*track, input)?,
@@ -103,10 +118,22 @@ impl Post {
 }
 
 impl Letters {
+    /// Captions that had no place since this was asked.
+    pub fn captions_dropped(&self) -> u64 {
+        std::mem::take(&mut held(&self.waiting).captions_dropped)
+    }
+
     /// Everything that was put down since: the stage first, so that what goes on air is what is there.
     pub fn take(&self) -> Vec<Control> {
-        let waiting = std::mem::take(&mut *held(&self.waiting));
+        let mut kept = held(&self.waiting);
+        let next = Waiting {
+            captions_dropped: kept.captions_dropped,
+            ..Waiting::default()
+        };
+        let waiting = std::mem::replace(&mut *kept, next);
+        drop(kept);
         let inputs = waiting.stage.into_values().chain(waiting.speakers);
+        let captions = waiting.captions.into_iter().map(Control::Caption);
         let wish = waiting.wish.map(Switch::Wish);
         let broadcast = waiting.broadcast.map(Switch::Broadcast);
         let switches = wish
@@ -115,6 +142,7 @@ impl Letters {
             .chain(waiting.record.map(Switch::Record));
         inputs
             .map(Control::Input)
+            .chain(captions)
             .chain(switches.map(Control::Switch))
             .collect()
     }
@@ -146,6 +174,7 @@ mod tests {
             Control::Input(Input::TrackGone { track }) => format!("gone {}", track.0),
             Control::Input(Input::Speakers(speakers)) => format!("{} speak", speakers.len()),
             Control::Input(_) => "?".to_owned(),
+            Control::Caption(caption) => caption.text,
             Control::Switch(Switch::Broadcast(epoch)) => format!("broadcast {epoch:?}"),
             Control::Switch(Switch::Record(order)) => format!("record {}", order.is_some()),
             Control::Switch(Switch::Wish(wish)) => wish.layout.name().to_owned(),
@@ -187,6 +216,21 @@ mod tests {
         ];
         assert_eq!(words(&letters), told);
         assert!(words(&letters).is_empty());
+    }
+
+    #[test]
+    fn of_too_many_captions_the_newest_are_told_in_their_order() {
+        let (post, letters) = post();
+        for number in 0..CAPTIONS_MAX + 2 {
+            let caption = Caption::new("Ada", &number.to_string()).expect("words");
+            assert_eq!(post.put(Control::Caption(caption)), Ok(()));
+        }
+        let told = words(&letters);
+        assert_eq!((told.len(), told[0].as_str()), (CAPTIONS_MAX, "2"));
+        assert_eq!(
+            (letters.captions_dropped(), letters.captions_dropped()),
+            (2, 0)
+        );
     }
 
     #[test]

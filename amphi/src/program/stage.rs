@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use amphi_media::{Codec, Frame, Layout, MemberId, Source, TrackId};
+use amphi_media::{Caption, Codec, Frame, Layout, MemberId, Source, TrackId};
 use amphi_room::Wish;
 use amphi_studio::{Input, StageTrack};
 
@@ -109,6 +109,12 @@ impl Stage {
         {
             beside.event(self.ms(now), layout(wish.layout));
         }
+    }
+
+    /// Somebody said something.
+    pub fn said(&self, now: Instant, caption: Caption, beside: &mut Beside) {
+        let Caption { who, text } = caption;
+        beside.event(self.ms(now), Event::Said { who, text });
     }
 
     /// The program shows somebody else.

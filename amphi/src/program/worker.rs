@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use amphi_media::{Frame, MediaKind, Sample, TrackId, VideoSize};
+use amphi_media::{Caption, Frame, MediaKind, MediaTime, Sample, TrackId, VideoSize};
 use amphi_mux::{Output as Packaged, Packager, PackagerConfig, Rendition, WindowConfig};
 use amphi_room::Wish;
 use amphi_studio::{Input, Output, Program};
@@ -146,6 +146,12 @@ impl Worker {
                                 takers.told(now, &input);
                                 program.handle_input(now, input);
                             }
+                            Control::Caption(caption) => {
+                                let time = MediaTime::from_duration(now - zero, 1_000);
+                                packager.push_caption(time, &caption);
+                                self.count_captions(&packager);
+                                takers.said(now, caption);
+                            }
                             Control::Switch(Switch::Broadcast(on)) => {
                                 self.switch_broadcast(on, takers, &packager);
                                 // A file has the best layer only.
@@ -203,6 +209,14 @@ impl Worker {
         self.hand_out(&mut packager, takers);
         takers.end_recording();
         Ok(())
+    }
+
+    fn count_captions(&self, packager: &Packager) {
+        let counters = packager.counters();
+        let mut state = held(&self.state);
+        state.captions = counters.captions;
+        state.captions_overflowed = counters.captions_dropped;
+        state.captions_unread += self.letters.captions_dropped();
     }
 
     fn switch_broadcast(&self, on: Option<u64>, takers: &mut Takers<'_>, packager: &Packager) {
@@ -410,6 +424,13 @@ impl Takers<'_> {
         }
     }
 
+    /// Somebody's words, for the timeline.
+    fn said(&mut self, now: Instant, caption: Caption) {
+        if let Some(tape) = &mut self.tape {
+            self.stage.said(now, caption, tape.recorder.beside());
+        }
+    }
+
     /// The size to ask a track for that is drawn at `drawn`: as large as it comes, where its own file is written too.
     fn size_for(&self, drawn: Option<VideoSize>) -> Option<VideoSize> {
         let has_tracks = self.tape.as_ref().is_some_and(|tape| tape.tracks);
@@ -476,8 +497,8 @@ impl Gate {
             let begins = match part.rendition {
                 Rendition::Video => part.index == 0 && part.independent,
                 Rendition::Audio => part.index == 0 && !has_video,
-                // It follows the other one.
-                Rendition::Opus => false,
+                // They follow the other one.
+                Rendition::Opus | Rendition::Captions => false,
                 // They begin with the top one, which comes first.
                 Rendition::Lower { .. } => false,
             };

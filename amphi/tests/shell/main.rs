@@ -3,6 +3,7 @@
 mod air;
 mod api;
 mod beside;
+mod captions;
 mod composed;
 mod composer;
 mod conform;

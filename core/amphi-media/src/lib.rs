@@ -7,6 +7,7 @@
 
 pub mod av1;
 mod bits;
+mod caption;
 mod counters;
 mod frame;
 pub mod h264;
@@ -19,6 +20,7 @@ mod time;
 pub mod vp8;
 pub mod vp9;
 
+pub use caption::Caption;
 pub use frame::Frame;
 pub use id::{MemberId, Rid, SessionId, TrackId};
 pub use kind::{Codec, Layer, MediaKind, Source, VideoSize};

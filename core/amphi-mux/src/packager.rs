@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use amphi_media::{MediaKind, MediaTime, Sample, VideoSize};
+use amphi_media::{Caption, MediaKind, MediaTime, Sample, VideoSize};
 use bytes::Bytes;
 
 use crate::boxes::{
@@ -10,8 +10,11 @@ use crate::boxes::{
 };
 use crate::picture::{self, Parameters, Picture};
 
+mod captions;
 mod follower;
 mod sound;
+use captions::Captions;
+pub(crate) use captions::join as join_captions;
 use follower::{Follower, Made};
 use sound::Audio;
 
@@ -51,6 +54,8 @@ pub enum Rendition {
     Audio,
     /// The same sound in Opus.
     Opus,
+    /// What is said, as text, from the first caption on.
+    Captions,
 }
 
 impl Rendition {
@@ -65,11 +70,11 @@ impl Rendition {
         }
     }
 
-    /// Sound, as opposed to picture.
-    pub fn is_sound(self) -> bool {
+    /// As opposed to sound and text.
+    pub fn is_picture(self) -> bool {
         match self {
-            Rendition::Video | Rendition::Lower { .. } => false,
-            Rendition::Audio | Rendition::Opus => true,
+            Rendition::Video | Rendition::Lower { .. } => true,
+            Rendition::Audio | Rendition::Opus | Rendition::Captions => false,
         }
     }
 
@@ -77,7 +82,8 @@ impl Rendition {
     pub fn rate(self) -> u32 {
         match self {
             Rendition::Video | Rendition::Lower { .. } => VIDEO_RATE,
-            Rendition::Audio | Rendition::Opus => AUDIO_RATE,
+            // Captions are cut as the sound is.
+            Rendition::Audio | Rendition::Opus | Rendition::Captions => AUDIO_RATE,
         }
     }
 
@@ -85,6 +91,7 @@ impl Rendition {
         match self {
             Rendition::Video | Rendition::Lower { .. } => VIDEO_TRACK,
             Rendition::Audio | Rendition::Opus => AUDIO_TRACK,
+            Rendition::Captions => unreachable!("text is in no box"),
         }
     }
 }
@@ -176,7 +183,8 @@ pub struct Init {
     pub(crate) entry: Entry,
 }
 
-/// One LL-HLS part, which is one CMAF chunk: `moof` and `mdat`. The parts of a segment, one after the other, are the segment.
+/// One LL-HLS part, which is one CMAF chunk: `moof` and `mdat`. The parts of a segment, one after the other, are the segment. Of captions it
+/// is a WebVTT file, and needs no initialization section.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Part {
     pub rendition: Rendition,
@@ -196,7 +204,7 @@ pub struct Part {
     pub discontinuity: bool,
     /// Last part of its segment.
     pub ends_segment: bool,
-    /// Pictures of the source in it (held ones not counted), or access units.
+    /// Pictures of the source in it (held ones not counted), access units, or captions.
     pub frames: u32,
     /// Samples that one can see or hear: held pictures too, and not those that are sent again for an instant.
     pub shown: u32,
@@ -230,10 +238,13 @@ pub struct PackagerCounters {
     /// Rungs of the ladder that began, and that ended before the program did.
     pub rungs_begun: u64,
     pub rungs_left: u64,
+    /// Captions that were taken, and that were one too many at once or came after the end.
+    pub captions: u64,
+    pub captions_dropped: u64,
 }
 
 /// Cuts a program's samples into CMAF parts of two renditions, picture and sound, and one more for each lower rung of a ladder, and
-/// for the sound in Opus where that is wanted.
+/// for the sound in Opus where that is wanted; and captions, where there are some, into WebVTT.
 ///
 /// Samples of one kind come in order of time; how the kinds interleave does not matter. **Poll after every push.**
 ///
@@ -252,6 +263,7 @@ pub struct PackagerCounters {
 /// - With a ladder the top rung decides and the lower ones follow it part by part (see `packager/follower.rs`): the same numbers, times
 ///   and durations in each. Which rungs there are is learnt: one that has a key frame where a segment starts joins there; one that has
 ///   none where a generation starts, or falls silent, has left.
+/// - Captions are cut as the AAC is, from the first segment after the first caption on (see `packager/captions.rs`).
 pub struct Packager {
     config: PackagerConfig,
     /// These four in ticks of the picture.
@@ -272,6 +284,7 @@ pub struct Packager {
     newest: i64,
     /// AAC, which is the clock, and then Opus where it is wanted.
     sounds: Vec<Audio>,
+    captions: Captions,
     /// End of the newest access unit, in ticks of the picture.
     clock: Option<i64>,
     /// How much later than sound the picture comes, in its ticks: the largest of late, slowly forgotten.
@@ -389,6 +402,7 @@ impl Packager {
             followers: Vec::new(),
             newest: 0,
             sounds,
+            captions: Captions::default(),
             clock: None,
             lag: 0,
             cut_waits: false,
@@ -409,6 +423,13 @@ impl Packager {
             },
             (State::Waiting | State::Running, MediaKind::Video) => self.push_video(sample),
         }
+    }
+
+    /// Takes what was said until `time` (programme clock): it is shown from then on, for as long as it takes to be read.
+    pub fn push_caption(&mut self, time: MediaTime, caption: &Caption) {
+        let taken = self.state != State::Ended && self.captions.push(time, caption);
+        self.counters.captions += u64::from(taken);
+        self.counters.captions_dropped += u64::from(!taken);
     }
 
     /// Packs what is held back and ends the program.

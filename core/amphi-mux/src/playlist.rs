@@ -14,13 +14,14 @@ const VERSION_OF_DELTAS: u32 = 9;
 
 /// The names of the playlists that the multivariant playlist names.
 impl Rendition {
-    /// "video", "video1" and so on down the ladder, "audio", "opus".
+    /// "video", "video1" and so on down the ladder, "audio", "opus", "captions".
     pub fn name(self) -> String {
         match self {
             Rendition::Video => "video".to_owned(),
             Rendition::Lower { rung } => format!("video{rung}"),
             Rendition::Audio => "audio".to_owned(),
             Rendition::Opus => "opus".to_owned(),
+            Rendition::Captions => "captions".to_owned(),
         }
     }
 
@@ -33,6 +34,7 @@ impl Rendition {
             "video" => Some(Rendition::Video),
             "audio" => Some(Rendition::Audio),
             "opus" => Some(Rendition::Opus),
+            "captions" => Some(Rendition::Captions),
             other => lower(other.strip_prefix("video")?),
         }
     }
@@ -71,18 +73,22 @@ impl Name {
         let (epoch, rendition) = match head.split_at_checked(1)? {
             ("a", epoch) => (epoch, Rendition::Audio),
             ("o", epoch) => (epoch, Rendition::Opus),
+            ("c", epoch) => (epoch, Rendition::Captions),
             ("v", head) => match head.split_once('r') {
                 Some((epoch, rung)) => (epoch, lower(rung)?),
                 None => (head, Rendition::Video),
             },
             _ => return None,
         };
-        let file = if let Some(generation) = rest.strip_suffix("-init.mp4") {
+        let file = if let Some(generation) = rest
+            .strip_suffix("-init.mp4")
+            .filter(|_| rendition != Rendition::Captions)
+        {
             File::Init {
                 generation: number(generation)?.try_into().ok()?,
             }
         } else {
-            let media = rest.strip_suffix(".m4s")?;
+            let media = rest.strip_suffix(extension(rendition))?;
             match media.split_once('.') {
                 Some((sequence, index)) => File::Part {
                     sequence: number(sequence)?,
@@ -101,6 +107,14 @@ impl Name {
     }
 }
 
+/// Of segments and parts.
+fn extension(rendition: Rendition) -> &'static str {
+    match rendition {
+        Rendition::Video | Rendition::Lower { .. } | Rendition::Audio | Rendition::Opus => ".m4s",
+        Rendition::Captions => ".vtt",
+    }
+}
+
 /// Only as we write it: no sign, no leading zero, so that one thing has one name.
 fn number(text: &str) -> Option<u64> {
     let plain =
@@ -115,11 +129,13 @@ impl std::fmt::Display for Name {
             Rendition::Lower { rung } => write!(f, "v{}r{rung}-", self.epoch)?,
             Rendition::Audio => write!(f, "a{}-", self.epoch)?,
             Rendition::Opus => write!(f, "o{}-", self.epoch)?,
+            Rendition::Captions => write!(f, "c{}-", self.epoch)?,
         }
+        let extension = extension(self.rendition);
         match self.file {
             File::Init { generation } => write!(f, "{generation}-init.mp4"),
-            File::Segment { sequence } => write!(f, "{sequence}.m4s"),
-            File::Part { sequence, index } => write!(f, "{sequence}.{index}.m4s"),
+            File::Segment { sequence } => write!(f, "{sequence}{extension}"),
+            File::Part { sequence, index } => write!(f, "{sequence}.{index}{extension}"),
         }
     }
 }
@@ -301,7 +317,7 @@ fn write_live(out: &mut String, live: &Live<'_>, name: &dyn Fn(File) -> Name) ->
     // A generation is a discontinuity, so its number is the sequence number of the first segment's, whose own tag is
     // left out (RFC 8216bis §6.2.2: a tag that leaves the playlist counts one up).
     writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{generation}")?;
-    if live.rendition.is_sound() {
+    if !live.rendition.is_picture() {
         // Of the picture it cannot be promised: a source may keep its key frame back.
         writeln!(out, "#EXT-X-INDEPENDENT-SEGMENTS")?;
     }
@@ -325,7 +341,8 @@ fn write_live(out: &mut String, live: &Live<'_>, name: &dyn Fn(File) -> Name) ->
                 generation: segment.generation,
             })
         };
-        if mapped != Some(map) {
+        // WebVTT needs none (RFC 8216bis §3.1.4).
+        if mapped != Some(map) && map.rendition != Rendition::Captions {
             writeln!(out, "#EXT-X-MAP:URI=\"{map}\"")?;
             mapped = Some(map);
         }
@@ -411,21 +428,28 @@ pub(crate) struct Measured {
     /// RFC 6381, the newest first.
     pub codecs: Vec<String>,
     pub size: Option<VideoSize>,
-    pub peak_bits: u64,
-    pub average_bits: u64,
+    pub bits: Bits,
     pub frame_rate: f64,
 }
 
+/// Bits a second: the most of any segment, and of all together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Bits {
+    pub peak: u64,
+    pub average: u64,
+}
+
 /// `rungs` from the top on, with their playlists; none when there is no picture. `sounds`, each with its playlist: all variants are listed
-/// with the first one, and then with the next, so that a player which reads no further has what every player plays. `thumbnails`: their
+/// with the first one, and then with the next, so that a player which reads no further has what every player plays. `captions`: what they take, where there are some. `thumbnails`: their
 /// size, and bits a second.
 pub(crate) fn multivariant(
     rungs: &[(Rendition, Measured)],
     sounds: &[(Rendition, Measured)],
+    captions: Option<Bits>,
     thumbnails: Option<(VideoSize, u64)>,
 ) -> String {
     let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n");
-    write_multivariant(&mut out, rungs, sounds, thumbnails)
+    write_multivariant(&mut out, rungs, sounds, captions, thumbnails)
         .expect("a String takes all that is written to it");
     out
 }
@@ -434,12 +458,21 @@ fn write_multivariant(
     out: &mut String,
     rungs: &[(Rendition, Measured)],
     sounds: &[(Rendition, Measured)],
+    captions: Option<Bits>,
     thumbnails: Option<(VideoSize, u64)>,
 ) -> std::fmt::Result {
     let group = |sound: Rendition| match sound {
         Rendition::Opus => "mix-opus",
-        Rendition::Audio | Rendition::Video | Rendition::Lower { .. } => "mix",
+        Rendition::Audio | Rendition::Video | Rendition::Lower { .. } | Rendition::Captions => {
+            "mix"
+        }
     };
+    // All variants have the same ones.
+    let text = match captions {
+        Some(_) => ",SUBTITLES=\"captions\"",
+        None => "",
+    };
+    let captions_bits = captions.unwrap_or_default();
     if rungs.is_empty() {
         writeln!(out, "#EXT-X-INDEPENDENT-SEGMENTS")?;
     } else {
@@ -452,6 +485,13 @@ fn write_multivariant(
             )?;
         }
     }
+    if captions.is_some() {
+        writeln!(
+            out,
+            "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"captions\",NAME=\"Captions\",DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,CHARACTERISTICS=\"public.accessibility.transcribes-spoken-dialog\",URI=\"{}\"",
+            Rendition::Captions.playlist_name(),
+        )?;
+    }
     for (sound, audio) in sounds {
         let group = match rungs.is_empty() {
             true => String::new(),
@@ -461,9 +501,9 @@ fn write_multivariant(
             let size = video.size.unwrap_or_default();
             writeln!(
                 out,
-                "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{},{}\",RESOLUTION={}x{},FRAME-RATE={:.3}{group}\n{}",
-                video.peak_bits + audio.peak_bits,
-                video.average_bits + audio.average_bits,
+                "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{},{}\",RESOLUTION={}x{},FRAME-RATE={:.3}{group}{text}\n{}",
+                video.bits.peak + audio.bits.peak + captions_bits.peak,
+                video.bits.average + audio.bits.average + captions_bits.average,
                 video.codecs.join(","),
                 audio.codecs.join(","),
                 size.width,
@@ -475,9 +515,9 @@ fn write_multivariant(
         // For who has no room for a picture, too; players that show pictures pass it over.
         writeln!(
             out,
-            "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"{group}\n{}",
-            audio.peak_bits,
-            audio.average_bits,
+            "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"{group}{text}\n{}",
+            audio.bits.peak + captions_bits.peak,
+            audio.bits.average + captions_bits.average,
             audio.codecs.join(","),
             sound.playlist_name(),
         )?;
@@ -610,7 +650,9 @@ mod tests {
     #[test]
     fn a_playlist_has_one_name() {
         let lower = (1..RUNGS_MAX).map(|rung| Rendition::Lower { rung });
-        let all = lower.chain(Rendition::BOTH).chain([Rendition::Opus]);
+        let all = lower
+            .chain(Rendition::BOTH)
+            .chain([Rendition::Opus, Rendition::Captions]);
         for rendition in all {
             let name = rendition.playlist_name();
             assert_eq!(Rendition::of_playlist(&name), Some(rendition));
@@ -659,6 +701,8 @@ mod tests {
             "v17r5-12.3.m4s",
             "o17-3-init.mp4",
             "o17-12.3.m4s",
+            "c17-12.vtt",
+            "c17-12.3.vtt",
             "a18446744073709551615-1.0.m4s",
         ];
         for name in names {
@@ -683,6 +727,9 @@ mod tests {
             "v17r-1.m4s",
             "a17r1-1.m4s",
             "o17r1-1.m4s",
+            "c17-1.m4s",
+            "c17-0-init.mp4",
+            "a17-1.vtt",
             "v17-1.m4s ",
             "v17--init.mp4",
             "v17-1.2.3.m4s",

@@ -338,7 +338,8 @@ impl Window {
         let opus = measured(Rendition::Opus).filter(|_| !rungs.is_empty());
         let sounds: Vec<(Rendition, Measured)> = [aac].into_iter().chain(opus).collect();
         let thumbnails = self.thumbnails.as_ref().and_then(Thumbnails::measured);
-        Some(playlist::multivariant(&rungs, &sounds, thumbnails).into())
+        let captions = self.track(Rendition::Captions).and_then(Track::bits);
+        Some(playlist::multivariant(&rungs, &sounds, captions, thumbnails).into())
     }
 
     /// The media playlist of `rendition`. None until its first part.
@@ -512,6 +513,11 @@ impl Window {
         top.unwrap_or(track)
     }
 
+    /// What is said can be read too.
+    pub fn has_captions(&self) -> bool {
+        self.track(Rendition::Captions).is_some()
+    }
+
     /// How many rungs of the picture `index.m3u8` lists.
     pub fn rungs(&self) -> usize {
         let top = self.track(Rendition::Video);
@@ -643,7 +649,7 @@ impl Window {
     /// Rungs that have not left.
     fn pictures(&self) -> impl Iterator<Item = &Track> {
         let tracks = self.tracks.values();
-        tracks.filter(|track| !track.rendition.is_sound() && !track.left)
+        tracks.filter(|track| track.rendition.is_picture() && !track.left)
     }
 
     fn track(&self, rendition: Rendition) -> Option<&Track> {

@@ -12,6 +12,8 @@ pub enum Action {
     /// Publish a track whose source was not said: allowed only where every source is.
     PublishUnknown,
     SendData,
+    /// Say in captions of the broadcast what somebody else says.
+    CaptionOthers,
     UpdateOwnMetadata,
     /// Change others' grants, remove them.
     Moderate,
@@ -26,7 +28,7 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Action; 15] = [
+    pub const ALL: [Action; 16] = [
         Action::Enter,
         Action::Subscribe,
         Action::Camera,
@@ -35,6 +37,7 @@ impl Action {
         Action::ScreenAudio,
         Action::PublishUnknown,
         Action::SendData,
+        Action::CaptionOthers,
         Action::UpdateOwnMetadata,
         Action::Moderate,
         Action::Configure,
@@ -55,6 +58,7 @@ impl Action {
             Action::ScreenAudio => "screen_audio",
             Action::PublishUnknown => "publish",
             Action::SendData => "send_data",
+            Action::CaptionOthers => "caption_others",
             Action::UpdateOwnMetadata => "update_own_metadata",
             Action::Moderate => "moderate",
             Action::Configure => "configure",
@@ -76,6 +80,7 @@ impl Action {
             Action::ScreenAudio => "share a screen's sound here",
             Action::PublishUnknown => "publish here without saying what it is",
             Action::SendData => "send data here",
+            Action::CaptionOthers => "write captions for others here",
             Action::UpdateOwnMetadata => "change your name or attributes here",
             Action::Moderate => "moderate this room",
             Action::Configure => "change this room's settings",
@@ -97,6 +102,7 @@ impl Action {
             Action::ScreenAudio => "canPublish with source screen_share_audio",
             Action::PublishUnknown => "canPublish without a list of sources",
             Action::SendData => "canPublishData",
+            Action::CaptionOthers => "agent for this room, or roomAdmin",
             Action::UpdateOwnMetadata => "canUpdateOwnMetadata",
             Action::Moderate => "roomAdmin",
             Action::Configure => "roomAdmin, or roomCreate",

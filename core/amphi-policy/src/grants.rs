@@ -64,6 +64,7 @@ pub struct Grants {
     broadcast: bool,
     record: bool,
     hidden: bool,
+    agent: bool,
 }
 
 /// Whom a recording is for.
@@ -100,6 +101,7 @@ impl Grants {
             broadcast: false,
             record: false,
             hidden: false,
+            agent: false,
         }
     }
 
@@ -131,6 +133,7 @@ impl Grants {
             broadcast: admin || (video.room_broadcast && named),
             record: admin || (video.room_record && named),
             hidden: video.hidden,
+            agent: video.agent && named,
         }
     }
 
@@ -146,6 +149,7 @@ impl Grants {
             Action::ScreenAudio => source(|set| set.screen_audio),
             Action::PublishUnknown => self.publish && self.sources.is_none(),
             Action::SendData => self.send_data,
+            Action::CaptionOthers => self.send_data && (self.agent || self.moderate),
             Action::UpdateOwnMetadata => self.update_own_metadata,
             Action::Moderate => self.moderate,
             Action::Configure => self.configure,
@@ -291,6 +295,32 @@ mod tests {
             Action::PublishUnknown,
         ] {
             assert!(grants.allows(action).is_err(), "{action:?}");
+        }
+    }
+
+    #[test]
+    fn agents_and_moderators_may_write_captions_for_others_while_they_may_send_data() {
+        let agent = VideoGrant {
+            agent: true,
+            ..grant()
+        };
+        let admin = VideoGrant {
+            room_admin: true,
+            ..grant()
+        };
+        let mute = VideoGrant {
+            can_publish_data: Some(false),
+            ..agent.clone()
+        };
+        for (video, room, may) in [
+            (&agent, "hall", true),
+            (&admin, "hall", true),
+            (&agent, "cellar", false),
+            (&mute, "hall", false),
+            (&grant(), "hall", false),
+        ] {
+            let allowed = Grants::from_token(video, room).allows(Action::CaptionOthers);
+            assert_eq!(allowed.is_ok(), may, "{video:?} {room}");
         }
     }
 

@@ -81,6 +81,9 @@ pub struct VideoGrant {
     pub room_record: bool,
     #[serde(skip_serializing_if = "is_false")]
     pub room_broadcast: bool,
+    /// A program that serves the room: it may say in captions what others say.
+    #[serde(skip_serializing_if = "is_false")]
+    pub agent: bool,
 }
 
 fn is_false(value: &bool) -> bool {

@@ -603,6 +603,13 @@ impl Cell {
                 amphi_signal::Output::Data { to, packet } => {
                     self.work.push_back(Work::Data { to, packet })
                 }
+                amphi_signal::Output::Caption(caption) => {
+                    if self.stage.is_some() {
+                        let room = self.name.clone();
+                        self.news
+                            .push_back(News::Output(Output::Caption { room, caption }));
+                    }
+                }
                 amphi_signal::Output::Tell { to, news } => {
                     self.work.push_back(Work::Tell {
                         to,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use amphi_media::{MemberId, TrackId, VideoSize};
+use amphi_media::{Caption, MemberId, TrackId, VideoSize};
 use amphi_policy::{Change, Grants, Refusal};
 use amphi_room::{Settings, Wish, WishChange};
 use bytes::Bytes;
@@ -186,6 +186,11 @@ pub enum Output {
     Program {
         room: String,
         input: amphi_studio::Input,
+    },
+    /// What somebody said, for the program that runs.
+    Caption {
+        room: String,
+        caption: Caption,
     },
     /// Nothing needs the program any more.
     StopProgram {

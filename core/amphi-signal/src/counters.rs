@@ -29,6 +29,8 @@ amphi_media::counters! {
         data_malformed,
         /// Reliable packets that were received before (sent again after a resume).
         data_repeated,
+        /// Captions of what somebody else said, without the grant.
+        captions_refused,
         resumes,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use amphi_media::MemberId;
+use amphi_media::{Caption, MemberId};
 use amphi_policy::Action;
 use amphi_room::Member;
 use amphi_sfu::Channel;
@@ -18,6 +18,9 @@ const PACKET_BYTES_MAX: usize = 64 * 1024;
 
 /// Most addressees that one packet may name.
 const DESTINATIONS_MAX: usize = 1_000;
+
+/// Most captions that are taken from one packet.
+const CAPTIONS_MAX: usize = 16;
 
 /// A packet on its way to some members.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,7 +41,7 @@ impl Incoming {
         self.last_sequence
     }
 
-    /// What to send to whom; none when the packet is not to be handed on.
+    /// What to do with a packet; none when it is not to be handed on.
     pub(crate) fn read(
         &mut self,
         view: View<'_>,
@@ -46,7 +49,7 @@ impl Incoming {
         channel: Channel,
         bytes: &Bytes,
         counters: &mut Counters,
-    ) -> Option<(Vec<MemberId>, Packet)> {
+    ) -> Option<Read> {
         counters.data_packets += 1;
         // The channel tells what a packet is: clients have written the other kind into it.
         let kind = match channel {
@@ -72,6 +75,7 @@ impl Incoming {
             }
             self.last_sequence = packet.sequence;
         }
+        let captions = captions(view, from, &packet, counters);
         let to = addressees(view, from, &packet);
         let sid = view.facts.participant_sid(from.id);
         let bytes = if packet.value.is_some() {
@@ -80,8 +84,48 @@ impl Incoming {
         } else {
             stamp_unknown(bytes, &sid, &from.identity)
         };
-        Some((to, Packet { channel, bytes }))
+        Some(Read {
+            to,
+            packet: Packet { channel, bytes },
+            captions,
+        })
     }
+}
+
+/// What a packet that was understood leads to.
+pub(crate) struct Read {
+    pub to: Vec<MemberId>,
+    pub packet: Packet,
+    /// What it says that somebody said, for those who are not in the call.
+    pub captions: Vec<Caption>,
+}
+
+/// The final segments of a `Transcription`: what is not final is said again. One's own words may always be written down, others' by an
+/// agent or a moderator.
+fn captions(
+    view: View<'_>,
+    from: &Member,
+    packet: &proto::DataPacket,
+    counters: &mut Counters,
+) -> Vec<Caption> {
+    let Some(Value::Transcription(said)) = &packet.value else {
+        return Vec::new();
+    };
+    let by = said.transcribed_participant_identity.as_str();
+    let own = by.is_empty() || by == from.identity;
+    if !own && from.grants.allows(Action::CaptionOthers).is_err() {
+        counters.captions_refused += 1;
+        return Vec::new();
+    }
+    let speaker = match own {
+        true => Some(from),
+        false => view.room.members().find(|member| member.identity == by),
+    };
+    let who = speaker.map_or("", |speaker| &speaker.name);
+    let last = said.segments.iter().filter(|segment| segment.r#final);
+    last.take(CAPTIONS_MAX)
+        .filter_map(|segment| Caption::new(who, &segment.text))
+        .collect()
 }
 
 fn parse(bytes: &Bytes) -> Option<proto::DataPacket> {

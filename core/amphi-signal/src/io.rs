@@ -1,4 +1,4 @@
-use amphi_media::{MemberId, SessionId, TrackId};
+use amphi_media::{Caption, MemberId, SessionId, TrackId};
 use amphi_sfu::{Channel, Mid, NewLine, Quality, ReceiveLine, SendLine, Want};
 use bytes::Bytes;
 
@@ -58,6 +58,8 @@ pub enum Output {
         to: Vec<MemberId>,
         packet: Packet,
     },
+    /// Somebody's words, for the room's program.
+    Caption(Caption),
     /// Give the news to the signals of these members.
     Tell {
         to: Audience,

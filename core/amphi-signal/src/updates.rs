@@ -10,6 +10,7 @@ use livekit_protocol as proto;
 use livekit_protocol::request_response::{Reason, Request};
 use livekit_protocol::signal_response::Message as Response;
 
+use crate::data::Read;
 use crate::offers::Change;
 use crate::signal::{PING_INTERVAL, PING_TIMEOUT, Phase, Receiving};
 use crate::slots::Lines;
@@ -557,7 +558,18 @@ impl Signal {
         let read = self
             .incoming
             .read(view, from, channel, bytes, &mut self.counters);
-        if let Some((to, packet)) = read.filter(|(to, _)| !to.is_empty()) {
+        let Some(Read {
+            to,
+            packet,
+            captions,
+        }) = read
+        else {
+            return;
+        };
+        for caption in captions {
+            self.output(Output::Caption(caption));
+        }
+        if !to.is_empty() {
             self.output(Output::Data { to, packet });
         }
     }

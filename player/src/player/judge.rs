@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{Asked, Claim, Player, What};
+use crate::captions::is_text;
 use crate::media::DATE_TOLERANCE_US;
 use crate::playlist::{Media, Segment};
 use crate::shown;
@@ -16,16 +17,18 @@ const TOGETHER_US: i64 = 400_000;
 
 impl Player {
     pub(super) fn look(&mut self, of: usize) {
+        let zero_us = self.renditions.iter().find_map(|one| one.track.zero_us);
         let rendition = &mut self.renditions[of];
         let base = rendition.url.clone();
         let independent =
             (rendition.newest.as_ref()).is_some_and(|newest| newest.independent_segments);
         let by_parts = self.config.mode == Mode::LowLatency;
-        let found = rendition
-            .track
-            .advance(&rendition.segments, independent, by_parts, |uri| {
-                resolve(&base, uri)
-            });
+        let found =
+            rendition
+                .track
+                .advance(&rendition.segments, independent, by_parts, zero_us, |uri| {
+                    resolve(&base, uri)
+                });
         let name = rendition.name().to_owned();
         for violation in found {
             self.say(violation.rule, format!("{name}: {}", violation.what));
@@ -37,7 +40,7 @@ impl Player {
             .collect();
         if let (false, Some(least), Some(most)) =
             (self.agreed.dates, zeros.iter().min(), zeros.iter().max())
-            && zeros.len() == self.renditions.len()
+            && zeros.len() + self.texts == self.renditions.len()
         {
             self.agreed.dates = true;
             let apart_us = least.abs_diff(*most);
@@ -139,7 +142,8 @@ impl Player {
                 ),
             ));
         }
-        let is_variant = !self.sounds.contains(&beside);
+        let is_text = beside + self.texts >= self.renditions.len();
+        let is_variant = !is_text && !self.sounds.contains(&beside);
         for (number, known) in &main.segments {
             let segment = &known.listed;
             let (Some(date_us), Some(duration)) = (segment.date_us, segment.duration) else {
@@ -230,6 +234,7 @@ impl Player {
             .next()
             .unwrap_or("");
         let content_fits = match media {
+            true if is_text(&name) => content == "text/vtt",
             true => ["video/mp4", "audio/mp4"].contains(&content),
             false => ["application/vnd.apple.mpegurl", "audio/mpegurl"]
                 .iter()

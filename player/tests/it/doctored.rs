@@ -302,6 +302,54 @@ pub const LOW_LATENCY: &[Doctored] = &[
             }
         });
     }),
+    (Rule::PartsAreSegment, |world| {
+        world.add_captions();
+        world.hook(|ask, reply| {
+            if ask.file == "c-3.vtt" {
+                reply.replace("Word 6500", "Another word");
+            }
+        });
+    }),
+    (Rule::CaptionForm, |world| {
+        world.add_captions();
+        world.hook(|ask, reply| {
+            if ["c-3.2.vtt", "c-3.vtt"].contains(&&*ask.file) && reply.status == 200 {
+                reply.replace("X-TIMESTAMP-MAP=MPEGTS:900000,LOCAL:00:00:10.000\n", "");
+            }
+        });
+    }),
+    (Rule::CaptionShown, |world| {
+        world.add_captions();
+        world.hook(|ask, reply| {
+            // It goes on from the part before.
+            if ask.file == "c-3.2.vtt" && reply.status == 200 {
+                reply.edit(|text| {
+                    let cues: Vec<&str> = text.split("\n\n").collect();
+                    let kept: Vec<&str> = cues
+                        .into_iter()
+                        .filter(|cue| !cue.contains("Word 6500"))
+                        .collect();
+                    kept.join("\n\n")
+                });
+            }
+        });
+    }),
+    (Rule::CaptionShown, |world| {
+        world.add_captions();
+        world.hook(|ask, reply| {
+            if ["c-3.2.vtt", "c-3.vtt"].contains(&&*ask.file) && reply.status == 200 {
+                reply.edit(|text| text + "\n00:01.000 --> 00:02.000\nOf long ago\n");
+            }
+        });
+    }),
+    (Rule::SubtitlesGroup, |world| {
+        world.add_captions();
+        world.hook(|ask, reply| {
+            if ask.file == "index.m3u8" {
+                reply.replace("SUBTITLES=\"text\"", "SUBTITLES=\"other\"");
+            }
+        });
+    }),
     (Rule::InitForm, |world| {
         world.hook(|ask, reply| {
             if ask.file == "a-init1.mp4" {

@@ -76,6 +76,18 @@ fn a_good_session_of_two_variants_breaks_no_rule() {
 }
 
 #[test]
+fn a_good_session_with_captions_breaks_no_rule() {
+    for mode in [Mode::LowLatency, Mode::Plain] {
+        let seen = World::captioned().watch(mode);
+        assert!(seen.violations.is_empty() && seen.ended, "{}", seen.words());
+        assert_eq!(seen.counters.segments, 29, "{}", seen.words());
+        let parts = seen.urls.iter().filter(|url| url.contains("/c-"));
+        let expected = if mode == Mode::Plain { 10 } else { 50 };
+        assert!(parts.count() >= expected, "{}", seen.words());
+    }
+}
+
+#[test]
 fn a_good_session_with_delta_updates_breaks_no_rule() {
     let seen = World::long().watch(Mode::LowLatency);
     assert!(seen.violations.is_empty() && seen.ended, "{}", seen.words());

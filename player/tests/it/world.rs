@@ -16,6 +16,8 @@ pub struct World {
     pub sound: Rendition,
     /// The same picture as another variant.
     pub lower: Option<Rendition>,
+    /// What is said in it.
+    pub captions: Option<Rendition>,
     /// When EXT-X-ENDLIST comes.
     pub end_ms: u64,
     /// How much is listed, and how much of it with parts.
@@ -137,6 +139,7 @@ impl World {
             video: Rendition::new('v', 90, segments),
             sound: Rendition::new('a', 48, segments),
             lower: None,
+            captions: None,
             end_ms,
             window_ms: 8_000,
             parts_ms: 6_000,
@@ -156,6 +159,17 @@ impl World {
         }
     }
 
+    /// With captions.
+    pub fn captioned() -> Self {
+        let mut world = Self::good();
+        world.add_captions();
+        world
+    }
+
+    pub fn add_captions(&mut self) {
+        self.captions = Some(Rendition::new('c', 48, &[&[500; 4][..]; 10]));
+    }
+
     /// With delta updates, and long enough for them.
     pub fn long() -> Self {
         Self {
@@ -166,7 +180,8 @@ impl World {
     }
 
     fn renditions(&self) -> impl Iterator<Item = &Rendition> {
-        [&self.video, &self.sound].into_iter().chain(&self.lower)
+        let both = [&self.video, &self.sound].into_iter();
+        both.chain(&self.lower).chain(&self.captions)
     }
 
     pub fn both(&mut self) -> [&mut Rendition; 2] {
@@ -329,11 +344,16 @@ impl World {
 
     fn media_reply(&self, rendition: &Rendition, ask: &Ask, reply: &mut Reply) {
         let sound = rendition.letter == 'a';
-        let content = if sound { "audio/mp4" } else { "video/mp4" };
+        let content = match rendition.letter {
+            'a' => "audio/mp4",
+            'c' => "text/vtt; charset=utf-8",
+            _ => "video/mp4",
+        };
         reply.header("content-type", Some(content));
         reply.header("cache-control", Some("public, max-age=3600, immutable"));
         for generation in 0..2 {
-            if ask.file == format!("{}-init{generation}.mp4", rendition.letter) {
+            let has_init = rendition.letter != 'c';
+            if has_init && ask.file == format!("{}-init{generation}.mp4", rendition.letter) {
                 reply.status = 200;
                 reply.body = init(sound, generation);
             }
@@ -355,11 +375,14 @@ impl World {
                 }
             }
             let complete = segment.parts.iter().all(|part| part.at_ms <= ask.now_ms);
-            if complete && ask.file == format!("{}-{}.m4s", rendition.letter, segment.number) {
+            if complete && ask.file == rendition.segment_name(segment.number) {
                 let count = segment.parts.len() as u64;
                 let parts = (0..count).map(|index| rendition.part_bytes(segment, index));
                 reply.status = 200;
-                reply.body = parts.collect::<Vec<_>>().concat();
+                reply.body = match rendition.letter {
+                    'c' => text(segment.parts[0].time_ms, segment.extinf_ms),
+                    _ => parts.collect::<Vec<_>>().concat(),
+                };
             }
         }
     }
@@ -390,10 +413,18 @@ impl World {
         let mut out = "#EXTM3U\n#EXT-X-VERSION:8\n\
              #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"mix\",NAME=\"Mix\",DEFAULT=YES,URI=\"audio.m3u8?v=1\"\n"
             .to_owned();
-        for rendition in self.renditions().filter(|one| one.letter != 'a') {
+        let mut subtitles = "";
+        if self.captions.is_some() {
+            subtitles = ",SUBTITLES=\"text\"";
+            out += "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"text\",NAME=\"Text\",URI=\"captions.m3u8?v=1\"\n";
+        }
+        let variants = self
+            .renditions()
+            .filter(|one| !['a', 'c'].contains(&one.letter));
+        for rendition in variants {
             out += &format!(
                 "#EXT-X-STREAM-INF:BANDWIDTH=40000,AVERAGE-BANDWIDTH=30000,CODECS=\"{},mp4a.40.2\",\
-                 RESOLUTION={size},FRAME-RATE=10.000,AUDIO=\"mix\"\n{}?v=1\n",
+                 RESOLUTION={size},FRAME-RATE=10.000,AUDIO=\"mix\"{subtitles}\n{}?v=1\n",
                 codecs.join(","),
                 rendition.playlist_name()
             );
@@ -417,7 +448,7 @@ impl World {
              #EXT-X-PART-INF:PART-TARGET=0.500\n#EXT-X-MEDIA-SEQUENCE:{first}\n\
              #EXT-X-DISCONTINUITY-SEQUENCE:{generation}\n"
         );
-        if rendition.letter == 'a' {
+        if ['a', 'c'].contains(&rendition.letter) {
             out += "#EXT-X-INDEPENDENT-SEGMENTS\n";
         }
         let mut map = None;
@@ -442,7 +473,7 @@ impl World {
             if segment.cut && segment.number != first {
                 out += "#EXT-X-DISCONTINUITY\n";
             }
-            if map != Some(segment.discontinuity) || segment.cut {
+            if (map != Some(segment.discontinuity) || segment.cut) && rendition.letter != 'c' {
                 map = Some(segment.discontinuity);
                 out += &format!(
                     "#EXT-X-MAP:URI=\"{}-init{}.mp4\"\n",
@@ -477,10 +508,9 @@ impl World {
                     out += "#EXT-X-GAP\n";
                 }
                 out += &format!(
-                    "#EXTINF:{:.5},\n{}-{}.m4s\n",
+                    "#EXTINF:{:.5},\n{}\n",
                     segment.extinf_ms as f64 / 1e3,
-                    rendition.letter,
-                    segment.number
+                    rendition.segment_name(segment.number),
                 );
             }
         }
@@ -543,7 +573,7 @@ impl Rendition {
                         ms: *ms,
                         listed_ms: *ms,
                         at_ms: time_ms + ms,
-                        independent: index == 0 || letter == 'a',
+                        independent: index == 0 || ['a', 'c'].contains(&letter),
                         sync: index == 0 || letter == 'a',
                     };
                     time_ms += ms;
@@ -554,7 +584,7 @@ impl Rendition {
                 number,
                 discontinuity: u64::from(number >= 4),
                 cut: number == 4,
-                gap: number == 7 && letter != 'a',
+                gap: number == 7 && !['a', 'c'].contains(&letter),
                 date_ms,
                 extinf_ms: time_ms - date_ms,
                 parts,
@@ -571,12 +601,21 @@ impl Rendition {
         match self.letter {
             'v' => "video.m3u8",
             'w' => "video1.m3u8",
+            'c' => "captions.m3u8",
             _ => "audio.m3u8",
         }
     }
 
     fn part_name(&self, number: u64, index: u64) -> String {
-        format!("{}-{number}.{index}.m4s", self.letter)
+        format!("{}-{number}.{index}.{}", self.letter, self.extension())
+    }
+
+    fn segment_name(&self, number: u64) -> String {
+        format!("{}-{number}.{}", self.letter, self.extension())
+    }
+
+    fn extension(&self) -> &'static str {
+        if self.letter == 'c' { "vtt" } else { "m4s" }
     }
 
     /// The parts that are there.
@@ -615,6 +654,9 @@ impl Rendition {
         const SAMPLES: u64 = 5;
         const SAMPLE_BYTES: u32 = 120;
         let part = &segment.parts[index as usize];
+        if self.letter == 'c' {
+            return text(part.time_ms, part.ms);
+        }
         let mut run = vec![0, 0, 7, 1];
         run.extend((SAMPLES as u32).to_be_bytes());
         run.extend([0; 4]);
@@ -636,6 +678,19 @@ impl Rendition {
         data[..8].copy_from_slice(&segment.number.to_be_bytes());
         [boxed(b"moof", &moof), boxed(b"mdat", &data)].concat()
     }
+}
+
+/// Captions of that time: one begins every 1.3 s and is shown for 1.7.
+fn text(from_ms: u64, ms: u64) -> Vec<u8> {
+    let mut out = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:900000,LOCAL:00:00:10.000\n".to_owned();
+    let clock = |ms: u64| format!("00:{:02}.{:03}", ms / 1_000, ms % 1_000);
+    for begin in (0..from_ms + ms).step_by(1_300) {
+        let end = begin + 1_700;
+        if end > from_ms {
+            out += &format!("\n{} --> {}\nWord {begin}\n", clock(begin), clock(end));
+        }
+    }
+    out.into_bytes()
 }
 
 fn boxed(kind: &[u8; 4], inside: &[u8]) -> Vec<u8> {

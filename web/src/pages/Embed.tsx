@@ -30,7 +30,7 @@ export function Embed({ room }: { room: string }) {
   return (
     <main class="embed">
       {live ? (
-        <LiveView key={`${source} ${started}`} source={source} thumbnails={thumbnails} title={`Broadcast of ${title}`} onEnded={playedOut} onPlayer={frame.control} />
+        <LiveView key={`${source} ${started}`} source={source} thumbnails={thumbnails} captions={state.value?.broadcast.captions ?? false} title={`Broadcast of ${title}`} onEnded={playedOut} onPlayer={frame.control} />
       ) : (
         <Offline state={state.value} error={state.error} recordings={[]} ended={ended} />
       )}

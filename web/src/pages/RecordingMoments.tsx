@@ -3,7 +3,7 @@ import { useMemo, useState } from 'preact/hooks'
 import * as api from '../api'
 import { usePolled } from '../polling'
 import { passOf } from '../recordings'
-import { momentsOf, type Moment } from '../timeline'
+import { cuesOf, momentsOf, type Cue, type Moment } from '../timeline'
 import { clock } from '../times'
 import type { RecordedPlayer } from '../watch/recorded'
 import './moments.css'
@@ -13,8 +13,8 @@ const PAGES_MAX = 10
 /** More come when they are asked for. */
 const SHOWN_AT_ONCE = 100
 
-/** None of a recording that there is not yet. */
-export function useMoments(recording: api.Recording | null): Moment[] {
+/** What happened and what was said; nothing of a recording that there is not yet. */
+export function useTimeline(recording: api.Recording | null): { moments: Moment[]; cues: Cue[] } {
   const running = recording?.state === 'recording'
   const found = usePolled(
     `timeline ${recording?.id} ${recording?.state}`,
@@ -22,7 +22,9 @@ export function useMoments(recording: api.Recording | null): Moment[] {
     () => (running ? 10_000 : 600_000),
   )
   const length_s = recording?.duration_s ?? 0
-  return useMemo(() => momentsOf(found.value ?? [], length_s), [found.value, length_s])
+  const moments = useMemo(() => momentsOf(found.value ?? [], length_s), [found.value, length_s])
+  const cues = useMemo(() => cuesOf(found.value ?? []), [found.value])
+  return { moments, cues }
 }
 
 interface Props {

@@ -12,7 +12,7 @@ import { RecordedView } from '../watch/RecordedView'
 import { ShareRecording } from '../watch/Share'
 import { NotFound } from './NotFound'
 import { RecordedTracks } from './RecordedTracks'
-import { RecordingMoments, useMoments } from './RecordingMoments'
+import { RecordingMoments, useTimeline } from './RecordingMoments'
 import { ReleaseControls } from './ReleaseControls'
 import './watch.css'
 
@@ -25,7 +25,7 @@ export function RecordingPage({ id }: { id: string }) {
   const [deleted, setDeleted] = useState(false)
   const [sharing, setSharing] = useState(false)
   const [player, setPlayer] = useState<RecordedPlayer | null>(null)
-  const moments = useMoments(recording)
+  const { moments, cues } = useTimeline(recording)
   useEffect(() => {
     document.title = `${title} · amphi`
   }, [title])
@@ -60,7 +60,7 @@ export function RecordingPage({ id }: { id: string }) {
     <div class="watch recording-page">
       <Header />
       <main>
-        <RecordedView key={recording.id} recording={recording} title={`Recording of ${title}`} moments={moments} onPlayer={setPlayer} />
+        <RecordedView key={recording.id} recording={recording} title={`Recording of ${title}`} moments={moments} cues={cues} onPlayer={setPlayer} />
         <div class="watch-info">
           <div>
             <h1>{title}</h1>

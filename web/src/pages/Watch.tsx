@@ -53,6 +53,7 @@ export function Watch({ room }: { room: string }) {
             key={`${source} ${started}`}
             source={source}
             thumbnails={thumbnails}
+            captions={state.value?.broadcast.captions ?? false}
             title={`Broadcast of ${title}`}
             theatre={theatre}
             onTheatre={() => setTheatre(!theatre)}

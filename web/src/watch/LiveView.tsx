@@ -18,6 +18,8 @@ interface Props {
   source: string
   /** The path of its list of thumbnails, if some are made. */
   thumbnails: string | null
+  /** Somebody writes captions. */
+  captions: boolean
   title: string
   theatre?: boolean
   /** None where the player is all there is. */
@@ -30,7 +32,7 @@ interface Props {
   onPlayer?: (player: LivePlayer | null) => void
 }
 
-export function LiveView({ source, thumbnails: path, title, theatre = false, onTheatre, clipping = null, onEnded, at = null, onPlayer }: Props) {
+export function LiveView({ source, thumbnails: path, captions, title, theatre = false, onTheatre, clipping = null, onEnded, at = null, onPlayer }: Props) {
   const video = useRef<HTMLVideoElement>(null)
   const [player, setPlayer] = useState<LivePlayer | null>(null)
   const [statistics, setStatistics] = useState(false)
@@ -46,6 +48,10 @@ export function LiveView({ source, thumbnails: path, title, theatre = false, onT
       made.close()
     }
   }, [source])
+
+  useEffect(() => {
+    if (captions) player?.offerCaptions()
+  }, [player, captions])
 
   function press(key: string): boolean {
     switch (key) {

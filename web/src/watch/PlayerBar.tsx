@@ -46,6 +46,11 @@ export function PlayerBar({ player, screen, seek, where, tools, settings, sizes 
       {where}
       <span class="bar-space" />
       {tools}
+      {player.captioned.value && (
+        <button type="button" class="bar-button" data-testid="captions-button" aria-label="Captions" aria-pressed={player.captions.value} title={withKeys('Captions', 'C')} onClick={() => player.setCaptions(!player.captions.value)}>
+          <Icon name="captions" />
+        </button>
+      )}
       <button type="button" class="bar-button" data-testid="settings-button" data-opens-menu aria-label="Settings" aria-expanded={menu} title="Settings" onClick={() => setMenu(!menu)}>
         <Icon name="settings" />
       </button>

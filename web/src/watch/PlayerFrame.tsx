@@ -19,6 +19,7 @@ const FIRST_KEYS: KeyHelp[] = [
   { keys: ['↑', '↓'], does: 'Louder, quieter' },
   { keys: ['←', '→'], does: 'Ten seconds back, forward' },
 ]
+const CAPTIONS: KeyHelp = { keys: ['C'], does: 'Captions' }
 const LAST_KEYS: KeyHelp[] = [
   { keys: ['F'], does: 'Full screen' },
   { keys: ['I'], does: 'Picture in picture' },
@@ -87,6 +88,9 @@ export function PlayerFrame({ video, player, title, keys: own, onKey, pressable 
       case 'm':
         player.setMuted(!player.muted.value)
         return true
+      case 'c':
+        player.setCaptions(!player.captions.value)
+        return player.captioned.value
       case 'f':
         toggleFullscreen()
         return true
@@ -145,7 +149,7 @@ export function PlayerFrame({ video, player, title, keys: own, onKey, pressable 
           })}
         </>
       )}
-      {help && <KeyList keys={[...FIRST_KEYS, ...own, ...LAST_KEYS]} onClose={() => setHelp(false)} />}
+      {help && <KeyList keys={[...FIRST_KEYS, ...own, ...(player?.captioned.value ? [CAPTIONS] : []), ...LAST_KEYS]} onClose={() => setHelp(false)} />}
     </div>
   )
 }

@@ -1,7 +1,7 @@
 /** A recording as it plays: the picture, its controls, and its keys. */
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Recording } from '../api'
-import type { Moment } from '../timeline'
+import type { Cue, Moment } from '../timeline'
 import type { KeyHelp } from '../ui/KeyList'
 import { secondsOf } from './moments'
 import { PlayCentre, PlayerFrame } from './PlayerFrame'
@@ -19,10 +19,11 @@ interface Props {
   recording: Recording
   title: string
   moments: Moment[]
+  cues: Cue[]
   onPlayer: (player: RecordedPlayer | null) => void
 }
 
-export function RecordedView({ recording, title, moments, onPlayer }: Props) {
+export function RecordedView({ recording, title, moments, cues, onPlayer }: Props) {
   const video = useRef<HTMLVideoElement>(null)
   const [player, setPlayer] = useState<RecordedPlayer | null>(null)
   /** For screen readers: the speed that was just chosen by a key. */
@@ -41,6 +42,8 @@ export function RecordedView({ recording, title, moments, onPlayer }: Props) {
       made.close()
     }
   }, [recording.id, recording.state])
+
+  useEffect(() => player?.setCues(cues), [player, cues])
 
   function press(key: string): boolean {
     if (!player) return false

@@ -24,6 +24,7 @@ export function liveHls(): Hls {
   return new Hls({
     ...SETTINGS,
     lowLatencyMode: true,
+    enableWebVTT: true,
     maxLiveSyncPlaybackRate: CATCH_UP_RATE,
     backBufferLength: 20,
   })

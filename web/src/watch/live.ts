@@ -64,6 +64,7 @@ export class LivePlayer extends Player {
   private following = true
   /** The latency that hls.js was told to keep. */
   private aimed: number | null = null
+  private readonly source: string
   private goTo: number | null = null
   private piece = ''
   private clockAheadMs = clockAhead(newestDateHeader(), Date.now())
@@ -71,11 +72,34 @@ export class LivePlayer extends Player {
   /** `at` is the moment to begin with, in ms since 1970; the live edge if none is given or it is no longer there. */
   constructor(video: HTMLVideoElement, source: string, at: number | null = null) {
     super(video)
+    this.source = source
     this.goTo = at
     this.on('waiting', () => this.calm.stalled(performance.now()))
     this.on('pause', () => this.follow(false))
     if (Hls.isSupported()) this.play(source)
     else this.playNatively(source)
+  }
+
+  /** Somebody writes captions in the room: what plays may have begun before, and not know of them. */
+  offerCaptions(): void {
+    this.captioned.value = true
+    this.showCaptions()
+  }
+
+  protected override showCaptions(): void {
+    const shown = this.captions.peek()
+    const { hls } = this
+    if (!hls) {
+      for (const track of this.video.textTracks) track.mode = shown ? 'showing' : 'disabled'
+      return
+    }
+    if (hls.subtitleTracks.length > 0) {
+      hls.subtitleDisplay = shown
+      hls.subtitleTrack = shown ? 0 : -1
+    } else if (shown && this.captioned.peek() && hls.levels.length > 0) {
+      // The list of playlists is read once; this reads it again, and goes on at the live edge.
+      hls.loadSource(this.source)
+    }
   }
 
   override close(): void {
@@ -161,6 +185,9 @@ export class LivePlayer extends Player {
       this.listQualities(hls)
       void this.start()
     })
+    hls.on(Hls.Events.SUBTITLE_TRACKS_UPDATED, () => {
+      if (hls.subtitleTracks.length > 0) this.offerCaptions()
+    })
     hls.on(Hls.Events.FRAG_BUFFERED, (_, { frag, part }) => {
       this.trouble.value = null
       if (frag.type === 'main') this.piece = part ? `${frag.sn}, part ${part.index}` : `${frag.sn}`
@@ -185,6 +212,7 @@ export class LivePlayer extends Player {
 
   /** Browsers without media source extensions play the same playlist themselves. */
   private playNatively(source: string): void {
+    this.video.textTracks.addEventListener('addtrack', () => this.offerCaptions())
     this.video.src = forNative(source)
     void this.start()
   }

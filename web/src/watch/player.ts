@@ -18,6 +18,7 @@ export interface Quality {
   name: string
 }
 
+const captionsChosen = remembered<boolean>('captions', false)
 const silenced = remembered<boolean>('watch-muted', false)
 
 export abstract class Player {
@@ -35,6 +36,10 @@ export abstract class Player {
   readonly height = signal(0)
   readonly qualities = signal<Quality[]>([])
   readonly quality = signal(-1)
+  /** What is said can be read. */
+  readonly captioned = signal(false)
+  /** … and is shown, where it can be. */
+  readonly captions = signal(captionsChosen.peek())
   readonly range = signal<Range | null>(null)
   /** Where it plays, in the seconds of `range`. */
   readonly position = signal(0)
@@ -61,6 +66,9 @@ export abstract class Player {
   /** To a place of `range`, or as near to it as there is something. */
   abstract seek(to: number): void
 
+  /** Shows captions, or does not; called again whenever it may have changed what there is of them. */
+  protected abstract showCaptions(): void
+
   /** What can be played now. */
   protected abstract playable(): Range | null
 
@@ -82,6 +90,12 @@ export abstract class Player {
   setVolume(volume: number): void {
     this.video.volume = Math.min(1, Math.max(0, volume))
     this.setMuted(this.video.volume === 0)
+  }
+
+  setCaptions(shown: boolean): void {
+    captionsChosen.value = shown
+    this.captions.value = shown
+    this.showCaptions()
   }
 
   setQuality(level: number): void {

@@ -4,8 +4,10 @@ import type { Recording } from '../api'
 import { Hls, recordingHls } from './hls'
 import { Player, type Range } from './player'
 import { nextSpeed } from './speed'
+import type { Cue } from '../timeline'
 
 const RETRY_AFTER_MS = 1500
+const CAPTIONS = 'Captions'
 
 /** How it is to begin. */
 export interface Beginning {
@@ -22,6 +24,7 @@ export class RecordedPlayer extends Player {
   /** Where to go as soon as there is something to go in. */
   private goTo: number | null = null
   private retry = 0
+  private track: TextTrack | null = null
 
   constructor(video: HTMLVideoElement, recording: Pick<Recording, 'hls' | 'file' | 'duration_s'>, { at_s, speed, plays }: Beginning) {
     super(video)
@@ -57,6 +60,12 @@ export class RecordedPlayer extends Player {
 
   override close(): void {
     clearTimeout(this.retry)
+    // A text track cannot be taken from its video, which another player may have next.
+    if (this.track) {
+      this.track.mode = 'hidden'
+      for (const cue of [...(this.track.cues ?? [])]) this.track.removeCue(cue)
+      this.track.mode = 'disabled'
+    }
     super.close()
   }
 
@@ -84,6 +93,22 @@ export class RecordedPlayer extends Player {
 
   stepSpeed(towards: 'slower' | 'faster'): void {
     this.setSpeed(nextSpeed(this.speed.peek(), towards))
+  }
+
+  /** What was said in it; again as it grows. */
+  setCues(cues: Cue[]): void {
+    if (cues.length === 0) return
+    this.track ??= this.video.addTextTrack('captions', CAPTIONS)
+    const track = this.track
+    // A track that is disabled has no cues to count.
+    if (track.mode === 'disabled') track.mode = 'hidden'
+    for (const { at_s, until_s, words } of cues.slice(track.cues?.length ?? 0)) track.addCue(new VTTCue(at_s, until_s, escaped(words)))
+    this.captioned.value = true
+    this.showCaptions()
+  }
+
+  protected override showCaptions(): void {
+    if (this.track) this.track.mode = this.captions.peek() ? 'showing' : 'hidden'
   }
 
   protected override look(): void {
@@ -133,4 +158,9 @@ export class RecordedPlayer extends Player {
   private giveUp(): void {
     this.trouble.value = 'The recording cannot be played here. It can still be downloaded.'
   }
+}
+
+/** As text of a cue, which may have markup. */
+function escaped(words: string): string {
+  return words.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 }

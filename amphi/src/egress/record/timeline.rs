@@ -65,6 +65,11 @@ pub enum Event {
     Layout {
         layout: String,
     },
+    /// Somebody has said this, where captions are written.
+    Said {
+        who: String,
+        text: String,
+    },
     /// Lines before this one are missing.
     Gap,
     /// Nothing more is written down.

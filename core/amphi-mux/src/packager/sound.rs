@@ -6,10 +6,11 @@ use std::collections::VecDeque;
 use amphi_media::{MediaTime, Sample};
 use bytes::Bytes;
 
+use super::captions::Written;
 use super::{
     AUDIO_RATE, AUDIO_UNIT_TICKS, Boundary, Entry, Filled, Output, PATIENCE_TICKS_MAX,
-    PATIENCE_TICKS_MIN, Packager, PartSample, Rendition, SAMPLE_BYTES_MAX, Span, State, VIDEO_RATE,
-    init, ticks,
+    PATIENCE_TICKS_MIN, Packager, Part, PartSample, Rendition, SAMPLE_BYTES_MAX, Span, State,
+    VIDEO_RATE, init, ticks,
 };
 
 /// Sound that waits for the picture's segments to be decided: 10 s. It is a second when all is well.
@@ -248,6 +249,36 @@ impl Packager {
         sound.next = Some(start + sound.unit);
     }
 
+    /// What is to be read during a part of the sound.
+    fn put_out_captions(&mut self, span: Span) {
+        let Some(Written {
+            bytes,
+            begin,
+            shown,
+        }) = self.captions.part(&span)
+        else {
+            return;
+        };
+        self.counters.parts += 1;
+        self.counters.segments += u64::from(span.ends_segment);
+        self.counters.bytes += bytes.len() as u64;
+        let time = |ticks| MediaTime::new(ticks, AUDIO_RATE);
+        self.outputs.push_back(Output::Part(Part {
+            rendition: Rendition::Captions,
+            generation: span.segment.generation,
+            sequence: span.segment.sequence,
+            index: span.index,
+            time: time(span.start),
+            duration: time(span.end - span.start),
+            bytes,
+            independent: true,
+            discontinuity: span.segment.cut && span.index == 0,
+            ends_segment: span.ends_segment,
+            frames: begin,
+            shown,
+        }));
+    }
+
     pub(super) fn close_audio_part(&mut self, of: usize, ends_segment: bool) {
         let sound = &mut self.sounds[of];
         if sound.part.is_empty() {
@@ -269,5 +300,8 @@ impl Packager {
         let rendition = sound.rendition;
         let frames = u32::try_from(samples.len()).expect("a part holds some 16 of them");
         self.put_out(rendition, span, Filled { samples, frames });
+        if of == 0 {
+            self.put_out_captions(span);
+        }
     }
 }

@@ -90,7 +90,7 @@ impl Writer {
             Output::Init(init) => match init.rendition {
                 Rendition::Video => self.video = Some(init.clone()),
                 Rendition::Audio => self.audio = Some(init.clone()),
-                Rendition::Lower { .. } | Rendition::Opus => {}
+                Rendition::Lower { .. } | Rendition::Opus | Rendition::Captions => {}
             },
             Output::Part(part) => self.push_part(part),
             Output::Left(_) | Output::End => {}
@@ -122,14 +122,14 @@ impl Writer {
 
     fn push_part(&mut self, part: &Part) {
         // A file has one picture, the top one, and its sound once.
-        if let Rendition::Lower { .. } | Rendition::Opus = part.rendition {
+        if let Rendition::Lower { .. } | Rendition::Opus | Rendition::Captions = part.rendition {
             return;
         }
         let time_ms = part.time.rescale(1000).ticks;
         if !self.running {
             let begins = match part.rendition {
                 Rendition::Video | Rendition::Lower { .. } => part.independent,
-                Rendition::Audio | Rendition::Opus => self.video.is_none(),
+                Rendition::Audio | Rendition::Opus | Rendition::Captions => self.video.is_none(),
             };
             if !begins {
                 self.counters.parts_left_out += 1;

@@ -9,8 +9,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::Found;
 use super::WindowConfig;
-use crate::packager::{Init, Part, Rendition};
-use crate::playlist::{Live, LivePart, LiveSegment, Measured, Report};
+use crate::packager::{Init, Part, Rendition, join_captions};
+use crate::playlist::{Bits, Live, LivePart, LiveSegment, Measured, Report};
 
 /// Parts are listed for this many target durations before the end (RFC 8216bis §6.2.2.1: at least that, and older ones should go).
 const PARTS_LISTED_TARGETS: u64 = 3;
@@ -156,10 +156,11 @@ impl Track {
     }
 
     pub(super) fn close_last(&mut self) {
+        let rendition = self.rendition;
         if let Some(last) = self.segments.back_mut()
             && !last.complete
         {
-            last.close();
+            last.close(rendition);
             if last.borrowed {
                 return;
             }
@@ -527,28 +528,8 @@ impl Track {
     /// What was packed lately, for the multivariant playlist. None of a rung that has nothing of its own to show yet.
     pub(super) fn measured(&self, top: Option<&Track>) -> Option<Measured> {
         let init = self.inits.values().next_back()?;
-        let last = self.segments.back().filter(|last| !last.borrowed)?;
-        let rate = self.rendition.rate();
-        let seconds = |ticks| MediaTime::new(ticks, rate).seconds();
-        let of = |bytes: usize, ticks| {
-            Bitrate::of(bytes as u64, MediaTime::new(ticks, rate).to_duration()).0
-        };
-        // Whole segments, since that is what BANDWIDTH speaks of (RFC 8216bis §4.4.6.2); before the first, what there is.
-        let whole = self
-            .segments
-            .iter()
-            .filter(|segment| segment.complete && !segment.gap);
-        let mut lately: Vec<&Segment> = whole
-            .filter(|segment| segment.sequence >= self.listed_from)
-            .collect();
-        if lately.is_empty() {
-            lately.push(last);
-        }
-        let peak = lately
-            .iter()
-            .map(|segment| of(segment.size, segment.duration))
-            .max()
-            .unwrap_or(0);
+        let lately = self.lately()?;
+        let seconds = |ticks| MediaTime::new(ticks, self.rendition.rate()).seconds();
         let ticks: i64 = lately.iter().map(|segment| segment.duration).sum();
         // The most of any segment, which is what FRAME-RATE asks for (RFC 8216bis §4.4.6.2); in short ones chance decides.
         let long = lately
@@ -564,10 +545,46 @@ impl Track {
         Some(Measured {
             codecs: self.codecs(top),
             size: init.size,
-            peak_bits: peak.max(1),
-            average_bits: of(lately.iter().map(|segment| segment.size).sum(), ticks).max(1),
+            bits: self.bits()?,
             frame_rate,
         })
+    }
+
+    /// What it takes of a line.
+    pub(super) fn bits(&self) -> Option<Bits> {
+        let lately = self.lately()?;
+        let of = |bytes: usize, ticks| {
+            let duration = MediaTime::new(ticks, self.rendition.rate()).to_duration();
+            Bitrate::of(bytes as u64, duration).0
+        };
+        let peak = lately
+            .iter()
+            .map(|segment| of(segment.size, segment.duration))
+            .max()
+            .unwrap_or(0);
+        let ticks: i64 = lately.iter().map(|segment| segment.duration).sum();
+        let average = of(lately.iter().map(|segment| segment.size).sum(), ticks);
+        Some(Bits {
+            peak: peak.max(1),
+            average: average.max(1),
+        })
+    }
+
+    /// What is measured. None of a rung that has nothing of its own to show yet.
+    fn lately(&self) -> Option<Vec<&Segment>> {
+        let last = self.segments.back().filter(|last| !last.borrowed)?;
+        // Whole segments, since that is what BANDWIDTH speaks of (RFC 8216bis §4.4.6.2); before the first, what there is.
+        let whole = self
+            .segments
+            .iter()
+            .filter(|segment| segment.complete && !segment.gap);
+        let mut lately: Vec<&Segment> = whole
+            .filter(|segment| segment.sequence >= self.listed_from)
+            .collect();
+        if lately.is_empty() {
+            lately.push(last);
+        }
+        Some(lately)
     }
 }
 
@@ -615,12 +632,18 @@ impl Segment {
     }
 
     /// Puts the parts together, so that a segment's bytes are held once and handed out without copying.
-    pub(super) fn close(&mut self) {
+    pub(super) fn close(&mut self, rendition: Rendition) {
         if self.complete {
             return;
         }
         self.complete = true;
         if self.borrowed {
+            return;
+        }
+        if rendition == Rendition::Captions {
+            let whole = join_captions(self.parts.iter().map(|piece| &piece.bytes[..]));
+            self.size = whole.len();
+            self.whole = Some(whole);
             return;
         }
         let mut whole = BytesMut::with_capacity(self.bytes);

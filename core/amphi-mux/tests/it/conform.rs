@@ -12,6 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use player::{Answer, Config, Counters, Input, Mode, Player, Request, Violation};
 
+use crate::captions::{Said, say};
 use crate::program::*;
 use crate::window::window;
 
@@ -120,10 +121,10 @@ fn refused(status: u16) -> Answer {
 /// With what the shell says of everything: what it says itself is judged by its own tests.
 fn answered(body: Bytes, cache: &str, request: &Request) -> Answer {
     let text = body.starts_with(b"#EXTM3U");
-    let content = if text {
-        "application/vnd.apple.mpegurl"
-    } else {
-        "video/mp4"
+    let content = match text {
+        true => "application/vnd.apple.mpegurl",
+        false if body.starts_with(b"WEBVTT") => "text/vtt",
+        false => "video/mp4",
     };
     let mut headers = vec![
         ("content-type", content),
@@ -154,7 +155,15 @@ fn first_instant() -> Instant {
 }
 
 /// Plays the program to a player that comes `joins_ms` after it began.
-fn watch(program: &[Sample], window: Window, ends: Ends, mode: Mode, joins_ms: u64) -> Seen {
+fn watch(
+    program: &[Sample],
+    said: &[Said<'_>],
+    window: Window,
+    ends: Ends,
+    mode: Mode,
+    joins_ms: u64,
+) -> Seen {
+    let mut said = said.iter().peekable();
     let zero = first_instant();
     let mut coming: BTreeMap<(u64, usize), &Sample> = BTreeMap::new();
     for (index, sample) in program.iter().enumerate() {
@@ -184,6 +193,7 @@ fn watch(program: &[Sample], window: Window, ends: Ends, mode: Mode, joins_ms: u
         while let Some(entry) = coming.first_entry()
             && entry.key().0 <= now_ms
         {
+            say(&mut packager, &mut said, now_ms as f64 / 1e3);
             packager.push(entry.remove());
             if coming.is_empty() && matches!(ends, Ends::WithTheProgram) {
                 packager.end();
@@ -243,9 +253,21 @@ pub fn conforms_in(
     program: &[Sample],
     ends: Ends,
 ) -> [Counters; 2] {
+    conforms_saying(what, window, program, &[], ends)
+}
+
+/// The same with captions.
+#[track_caller]
+pub fn conforms_saying(
+    what: &str,
+    window: impl Fn() -> Window,
+    program: &[Sample],
+    said: &[Said<'_>],
+    ends: Ends,
+) -> [Counters; 2] {
     [Mode::LowLatency, Mode::Plain].map(|mode| {
         // A program that begins with sound gets its picture within two seconds, or has none.
-        let seen = watch(program, window(), ends, mode, 3_000);
+        let seen = watch(program, said, window(), ends, mode, 3_000);
         let words: Vec<String> = seen.violations.iter().map(ToString::to_string).collect();
         assert!(
             words.is_empty() && seen.ended,

@@ -1,5 +1,6 @@
 //! The muxer through its public verbs, with pictures and sound of real encoders (`tests/fixtures`, see its README).
 
+mod captions;
 mod clip;
 mod conform;
 mod dvr;

@@ -202,6 +202,68 @@ fn without_the_grant_nothing_is_handed_on() {
     assert_eq!(world.signals[&ada].counters().data_refused, 1);
 }
 
+/// Somebody's words, of which the first are not final.
+fn transcription(by: &str) -> proto::DataPacket {
+    let segment = |text: &str, is_final| proto::TranscriptionSegment {
+        id: "1".into(),
+        text: text.into(),
+        r#final: is_final,
+        language: "en".into(),
+        ..Default::default()
+    };
+    let said = proto::Transcription {
+        transcribed_participant_identity: by.into(),
+        segments: vec![segment("Hel", false), segment("Hello,\nhall.", true)],
+        ..Default::default()
+    };
+    proto::DataPacket {
+        value: Some(proto::data_packet::Value::Transcription(said)),
+        ..proto::DataPacket::default()
+    }
+}
+
+#[test]
+fn final_words_are_captions_and_go_to_everybody_too() {
+    let mut world = World::new();
+    let ada = world.enter("ada");
+    world.enter("bo");
+    world.take_commands();
+    for by in ["ada", ""] {
+        world.data(ada, Channel::Reliable, &transcription(by));
+        let captions = std::mem::take(&mut world.captions);
+        let said: Vec<_> = captions
+            .iter()
+            .map(|one| (one.who.as_str(), one.text.as_str()))
+            .collect();
+        assert_eq!(said, [("ADA", "Hello, hall.")], "{by:?}");
+        assert_eq!(sent(&mut world).len(), 1);
+    }
+    // Who is alone has nobody to send them to, and those who watch read them all the same.
+    let mut world = World::new();
+    let ada = world.enter("ada");
+    world.data(ada, Channel::Reliable, &transcription(""));
+    assert_eq!(world.captions.len(), 1);
+}
+
+#[test]
+fn others_words_are_captions_from_agents_and_moderators_only() {
+    let mut world = World::new();
+    let ada = world.enter("ada");
+    world.enter("bo");
+    world.data(ada, Channel::Reliable, &transcription("bo"));
+    assert!(world.captions.is_empty());
+    assert_eq!(world.signals[&ada].counters().captions_refused, 1);
+
+    let mut claims = claims("scribe");
+    claims.video.as_mut().expect("a grant").agent = true;
+    let scribe = world.connect(join_with(&request_with_offer(1), &claims));
+    world.media_connects(scribe);
+    for (by, who) in [("bo", "BO"), ("who has left", "")] {
+        world.data(scribe, Channel::Reliable, &transcription(by));
+        assert_eq!(world.captions.pop().expect("a caption").who, who);
+    }
+}
+
 #[test]
 fn a_reliable_packet_sent_again_after_a_resume_is_not_handed_on_twice() {
     let mut world = World::new();

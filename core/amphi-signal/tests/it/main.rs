@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use amphi_media::{MemberId, SessionId, TrackId};
+use amphi_media::{Caption, MemberId, SessionId, TrackId};
 use amphi_policy::token::{Claims, VideoGrant};
 use amphi_policy::{Change, SourceSet};
 use amphi_sfu::{Channel, Identity, Sfu};
@@ -54,6 +54,7 @@ struct World {
     now: Instant,
     /// What the SFU was told, since it was taken last.
     commands: Vec<SfuCommand>,
+    captions: Vec<Caption>,
     /// What the signals want to be done, in their order.
     work: VecDeque<Output>,
     next: u64,
@@ -87,6 +88,7 @@ impl World {
             clients: BTreeMap::new(),
             now,
             commands: Vec::new(),
+            captions: Vec::new(),
             work: VecDeque::new(),
             next: 1,
         }
@@ -331,6 +333,7 @@ impl World {
                         self.tell_signal(member, Input::Data(&packet));
                     }
                 }
+                Output::Caption(caption) => self.captions.push(caption),
                 Output::Tell { to, news } => {
                     for member in self.members(to) {
                         self.tell_signal(member, Input::News(&news));
