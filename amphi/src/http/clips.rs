@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::App;
 use super::error::{ApiError, ErrorBody};
-use super::request::{Bearer, JsonBody, Room};
+use super::request::{Bearer, JsonBody, Room, time};
 use super::rooms::rfc3339;
 use crate::egress::hls::{Clip, Missing, Refused};
 use crate::egress::record::{Deletion, Plan, RecordingFile, file_of, new_id};
@@ -65,7 +65,7 @@ pub async fn make(
     JsonBody(body): JsonBody<ClipBody>,
 ) -> Result<(StatusCode, Json<ClipAnswer>), ApiError> {
     bearer.grants(&room).allows(Action::Record)?;
-    let (from_ms, to_ms) = (time_ms("from", &body.from)?, time_ms("to", &body.to)?);
+    let (from_ms, to_ms) = (unix_ms("from", &body.from)?, unix_ms("to", &body.to)?);
     if to_ms <= from_ms {
         return Err(ApiError::bad_request("A clip ends after it begins."));
     }
@@ -198,13 +198,10 @@ fn write(clip: &Clip, path: PathBuf) -> std::io::Result<Written> {
     })
 }
 
-fn time_ms(which: &str, text: &str) -> Result<i64, ApiError> {
-    let time = humantime::parse_rfc3339(text).map_err(|_| {
-        ApiError::bad_request(format!(
-            "`{which}` is not a time such as \"2026-11-22T18:00:00.000Z\"."
-        ))
-    })?;
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+fn unix_ms(which: &str, text: &str) -> Result<i64, ApiError> {
+    let since = time(which, text)?
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Ok(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 

@@ -153,6 +153,15 @@ pub fn now_s() -> u64 {
         .as_secs()
 }
 
+/// A time in a body, by the name that it has there: RFC 3339, in UTC.
+pub fn time(which: &str, text: &str) -> Result<SystemTime, ApiError> {
+    humantime::parse_rfc3339(text).map_err(|_| {
+        ApiError::bad_request(format!(
+            "`{which}` is not a time such as \"2026-11-22T18:00:00.000Z\"."
+        ))
+    })
+}
+
 /// A JSON body; an empty body is read as `{}`.
 pub struct JsonBody<T>(pub T);
 
