@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::announcement;
 use crate::config::Config;
 use crate::egress::hls::{self, Origin};
 use crate::egress::record;
@@ -347,6 +348,9 @@ struct Events {
 
 impl RoomEvents for Events {
     fn on_output(&self, output: Output) {
+        if let Output::Broadcast { room, on: true } = &output {
+            self.began(room.clone());
+        }
         match self.programs.on_output(output) {
             Some(Output::RoomOpened { room }) => self.configure(room),
             Some(Output::RoomFailed { room: _ }) => {
@@ -359,6 +363,17 @@ impl RoomEvents for Events {
 }
 
 impl Events {
+    /// A broadcast that has begun is announced no longer.
+    fn began(&self, room: String) {
+        let until = announcement::kept_until(SystemTime::now());
+        let store = self.store.clone();
+        self.runtime.spawn_blocking(move || {
+            if let Err(error) = store.end_announcement(&room, until) {
+                tracing::error!(%error, "a room that is on air stays announced");
+            }
+        });
+    }
+
     /// Tells a room that has just opened how it is to behave.
     fn configure(&self, room: String) {
         let Some(house) = self.house.get().cloned() else {

@@ -601,7 +601,7 @@ mod tests {
     use super::*;
     use crate::codec::film;
     use crate::store::{
-        Export, Outdated, ReleaseChange, RoomSettings, SqliteStore, StoreError, Unpublished, Which,
+        Announced, Export, Outdated, ReleaseChange, RoomSettings, SqliteStore, StoreError, Unpublished, Which,
     };
 
     const ALL: Which = Which {
@@ -841,6 +841,14 @@ mod tests {
 
         fn put_settings(&self, room: &str, settings: &RoomSettings) -> Result<(), StoreError> {
             self.0.put_settings(room, settings)
+        }
+
+        fn announced(&self, from: SystemTime) -> Result<Vec<Announced>, StoreError> {
+            self.0.announced(from)
+        }
+
+        fn end_announcement(&self, room: &str, until: SystemTime) -> Result<(), StoreError> {
+            self.0.end_announcement(room, until)
         }
 
         fn put_recording(&self, recording: &Recording) -> Result<(), StoreError> {

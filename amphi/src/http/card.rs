@@ -36,15 +36,25 @@ async fn broadcast(app: &App, room: &str) -> Option<Card> {
             true => room.to_owned(),
             false => state.title,
         },
-        description: match on_air {
-            true => "Live now: watch in the browser, a second or two behind the stage.",
-            false => {
-                "Nothing is on air right now. The page starts playing when the room goes live."
+        description: match (on_air, state.broadcast.starts) {
+            (true, _) => {
+                "Live now: watch in the browser, a second or two behind the stage.".to_owned()
             }
-        }
-        .to_owned(),
+            (false, Some(starts)) => announcement(&starts),
+            (false, None) => {
+                "Nothing is on air right now. The page starts playing when the room goes live."
+                    .to_owned()
+            }
+        },
         kind: "video.other",
     })
+}
+
+/// Nobody knows where it is read, so it is said in the one time that is the same everywhere.
+fn announcement(starts: &str) -> String {
+    let day = starts.get(..10).unwrap_or_default();
+    let minute = starts.get(11..16).unwrap_or_default();
+    format!("Starts on {day} at {minute} UTC. The page starts playing when the room goes live.")
 }
 
 async fn recording(app: &App, id: &str) -> Option<Card> {
@@ -125,6 +135,12 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_announcement_names_day_and_minute_in_utc() {
+        let words = announcement("2026-11-24T19:05:00.000Z");
+        assert!(words.starts_with("Starts on 2026-11-24 at 19:05 UTC."), "{words}");
+    }
 
     #[test]
     fn titles_are_text_whatever_is_in_them() {

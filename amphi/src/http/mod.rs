@@ -24,6 +24,7 @@ mod switches;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use amphi_policy::token::Keys;
 use amphi_shard::{Command, Outcome};
@@ -37,6 +38,7 @@ use tower::ServiceExt as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::announcement;
 use crate::config::Config;
 use crate::egress::hls::Origin;
 use crate::egress::record::Keeper;
@@ -120,7 +122,7 @@ impl App {
         }
     }
 
-    /// What was set for a room: through the API, else in the configuration.
+    /// What was set for a room: through the API, else in the configuration. What it announced, as long as that is said.
     async fn settings(&self, room: &str) -> Result<RoomSettings, ApiError> {
         let name = room.to_owned();
         let set = self
@@ -128,7 +130,9 @@ impl App {
                 store.settings(&name)
             })
             .await?;
-        Ok(set.unwrap_or_else(|| configured(&self.config, room)))
+        let mut settings = set.unwrap_or_else(|| configured(&self.config, room));
+        settings.starts = announcement::current(settings.starts, SystemTime::now());
+        Ok(settings)
     }
 }
 
@@ -139,6 +143,7 @@ pub fn configured(config: &Config, room: &str) -> RoomSettings {
         title,
         broadcast,
         record,
+        starts: None,
     }
 }
 

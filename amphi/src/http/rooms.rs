@@ -15,10 +15,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::App;
 use super::error::{ApiError, ErrorBody};
-use super::request::{Bearer, Identity, JsonBody, Room};
+use super::request::{Bearer, Identity, JsonBody, Room, time};
+use crate::announcement;
 use crate::config::{Config, Switch};
 use crate::program::{Made, ProgramState};
-use crate::store::RoomSettings;
+use crate::store::{Announced, RoomSettings};
 
 /// What stays as it is in an address (RFC 3986 §2.3).
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
@@ -30,6 +31,16 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct RoomList {
     rooms: Vec<RoomSummary>,
+    /// Rooms that go on air later, soonest first: the next 12 that said when.
+    announced: Vec<AnnouncedRoom>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct AnnouncedRoom {
+    room: String,
+    title: String,
+    /// RFC 3339.
+    starts: String,
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -107,6 +118,9 @@ pub struct Broadcast {
     /// RFC 3339.
     #[schema(required)]
     started: Option<String>,
+    /// When the room means to go on air next (RFC 3339), as it announced. Null: it did not, it is on air, or it is an hour late.
+    #[schema(required)]
+    pub starts: Option<String>,
     /// What a viewer sees is that old.
     #[schema(required)]
     seconds_behind: Option<f64>,
@@ -150,7 +164,7 @@ pub struct Recording {
     note: Option<&'static str>,
 }
 
-/// Rooms that somebody is in or that are on air.
+/// Rooms that somebody is in or that are on air, and those that said when they will be.
 #[utoipa::path(get, path = "/api/rooms", responses((status = 200, body = RoomList), (status = 503, body = ErrorBody)))]
 pub async fn list(State(app): State<App>) -> Result<Json<RoomList>, ApiError> {
     let open = app
@@ -158,11 +172,35 @@ pub async fn list(State(app): State<App>) -> Result<Json<RoomList>, ApiError> {
         .rooms()
         .await
         .map_err(|error| ApiError::unavailable(super::sentence(&error.to_string())))?;
-    let rooms = open
+    let rooms: Vec<RoomSummary> = open
         .into_iter()
         .map(|snapshot| summary(&app, snapshot))
         .collect();
-    Ok(Json(RoomList { rooms }))
+    let from = announcement::said_from(SystemTime::now());
+    let announced = app
+        .stored("listing what is announced", move |store| {
+            store.announced(from)
+        })
+        .await
+        // What is on is to be known also when the store does not answer, which is in the log.
+        .unwrap_or_default();
+    let is_on_air = |name: &str| rooms.iter().any(|room| room.on_air && room.room == name);
+    let announced = announced
+        .into_iter()
+        .filter(|announced| !is_on_air(&announced.room))
+        .map(AnnouncedRoom::from)
+        .collect();
+    Ok(Json(RoomList { rooms, announced }))
+}
+
+impl From<Announced> for AnnouncedRoom {
+    fn from(announced: Announced) -> Self {
+        Self {
+            room: announced.room,
+            title: announced.title,
+            starts: rfc3339(announced.starts),
+        }
+    }
 }
 
 fn summary(app: &App, snapshot: RoomSnapshot) -> RoomSummary {
@@ -194,20 +232,29 @@ pub async fn state(State(app): State<App>, Room(room): Room) -> Result<Json<Room
 }
 
 pub async fn state_of(app: &App, room: &str) -> Result<RoomState, ApiError> {
-    let snapshot = match app.ask(room, Command::Snapshot).await? {
-        Outcome::Snapshot(snapshot) => *snapshot,
+    let (snapshot, starts) = match app.ask(room, Command::Snapshot).await? {
+        Outcome::Snapshot(snapshot) => {
+            let starts = match snapshot.broadcast {
+                // A whole audience asks for this every two seconds, and does not wait for the store.
+                Some(_) => None,
+                // A call goes on without a store, and so do its pages; the log has the error.
+                None => app.settings(room).await.ok().and_then(|set| set.starts),
+            };
+            (*snapshot, starts)
+        }
         Outcome::Done | Outcome::NotFound | Outcome::Refused(_) | Outcome::Unavailable(_) => {
-            let title = app.settings(room).await?.title;
-            RoomSnapshot {
+            let settings = app.settings(room).await?;
+            let snapshot = RoomSnapshot {
                 room: room.to_owned(),
-                title,
+                title: settings.title,
                 ..RoomSnapshot::default()
-            }
+            };
+            (snapshot, settings.starts)
         }
     };
     let program = app.programs.state(room);
     Ok(RoomState {
-        broadcast: broadcast(app, &snapshot, program.as_ref()),
+        broadcast: broadcast(app, &snapshot, program.as_ref(), starts),
         recording: recording(&snapshot, program.as_ref()),
         members: snapshot.members.into_iter().map(Member::from).collect(),
         room: snapshot.room,
@@ -215,7 +262,12 @@ pub async fn state_of(app: &App, room: &str) -> Result<RoomState, ApiError> {
     })
 }
 
-fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>) -> Broadcast {
+fn broadcast(
+    app: &App,
+    snapshot: &RoomSnapshot,
+    program: Option<&ProgramState>,
+    starts: Option<SystemTime>,
+) -> Broadcast {
     let audience = app.origin.audience(&snapshot.room);
     let viewers = audience.viewers;
     let viewers_by_rendition = audience
@@ -236,6 +288,7 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
             captions: false,
             on_air_member: None,
             started: None,
+            starts: starts.map(rfc3339),
             seconds_behind: None,
             viewers,
             viewers_by_rendition,
@@ -268,6 +321,7 @@ fn broadcast(app: &App, snapshot: &RoomSnapshot, program: Option<&ProgramState>)
             .find(|member| Some(member.member) == shown)
             .map(Name::from),
         started: broadcasting.map(|broadcasting| rfc3339(broadcasting.started)),
+        starts: None,
         seconds_behind: app
             .origin
             .seconds_behind(&snapshot.room)
@@ -368,6 +422,9 @@ pub struct SettingsBody {
     broadcast: Switch,
     /// "auto": recording as soon as somebody publishes.
     record: Switch,
+    /// When it goes on air next, as announced (RFC 3339). A broadcast that begins takes it away, and so does an hour's delay.
+    #[schema(required)]
+    starts: Option<String>,
 }
 
 impl From<RoomSettings> for SettingsBody {
@@ -376,6 +433,7 @@ impl From<RoomSettings> for SettingsBody {
             title: settings.title,
             broadcast: settings.broadcast,
             record: settings.record,
+            starts: settings.starts.map(rfc3339),
         }
     }
 }
@@ -387,6 +445,11 @@ pub struct SettingsChange {
     title: Option<String>,
     broadcast: Option<Switch>,
     record: Option<Switch>,
+    /// When the room goes on air next, for everybody to read: a time to come within a year, RFC 3339 in UTC
+    /// ("2026-11-24T19:00:00Z"). Null: it announces nothing.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    starts: Option<Option<String>>,
 }
 
 /// How a room behaves.
@@ -433,11 +496,14 @@ pub async fn put_settings(
             "A title has at most {TITLE_BYTES_MAX} bytes and no control characters."
         )));
     }
+    let starts = change.starts.map(|starts| starts.map(announceable).transpose());
+    let starts = starts.transpose()?;
     let before = app.settings(&room).await?;
     let settings = RoomSettings {
         title: change.title.unwrap_or(before.title),
         broadcast: change.broadcast.unwrap_or(before.broadcast),
         record: change.record.unwrap_or(before.record),
+        starts: starts.unwrap_or(before.starts),
     };
     let (name, value) = (room.clone(), settings.clone());
     app.stored("writing the room's settings", move |store| {
@@ -448,6 +514,14 @@ pub async fn put_settings(
     app.ask(&room, Command::Configure(for_room(&settings, &app.config)))
         .await?;
     Ok(Json(settings.into()))
+}
+
+/// A time that may be announced.
+fn announceable(starts: String) -> Result<SystemTime, ApiError> {
+    let starts = time("starts", &starts)?;
+    announcement::check(starts, SystemTime::now())
+        .map_err(|unfit| ApiError::bad_request(super::sentence(&unfit.to_string())))?;
+    Ok(starts)
 }
 
 /// The settings in the room's words.

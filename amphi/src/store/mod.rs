@@ -14,11 +14,17 @@ pub use sqlite::SqliteStore;
 
 /// Most recordings that one list holds; older ones are still found by their id.
 pub const LIST_MAX: usize = 1_000;
+/// Most rooms that are listed because they go on air later; of the others their own pages say so.
+pub const ANNOUNCED_MAX: usize = 12;
 
 pub trait Store: Send + Sync + 'static {
     /// What was set for a room through the API; none when nothing was.
     fn settings(&self, room: &str) -> Result<Option<RoomSettings>, StoreError>;
     fn put_settings(&self, room: &str, settings: &RoomSettings) -> Result<(), StoreError>;
+    /// Rooms that say when they go on air next, if that is `from` or later: the soonest [`ANNOUNCED_MAX`] of them, soonest first.
+    fn announced(&self, from: SystemTime) -> Result<Vec<Announced>, StoreError>;
+    /// What a room has announced for `until` or earlier is not announced any more.
+    fn end_announcement(&self, room: &str, until: SystemTime) -> Result<(), StoreError>;
     /// Adds the recording, or writes what its recorder knows over the one with its id: when it started, how long and
     /// large it is, its state and its gaps. What people decide ([`Release`]) stays as they decided.
     fn put_recording(&self, recording: &Recording) -> Result<(), StoreError>;
@@ -120,6 +126,16 @@ pub struct RoomSettings {
     pub title: String,
     pub broadcast: Switch,
     pub record: Switch,
+    /// When it means to go on air next; kept to the millisecond. `announcement::current` says whether that is still so.
+    pub starts: Option<SystemTime>,
+}
+
+/// A room that has said when it goes on air next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Announced {
+    pub room: String,
+    pub title: String,
+    pub starts: SystemTime,
 }
 
 /// One recording of a program. Its file is `<data_dir>/recordings/<id>/program.mp4`.

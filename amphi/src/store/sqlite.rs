@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::{
-    Export, ExportState, LIST_MAX, Outdated, Recording, RecordingState, Release, ReleaseChange,
+    ANNOUNCED_MAX, Announced, Export, ExportState, LIST_MAX, Outdated, Recording, RecordingState, Release, ReleaseChange,
     RoomSettings, Store, StoreError, Unpublished, Which,
 };
 use crate::config::Switch;
@@ -51,6 +51,10 @@ const MIGRATIONS: &[&str] = &[
         note TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    ALTER TABLE room_settings ADD COLUMN starts_ms INTEGER;
+    CREATE INDEX room_settings_by_start ON room_settings (starts_ms) WHERE starts_ms IS NOT NULL;
+",
 ];
 
 const RECORDING_COLUMNS: &str =
@@ -93,7 +97,7 @@ impl Store for SqliteStore {
     fn settings(&self, room: &str) -> Result<Option<RoomSettings>, StoreError> {
         self.connection()
             .prepare_cached(
-                "SELECT title, broadcast_auto, record_auto FROM room_settings WHERE room = ?1",
+                "SELECT title, broadcast_auto, record_auto, starts_ms FROM room_settings WHERE room = ?1",
             )
             .and_then(|mut statement| {
                 statement
@@ -102,6 +106,7 @@ impl Store for SqliteStore {
                             title: row.get(0)?,
                             broadcast: switch(row.get(1)?),
                             record: switch(row.get(2)?),
+                            starts: row.get::<_, Option<i64>>(3)?.map(time_of),
                         })
                     })
                     .optional()
@@ -113,13 +118,48 @@ impl Store for SqliteStore {
         let auto = |switch| switch == Switch::Auto;
         self.connection()
             .prepare_cached(
-                "INSERT OR REPLACE INTO room_settings (room, title, broadcast_auto, record_auto) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT OR REPLACE INTO room_settings (room, title, broadcast_auto, record_auto, starts_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
             )
             .and_then(|mut statement| {
-                statement.execute(params![room, settings.title, auto(settings.broadcast), auto(settings.record)])
+                statement.execute(params![
+                    room,
+                    settings.title,
+                    auto(settings.broadcast),
+                    auto(settings.record),
+                    settings.starts.map(unix_millis),
+                ])
             })
             .map(|_| ())
             .map_err(failed("writing a room's settings"))
+    }
+
+    fn announced(&self, from: SystemTime) -> Result<Vec<Announced>, StoreError> {
+        self.connection()
+            .prepare_cached(&format!(
+                "SELECT room, title, starts_ms FROM room_settings WHERE starts_ms >= ?1
+                 ORDER BY starts_ms, room LIMIT {ANNOUNCED_MAX}"
+            ))
+            .and_then(|mut statement| {
+                statement
+                    .query_map([unix_millis(from)], |row| {
+                        Ok(Announced {
+                            room: row.get(0)?,
+                            title: row.get(1)?,
+                            starts: time_of(row.get(2)?),
+                        })
+                    })?
+                    .collect()
+            })
+            .map_err(failed("listing what is announced"))
+    }
+
+    fn end_announcement(&self, room: &str, until: SystemTime) -> Result<(), StoreError> {
+        self.execute(
+            "ending an announcement",
+            "UPDATE room_settings SET starts_ms = NULL WHERE room = ?1 AND starts_ms <= ?2",
+            params![room, unix_millis(until)],
+        )
+        .map(|_| ())
     }
 
     fn put_recording(&self, recording: &Recording) -> Result<(), StoreError> {
@@ -481,6 +521,7 @@ mod tests {
             title: "'; DROP TABLE--".into(),
             broadcast: Switch::Auto,
             record: Switch::Manual,
+            starts: Some(UNIX_EPOCH + Duration::from_secs(7)),
         };
         store.put_settings("hall", &settings).expect("written");
         let again = RoomSettings {
@@ -490,6 +531,44 @@ mod tests {
         store.put_settings("hall", &again).expect("written over");
         assert_eq!(store.settings("hall").expect("read"), Some(again));
         assert_eq!(store.settings("cellar").expect("read"), None);
+    }
+
+    #[test]
+    fn what_is_announced_is_listed_soonest_first_until_it_is_over() {
+        let store = store();
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let announce = |room: &str, starts: Option<u64>| {
+            let settings = RoomSettings {
+                title: format!("The {room}"),
+                starts: starts.map(at),
+                ..RoomSettings::default()
+            };
+            store.put_settings(room, &settings).expect("written");
+        };
+        let listed = |from| -> Vec<String> {
+            let list = store.announced(at(from)).expect("listed");
+            list.into_iter().map(|announced| announced.room).collect()
+        };
+        announce("hall", Some(20));
+        announce("cellar", Some(10));
+        announce("attic", None);
+        assert_eq!(listed(10), ["cellar", "hall"]);
+        assert_eq!(listed(11), ["hall"]);
+        let first = &store.announced(at(0)).expect("listed")[0];
+        assert_eq!(
+            (first.title.as_str(), first.starts),
+            ("The cellar", at(10))
+        );
+        store.end_announcement("hall", at(19)).expect("written");
+        store.end_announcement("cellar", at(10)).expect("written");
+        assert_eq!(listed(0), ["hall"], "what is later stays");
+        announce("hall", None);
+        assert_eq!(listed(0), Vec::<String>::new());
+        for number in 0..20 {
+            announce(&format!("room {number}"), Some(100 - number));
+        }
+        assert_eq!(listed(0).len(), ANNOUNCED_MAX);
+        assert_eq!(listed(0)[0], "room 19");
     }
 
     #[test]

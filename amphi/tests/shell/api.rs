@@ -13,7 +13,10 @@ async fn a_room_that_nobody_is_in_is_an_empty_one() {
     assert_eq!(state["broadcast"]["state"], "off");
     assert_eq!(state["broadcast"]["hls"], Value::Null);
     assert_eq!(state["recording"]["state"], "off");
-    assert_eq!(house.get("/api/rooms").await.json(), json!({ "rooms": [] }));
+    assert_eq!(
+        house.get("/api/rooms").await.json(),
+        json!({ "rooms": [], "announced": [] })
+    );
     assert_eq!(
         house.get("/api/recordings").await.json(),
         json!({ "recordings": [] })
@@ -222,7 +225,7 @@ async fn settings_are_kept_and_what_is_left_out_stays() {
     };
     put(json!({ "title": title, "record": "auto" })).await;
     put(json!({ "broadcast": "auto" })).await;
-    let kept = json!({ "title": title, "broadcast": "auto", "record": "auto" });
+    let kept = json!({ "title": title, "broadcast": "auto", "record": "auto", "starts": null });
     assert_eq!(house.get("/api/rooms/hall/settings").await.json(), kept);
     assert_eq!(house.get("/api/rooms/hall").await.json()["title"], title);
 }

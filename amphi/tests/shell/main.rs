@@ -1,6 +1,7 @@
 //! The shell from outside: a house in this process or the real program, on loopback.
 
 mod air;
+mod announced;
 mod api;
 mod beside;
 mod captions;
