@@ -47,6 +47,13 @@ export interface RoomSummary {
   started: string | null
 }
 
+/** A room that said when it goes on air next. */
+export interface AnnouncedRoom {
+  room: string
+  title: string
+  starts: string
+}
+
 export interface Member {
   identity: string
   name: string
@@ -86,6 +93,8 @@ export interface Broadcast {
   captions: boolean
   on_air_member: { identity: string; name: string } | null
   started: string | null
+  /** When it is announced to go on air next, while it is not. */
+  starts: string | null
   seconds_behind: number | null
   viewers: number
   /** Of them those who see each quality ("video", "video1", …), and those who only hear ("audio"). */
@@ -265,7 +274,7 @@ const room = (name: string) => `/api/rooms/${encodeURIComponent(name)}`
 
 export const server = () => ask<ServerInfo>('/api/server')
 export const join = (name: string, as: string) => ask<Joined>(`${room(name)}/join`, { method: 'POST', body: { name: as } })
-export const rooms = (signal?: AbortSignal) => ask<{ rooms: RoomSummary[] }>('/api/rooms', { signal })
+export const rooms = (signal?: AbortSignal) => ask<{ rooms: RoomSummary[]; announced: AnnouncedRoom[] }>('/api/rooms', { signal })
 export const roomState = (name: string, signal?: AbortSignal) => ask<RoomState>(room(name), { signal })
 const recordingAt = (id: string) => `/api/recordings/${encodeURIComponent(id)}`
 export const recordings = (signal?: AbortSignal, token?: string) =>
@@ -282,6 +291,9 @@ export const releaseRecording = (id: string, token: string, change: Release) =>
 export const deleteRecording = (id: string, token: string) =>
   ask<{ state: 'deleted' | 'deleting' }>(recordingAt(id), { method: 'DELETE', token })
 
+/** `null` announces nothing any more. */
+export const announce = (name: string, token: string, starts: string | null) =>
+  ask<{ starts: string | null }>(`${room(name)}/settings`, { method: 'PUT', body: { starts }, token })
 export const startBroadcast = (name: string, token: string, wish: ProgramWish) =>
   ask<Pick<Broadcast, 'state' | 'program' | 'hls'>>(`${room(name)}/broadcast`, { method: 'POST', body: wish, token })
 /** What is left out stays as it is. */

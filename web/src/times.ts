@@ -39,6 +39,36 @@ export function dayOf(started: string): string {
   return Number.isNaN(at) ? '' : dayAndTime.format(at)
 }
 
+/** How long it is until then, roughly while it is far: `in 3 days`, `in 2 h 5 min`, in the last minute `in 42 s`. */
+export function countdown(seconds: number): string {
+  if (!(seconds > 0)) return 'Any moment now'
+  if (seconds < 60) return `in ${Math.ceil(seconds)} s`
+  const minutes = Math.floor(seconds / 60)
+  if (minutes < 60) return `in ${minutes} min`
+  const hours = Math.floor(minutes / 60)
+  if (hours >= 48) return `in ${Math.floor(hours / 24)} days`
+  return minutes % 60 === 0 ? `in ${hours} h` : `in ${hours} h ${minutes % 60} min`
+}
+
+const shortTime = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' })
+const weekday = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' })
+const weekdayAndYear = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' })
+
+/** `today at 20:00`, `tomorrow at 20:00`, `on Tuesday, 24 November at 20:00`: in the reader's own zone and way. */
+export function whenInWords(at: number, now: number): string {
+  const [then, today] = [new Date(at), new Date(now)]
+  const tomorrow = new Date(today.getFullYear(), today.getMonth(), today.getDate() + 1)
+  const isOn = (day: Date) => then.toDateString() === day.toDateString()
+  const day = then.getFullYear() === today.getFullYear() ? weekday : weekdayAndYear
+  return `${isOn(today) ? 'today' : isOn(tomorrow) ? 'tomorrow' : `on ${day.format(then)}`} at ${shortTime.format(then)}`
+}
+
+/** As `<input type="datetime-local">` writes a moment of the reader's own zone. */
+export function localInput(at: number): string {
+  const then = new Date(at)
+  return new Date(at - then.getTimezoneOffset() * 60_000).toISOString().slice(0, 16)
+}
+
 const hoursAndMinutes = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' })
 
 /** The time of day of a moment (in ms since 1970), in the reader's own way. */

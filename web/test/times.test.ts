@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { clock, clockAhead, inWords, secondsBehind, secondsSince, size } from '../src/times'
+import { clock, clockAhead, countdown, inWords, localInput, secondsBehind, secondsSince, size, whenInWords } from '../src/times'
 
 test('a clock shows minutes, and hours when there are some', () => {
   expect(clock(0)).toBe('0:00')
@@ -44,4 +44,32 @@ test('a clock that agrees with the server within two seconds is not corrected', 
   expect(clockAhead(server, at - 59_500)).toBe(-60_000)
   expect(clockAhead(null, at)).toBe(0)
   expect(clockAhead('soon', at)).toBe(0)
+})
+
+test('a countdown is rough while it is long, and counts seconds in the last minute', () => {
+  expect(countdown(3 * 86_400 + 7)).toBe('in 3 days')
+  expect(countdown(47 * 3600)).toBe('in 47 h')
+  expect(countdown(2 * 3600 + 5 * 60 + 59)).toBe('in 2 h 5 min')
+  expect(countdown(3600)).toBe('in 1 h')
+  expect(countdown(3599)).toBe('in 59 min')
+  expect(countdown(60)).toBe('in 1 min')
+  expect(countdown(59.2)).toBe('in 60 s')
+  expect(countdown(0.1)).toBe('in 1 s')
+  expect(countdown(0)).toBe('Any moment now')
+  expect(countdown(-600)).toBe('Any moment now')
+  expect(countdown(NaN)).toBe('Any moment now')
+})
+
+test('a day is named by how near it is', () => {
+  const now = new Date(2026, 10, 30, 18, 0).getTime()
+  const at = (...when: [number, number, number, number, number]) => whenInWords(new Date(...when).getTime(), now)
+  expect(at(2026, 10, 30, 23, 59)).toMatch(/^today at .*59/)
+  expect(at(2026, 11, 1, 0, 0)).toMatch(/^tomorrow at /)
+  expect(at(2026, 11, 2, 20, 0)).toMatch(/^on (?!.*2026).*2.* at /)
+  expect(at(2027, 10, 30, 20, 0)).toMatch(/^on .*2027.* at /)
+})
+
+test('a moment is written for a field as its reader lives it', () => {
+  expect(localInput(new Date(2026, 10, 30, 7, 5).getTime())).toBe('2026-11-30T07:05')
+  expect(localInput(new Date(2026, 6, 1, 23, 59).getTime())).toBe('2026-07-01T23:59')
 })

@@ -7,7 +7,7 @@ import type { House } from './house'
 import './controls.css'
 
 export type Panel = 'people' | null
-export type Question = 'record' | 'go-live' | 'on-air' | 'end' | 'devices' | 'keys' | null
+export type Question = 'record' | 'go-live' | 'announce' | 'on-air' | 'end' | 'devices' | 'keys' | null
 
 interface Props {
   call: Call

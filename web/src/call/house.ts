@@ -44,6 +44,16 @@ export class House {
     return this.grants.roomAdmin === true
   }
 
+  /** What the room is called, and when it goes on air next. */
+  get mayConfigure(): boolean {
+    return this.grants.roomCreate === true || this.grants.roomAdmin === true
+  }
+
+  /** `null` takes it back. */
+  async announce(starts: string | null): Promise<void> {
+    await this.ask(null, () => api.announce(this.room, this.token, starts))
+  }
+
   refuseBroadcast(): void {
     this.call.say('You may not start or end a broadcast here (needs: roomBroadcast).')
   }

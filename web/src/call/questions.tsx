@@ -4,6 +4,7 @@ import type { CameraFit, Layout, Program, ProgramWish, RoomState, ServerInfo } f
 import * as choices from '../choices'
 import { pathTo } from '../router'
 import { count, secondsBehind } from '../times'
+import { StartTime } from '../ui/Announcement'
 import { CopyLink } from '../ui/CopyLink'
 import { Dialog } from '../ui/Dialog'
 import type { Call } from './call'
@@ -39,8 +40,11 @@ interface GoLiveProps {
   server: ServerInfo | null
   /** What the room is called; empty: it has no title. */
   title: string
+  /** When it is announced to go live, as an RFC 3339 time. */
+  starts: string | null
   /** It is recorded already. */
   recording: boolean
+  onAnnounce: () => void
   onClose: () => void
 }
 
@@ -106,7 +110,7 @@ function ProgramChoice({ wish, composes, onChange }: { wish: ProgramWish; compos
   )
 }
 
-export function GoLive({ house, server, title, recording, onClose }: GoLiveProps) {
+export function GoLive({ house, server, title, starts, recording, onAnnounce, onClose }: GoLiveProps) {
   const [wish, setWish] = useState<ProgramWish>({ program: server?.program ?? 'auto', layout: server?.layout ?? 'grid', fit: server?.fit ?? 'auto', title: server?.room_title ? [...title].slice(0, TITLE_MAX).join('') : '' })
   const mayChoose = house.mayRecord && !recording
   const [record, setRecord] = useState(true)
@@ -114,12 +118,22 @@ export function GoLive({ house, server, title, recording, onClose }: GoLiveProps
   return (
     <Dialog title="Go live?" onClose={onClose}>
       <p>Everyone with the link can watch. Everybody on stage is heard, and the broadcast shows them.</p>
+      {starts !== null && (
+        <p class="note">
+          Announced for <StartTime starts={starts} />.
+        </p>
+      )}
       <ProgramChoice wish={wish} composes={server?.composes === true} onChange={(change) => setWish({ ...wish, ...change })} />
       {mayChoose && (
         <Also testid="record-too" name="Record it too" says="Who missed it can watch it afterwards." checked={record} onChange={setRecord} />
       )}
       {mayChoose && record && <TracksToo checked={tracks} onChange={setTracks} />}
       <div class="dialog-end">
+        {house.mayConfigure && (
+          <button type="button" class="button plain" data-testid="announce-button" onClick={onAnnounce}>
+            {starts === null ? 'Announce a time' : 'Change the time'}
+          </button>
+        )}
         <button type="button" class="button" onClick={onClose}>
           Not yet
         </button>
@@ -139,7 +153,7 @@ export function GoLive({ house, server, title, recording, onClose }: GoLiveProps
   )
 }
 
-export function StartRecording({ house, server, onClose }: Omit<GoLiveProps, 'recording' | 'title'>) {
+export function StartRecording({ house, server, onClose }: Pick<GoLiveProps, 'house' | 'server' | 'onClose'>) {
   const [tracks, setTracks] = useState(server?.tracks === true)
   return (
     <Dialog title="Record?" onClose={onClose}>

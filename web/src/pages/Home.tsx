@@ -3,9 +3,10 @@ import { useEffect, useState } from 'preact/hooks'
 import * as api from '../api'
 import { usePolled } from '../polling'
 import { recordings as listed } from '../recordings'
-import { go, pathTo } from '../router'
+import { followLink, go, pathTo } from '../router'
 import { destination, roomNameProblem } from '../rooms'
 import { keepToken } from '../tokens'
+import { Countdown, StartTime } from '../ui/Announcement'
 import { Header } from '../ui/Header'
 import { RecordingList } from '../ui/RecordingList'
 import { count } from '../times'
@@ -30,6 +31,7 @@ export function Home() {
   const list = [...(rooms.value?.rooms ?? [])].sort(
     (a, b) => Number(b.on_air) - Number(a.on_air) || b.viewers - a.viewers || b.members - a.members,
   )
+  const announced = rooms.value?.announced ?? []
   const open = server.value?.access !== 'token'
 
   return (
@@ -63,6 +65,24 @@ export function Home() {
           </ul>
           {rooms.value && list.length === 0 && <p class="dim">Nobody is on stage right now. Start a room, and it appears here.</p>}
         </section>
+
+        {announced.length > 0 && (
+          <section class="list" aria-labelledby="announced-title">
+            <h2 id="announced-title">Coming up</h2>
+            <ul class="announced" data-testid="announced-list">
+              {announced.map(({ room, title, starts }) => (
+                <li key={room} data-room={room}>
+                  <a href={pathTo('watch', room)} onClick={followLink}>
+                    <strong>{title || room}</strong>
+                    <span class="dim">
+                      Starts <StartTime starts={starts} /> (<Countdown starts={starts} />)
+                    </span>
+                  </a>
+                </li>
+              ))}
+            </ul>
+          </section>
+        )}
 
         <section class="list" id="recordings" aria-labelledby="recordings-title">
           <h2 id="recordings-title">

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import * as api from '../api'
 import { AirFrame } from '../call/AirFrame'
+import { Announce } from '../call/Announce'
 import { Call } from '../call/call'
 import { Controls, type Panel, type Question } from '../call/Controls'
 import { House } from '../call/house'
@@ -96,6 +97,7 @@ function OnStage({ room, call, house, vain, onRejoin }: Props) {
   const title = state?.title || room
   const live = state !== null && state.broadcast.state !== 'off'
   const recording = state?.recording.state === 'recording'
+  const starts = state?.broadcast.starts ?? null
   const seen = state?.broadcast.state === 'on_air'
   const close = () => setQuestion(null)
   const leave = () => {
@@ -167,7 +169,8 @@ function OnStage({ room, call, house, vain, onRejoin }: Props) {
         <PeoplePanel room={room} call={call} house={house} openDoor={server.value?.access === 'open'} onClose={() => setPanel(null)} />
       )}
       <Controls call={call} house={house} state={state} panel={panel} onPanel={setPanel} onAsk={setQuestion} onLeave={leave} />
-      {question === 'go-live' && <GoLive house={house} server={server.value} title={state?.title ?? ''} recording={recording} onClose={close} />}
+      {question === 'go-live' && <GoLive house={house} server={server.value} title={state?.title ?? ''} starts={starts} recording={recording} onAnnounce={() => setQuestion('announce')} onClose={close} />}
+      {question === 'announce' && <Announce room={room} house={house} starts={starts} onClose={close} />}
       {question === 'record' && !recording && <StartRecording house={house} server={server.value} onClose={close} />}
       {question === 'on-air' && live && <OnAir room={room} house={house} server={server.value} state={state} onClose={close} />}
       {question === 'end' && live && <EndBroadcast house={house} viewers={state.broadcast.viewers} recording={recording} onClose={close} />}

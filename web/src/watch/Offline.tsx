@@ -1,6 +1,9 @@
 /** What the watch page shows while nothing is on air. */
-import type * as api from '../api'
+import { useMemo } from 'preact/hooks'
+import * as api from '../api'
 import { followLink, pathTo } from '../router'
+import { clockAhead } from '../times'
+import { Countdown, StartTime } from '../ui/Announcement'
 import { Seats } from '../ui/Seats'
 import './player.css'
 
@@ -14,15 +17,40 @@ interface Props {
 
 export function Offline({ state, error, recordings, ended }: Props) {
   const starting = state?.broadcast.state === 'starting'
+  const starts = starting || error ? null : (state?.broadcast.starts ?? null)
+  // An answer has just come: its `Date` is of now.
+  const clockAheadMs = useMemo(() => clockAhead(api.newestDateHeader(), Date.now()), [state])
   const recorded = ended === null ? undefined : recordings.find((recording) => endsAfter(recording, ended))
 
   return (
     <div class="player player-empty" data-testid="offline">
       <Seats />
       <div role="status">
-        <h2>{starting ? 'The broadcast is starting' : ended !== null ? 'The stream has ended' : 'Nothing is on air right now'}</h2>
+        <h2>
+          {starting ? (
+            'The broadcast is starting'
+          ) : ended !== null ? (
+            'The stream has ended'
+          ) : starts !== null ? (
+            <>
+              Starts <StartTime starts={starts} clockAheadMs={clockAheadMs} />
+            </>
+          ) : (
+            'Nothing is on air right now'
+          )}
+        </h2>
       </div>
+      {starts !== null && ended === null && (
+        <p class="offline-countdown">
+          <Countdown starts={starts} clockAheadMs={clockAheadMs} />
+        </p>
+      )}
       <p>{words(state, error, starting, ended !== null)}</p>
+      {starts !== null && ended !== null && (
+        <p>
+          The next one starts <StartTime starts={starts} clockAheadMs={clockAheadMs} /> (<Countdown starts={starts} clockAheadMs={clockAheadMs} />).
+        </p>
+      )}
       {recorded && (
         <a class="button primary" href={pathTo('recording', recorded.id)} onClick={followLink}>
           Play the recording
