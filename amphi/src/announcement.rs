@@ -15,7 +15,9 @@ const EARLY_MAX: Duration = Duration::from_secs(30 * 60);
 /// Why a time cannot be announced, in words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unfit {
-    #[error("that time is over: announce one that is to come, or take the announcement back with null")]
+    #[error(
+        "that time is over: announce one that is to come, or take the announcement back with null"
+    )]
     Over,
     #[error("that is more than a year ahead: announce it later")]
     TooFar,

@@ -3,6 +3,7 @@
 //!
 //! Start reading at [`serve`], which puts the parts together.
 
+pub mod airings;
 pub mod announcement;
 pub mod cli;
 pub mod codec;

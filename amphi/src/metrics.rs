@@ -41,6 +41,7 @@ pub fn page(app: &App) -> String {
     programs(&mut page, app);
     origin(&mut page, app);
     http(&mut page, app);
+    reports(&mut page, app);
     process(&mut page, app);
     page.0
 }
@@ -215,6 +216,10 @@ fn shards(page: &mut Page, app: &App) {
         ("join_addresses", app.joins.full()),
         ("joins_per_identity", app.identities.refused()),
         ("join_identities", app.identities.full()),
+        ("reports_per_address", app.reports.refused()),
+        ("report_addresses", app.reports.full()),
+        ("reports", count(&app.reports.pushed_out)),
+        ("ended_broadcasts", app.airings.forgotten()),
     ] {
         page.sample("amphi_bound_hit_total", &[("bound", bound)], value);
     }
@@ -608,6 +613,25 @@ fn http(page: &mut Page, app: &App) {
         &[],
         count(&app.sockets.overloaded),
     );
+}
+
+fn reports(page: &mut Page, app: &App) {
+    page.family(
+        "amphi_reports_total",
+        "counter",
+        "Viewers' reports of broadcasts, by what became of them.",
+    );
+    let reports = &app.reports;
+    for (outcome, counter) in [
+        ("taken", &reports.taken),
+        ("done", &reports.done),
+        ("refused_bad", &reports.bad),
+        ("refused_off_air", &reports.off_air),
+        ("refused_too_often", &reports.too_often),
+    ] {
+        let value = counter.load(Ordering::Relaxed);
+        page.sample("amphi_reports_total", &[("outcome", outcome)], value);
+    }
 }
 
 fn process(page: &mut Page, app: &App) {

@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use amphi_media::{TrackId, VideoSize};
 use amphi_mux::Dvr;
@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::airings::Airings;
 use crate::announcement;
 use crate::config::Config;
 use crate::egress::hls::{self, Origin};
@@ -153,10 +154,12 @@ impl Server {
             origin.clone(),
             store.clone(),
         );
+        let airings = Arc::new(Airings::default());
         let events = Arc::new(Events {
             programs: programs.clone(),
             store: store.clone(),
             config: config.clone(),
+            airings: airings.clone(),
             house: OnceLock::new(),
             runtime: tokio::runtime::Handle::current(),
         });
@@ -197,6 +200,8 @@ impl Server {
             exporter,
             joins: Limiter::new(limits.joins_at_once, limits.joins_per_minute),
             identities: Default::default(),
+            airings,
+            reports: Default::default(),
             keys,
             house,
             programs,
@@ -342,14 +347,22 @@ struct Events {
     programs: Programs,
     store: Arc<dyn Store>,
     config: Config,
+    airings: Arc<Airings>,
     house: OnceLock<House>,
     runtime: tokio::runtime::Handle,
 }
 
 impl RoomEvents for Events {
     fn on_output(&self, output: Output) {
-        if let Output::Broadcast { room, on: true } = &output {
-            self.began(room.clone());
+        match &output {
+            Output::Broadcast { room, on: true } => {
+                self.airings.began(room);
+                self.keep_announcement(room.clone());
+            }
+            Output::Broadcast { room, on: false } | Output::RoomClosed { room } => {
+                self.airings.ended(room, Instant::now());
+            }
+            _ => {}
         }
         match self.programs.on_output(output) {
             Some(Output::RoomOpened { room }) => self.configure(room),
@@ -364,7 +377,7 @@ impl RoomEvents for Events {
 
 impl Events {
     /// A broadcast that has begun is announced no longer.
-    fn began(&self, room: String) {
+    fn keep_announcement(&self, room: String) {
         let until = announcement::kept_until(SystemTime::now());
         let store = self.store.clone();
         self.runtime.spawn_blocking(move || {

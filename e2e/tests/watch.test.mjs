@@ -1,5 +1,5 @@
-// The audience's side: sound as far as the browser lets it, back and to the live edge again, keys, sharing, and the player in
-// somebody else's page.
+// The audience's side: when it starts, sound as far as the browser lets it, back and to the live edge again, keys, sharing, reporting,
+// and the player in somebody else's page.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -8,6 +8,7 @@ import { servePages } from '../harness/files.mjs';
 import { becomes, eventually } from '../harness/poll.mjs';
 import { colourOf, framesOf, tonesOf } from '../harness/probe.mjs';
 import { scenario } from '../harness/scenario.mjs';
+import { admin, MEMBER, token } from '../harness/token.mjs';
 
 const EMBED = readFileSync(path.resolve(import.meta.dirname, '../../docs/embed.md'), 'utf8');
 
@@ -19,6 +20,16 @@ async function onAir(stage, room) {
   await red.goLive();
   await red.see('on-air').waitFor();
   return { server, red };
+}
+
+/** Somebody on stage who runs the room. */
+async function host(stage, server, room) {
+  const person = await stage.person({ name: 'Rosa Red', colour: 'red', hz: 440 });
+  const paper = token({ room, identity: 'rosa', name: person.name, grants: { ...MEMBER, roomAdmin: true } });
+  await person.open(`${server.url}/join/${room}#token=${paper}`);
+  await person.press('enter-button');
+  await person.see('leave-button').waitFor();
+  return person;
 }
 
 const behind = async (viewer) => Number((await viewer.see('seconds-behind').getAttribute('data-seconds')) || NaN);
@@ -261,3 +272,91 @@ scenario(
   },
   { deadline: 300_000 },
 );
+
+scenario(
+  'who comes too early reads when it starts, counted down in their own time, until it begins',
+  async (stage) => {
+    const server = await stage.server();
+    const red = await host(stage, server, 'premiere');
+    await red.press('go-live-button');
+    await red.press('announce-button');
+    assert.deepEqual(await barriers(red), []);
+    await red.see('starts-input').fill('2000-01-01T00:00');
+    await red.press('confirm-announce');
+    await becomes('what is over is refused', () => red.see('announce').textContent(), (text) => text.includes('That time is over'));
+    // In full minutes of the browser's time, as the field has it.
+    const starts = new Date(Math.ceil(Date.now() / 60_000) * 60_000 + 2 * 3_600_000);
+    const local = await red.page.evaluate((at) => new Date(at - new Date(at).getTimezoneOffset() * 60_000).toISOString().slice(0, 16), starts.getTime());
+    await red.see('starts-input').fill(local);
+    await red.press('confirm-announce');
+    const announced = async () => (await server.api('GET', '/api/rooms/premiere')).body.broadcast.starts;
+    await becomes('it is announced', announced, (said) => said === starts.toISOString());
+
+    const viewer = await stage.person({ name: 'Viewer' });
+    const devtools = await viewer.context.newCDPSession(viewer.page);
+    await devtools.send('Emulation.setTimezoneOverride', { timezoneId: 'Asia/Kolkata' });
+    await viewer.watch(server.url, 'premiere');
+    const there = new Intl.DateTimeFormat('en-US', { timeStyle: 'short', timeZone: 'Asia/Kolkata' }).format(starts);
+    const plain = (text) => text.replaceAll(/\s/g, ' ');
+    await becomes('it says when, in Kolkata', async () => plain(await viewer.see('offline').textContent()), (text) => /Starts (today|tomorrow) at/.test(text) && text.includes(plain(there)));
+    assert.equal(await viewer.see('offline').locator('time').getAttribute('datetime'), starts.toISOString());
+    const countdown = viewer.see('countdown');
+    assert.match(await countdown.textContent(), /^in (2 h|1 h 59 min)$/);
+    assert.equal(await countdown.evaluate((it) => it.closest('[aria-live], [role="status"], [role="alert"], [role="log"]')), null, 'no screen reader is told every second');
+    assert.equal(await countdown.getAttribute('role'), 'timer');
+    assert.deepEqual(await barriers(viewer), []);
+    assert.equal(await sideways(viewer), 0);
+    await viewer.open(server.url);
+    await becomes('the first page has it too', async () => plain(await viewer.see('announced-list').textContent()), (text) => /^premiereStarts (today|tomorrow) at .* \(in /.test(text));
+    assert.deepEqual(await barriers(viewer), []);
+
+    await viewer.watch(server.url, 'premiere');
+    const soon = new Date(Date.now() + 12_000).toISOString();
+    const { status } = await server.api('PUT', '/api/rooms/premiere/settings', { token: admin('premiere'), body: { starts: soon } });
+    assert.equal(status, 200);
+    await becomes('the last minute is in seconds', () => countdown.textContent(), (text) => /^in \d+ s$/.test(text));
+    await becomes('it is due', () => countdown.textContent(), (text) => text === 'Any moment now');
+    await red.goLive();
+    await becomes('it plays', () => colourOf(viewer.see('player')), (colour) => colour === 'red');
+    await red.endBroadcast();
+    await becomes('it has ended', () => viewer.see('offline').textContent(), (text) => text.includes('The stream has ended'));
+    assert.equal(await announced(), null, 'it is not announced again');
+    assert.equal(await countdown.count(), 0);
+  },
+  { deadline: 180_000 },
+);
+
+scenario('a viewer reports a broadcast, and who runs the room reads it on stage', async (stage) => {
+  const server = await stage.server();
+  const red = await host(stage, server, 'forum');
+  await red.goLive();
+  await red.see('on-air').waitFor();
+  const viewer = await stage.person({ name: 'Viewer' });
+  await viewer.watch(server.url, 'forum');
+  await becomes('it plays', () => colourOf(viewer.see('player')), (colour) => colour === 'red');
+  assert.equal(await red.see('reported-button').count(), 0);
+
+  await viewer.press('report-button');
+  await viewer.press('confirm-report');
+  await becomes('a reason is asked for', () => viewer.see('report').textContent(), (text) => text.includes('Choose what is wrong.'));
+  assert.deepEqual(await barriers(viewer), []);
+  await viewer.page.locator('input[name="reason"][value="hate"]').check();
+  await viewer.see('report-words').fill('<b>He shouts</b>\n\nat everybody');
+  await viewer.press('confirm-report');
+  await viewer.see('reported').waitFor();
+  assert.deepEqual(await barriers(viewer), []);
+
+  await becomes('she is told', () => red.see('reported-button').textContent(), (text) => text === 'Reported: 1');
+  assert.deepEqual(await barriers(red), []);
+  await red.press('reported-button');
+  const list = red.see('reports');
+  const text = await list.textContent();
+  assert.match(text, /^Hate or harassment.*of what was shown at .*<b>He shouts<\/b> at everybody/);
+  assert.equal(await list.locator('b').count(), 0, 'words are words');
+  assert.deepEqual(await barriers(red), []);
+  await list.getByRole('button', { name: /^Done/ }).click();
+  await red.see('no-reports').waitFor();
+  assert.equal(await red.see('reported-button').count(), 0);
+  const { body } = await server.api('GET', '/api/rooms/forum/reports', { token: admin('forum') });
+  assert.deepEqual(body.reports, []);
+});

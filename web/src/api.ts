@@ -315,6 +315,26 @@ export const changeMember = (name: string, token: string, identity: string, chan
 export const removeMember = (name: string, token: string, identity: string) =>
   ask<unknown>(member(name, identity), { method: 'DELETE', token })
 
+/** Why a broadcast is reported. */
+export type Reason = 'sexual' | 'violence' | 'hate' | 'against_the_law' | 'other'
+
+/** What a viewer reported of a broadcast. */
+export interface Report {
+  id: number
+  reason: Reason
+  /** A stranger's words; may be empty. */
+  words: string
+  /** The moment that was shown, if it is known. */
+  at: string | null
+  made: string
+}
+
+export const report = (name: string, said: { reason: Reason; words: string; at: string | null }) =>
+  ask<{ made: string }>(`${room(name)}/reports`, { method: 'POST', body: said })
+export const reports = (name: string, token: string, signal?: AbortSignal) => ask<{ reports: Report[] }>(`${room(name)}/reports`, { signal, token })
+export const reportDone = (name: string, token: string, id: number) =>
+  ask<unknown>(`${room(name)}/reports/${id}`, { method: 'DELETE', token })
+
 /** What went wrong, in words, whatever was thrown. */
 export function wordsOf(thrown: unknown): string {
   if (thrown instanceof ApiError) return thrown.message

@@ -601,7 +601,8 @@ mod tests {
     use super::*;
     use crate::codec::film;
     use crate::store::{
-        Announced, Export, Outdated, ReleaseChange, RoomSettings, SqliteStore, StoreError, Unpublished, Which,
+        Announced, Complaint, Export, Outdated, ReleaseChange, Report, RoomSettings, SqliteStore,
+        StoreError, Unpublished, Which,
     };
 
     const ALL: Which = Which {
@@ -849,6 +850,18 @@ mod tests {
 
         fn end_announcement(&self, room: &str, until: SystemTime) -> Result<(), StoreError> {
             self.0.end_announcement(room, until)
+        }
+
+        fn put_report(&self, complaint: &Complaint) -> Result<u64, StoreError> {
+            self.0.put_report(complaint)
+        }
+
+        fn reports(&self, room: &str) -> Result<Vec<Report>, StoreError> {
+            self.0.reports(room)
+        }
+
+        fn delete_report(&self, room: &str, id: u64) -> Result<bool, StoreError> {
+            self.0.delete_report(room, id)
         }
 
         fn put_recording(&self, recording: &Recording) -> Result<(), StoreError> {

@@ -139,7 +139,10 @@ mod tests {
     #[test]
     fn an_announcement_names_day_and_minute_in_utc() {
         let words = announcement("2026-11-24T19:05:00.000Z");
-        assert!(words.starts_with("Starts on 2026-11-24 at 19:05 UTC."), "{words}");
+        assert!(
+            words.starts_with("Starts on 2026-11-24 at 19:05 UTC."),
+            "{words}"
+        );
     }
 
     #[test]

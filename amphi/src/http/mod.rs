@@ -16,6 +16,7 @@ mod origin;
 mod pages;
 pub mod playlists;
 pub mod recordings;
+pub mod reports;
 mod request;
 mod rooms;
 pub mod rtc;
@@ -38,6 +39,7 @@ use tower::ServiceExt as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::airings::Airings;
 use crate::announcement;
 use crate::config::Config;
 use crate::egress::hls::Origin;
@@ -72,6 +74,8 @@ pub struct Parts {
     pub exporter: Option<Arc<Exporter>>,
     pub joins: Limiter,
     pub identities: rtc::Joins,
+    pub airings: Arc<Airings>,
+    pub reports: reports::Reports,
     pub requests: Requests,
     pub connections: Arc<listen::Counters>,
     pub sockets: rtc::Counters,
@@ -163,6 +167,8 @@ fn documented() -> OpenApiRouter<App> {
         ))
         .routes(routes!(switches::start_recording, switches::stop_recording))
         .routes(routes!(clips::make))
+        .routes(routes!(reports::make, reports::list))
+        .routes(routes!(reports::done))
         .routes(routes!(recordings::list))
         .routes(routes!(
             recordings::one,

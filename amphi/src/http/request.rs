@@ -59,6 +59,20 @@ impl<S: Send + Sync> FromRequestParts<S> for RecordingId {
     }
 }
 
+/// `{id}` of a report: the store's number of it.
+pub struct ReportId(pub u64);
+
+impl<S: Send + Sync> FromRequestParts<S> for ReportId {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let id = path_parameter(parts, state, "id").await?;
+        let id = id.parse().map_err(|_| {
+            ApiError::bad_request("A report's id is a number, as the list of reports has it.")
+        })?;
+        Ok(Self(id))
+    }
+}
+
 /// `{file}` of the path: a name that whoever has the files looks up, never a path.
 pub struct FileName(pub String);
 

@@ -496,7 +496,9 @@ pub async fn put_settings(
             "A title has at most {TITLE_BYTES_MAX} bytes and no control characters."
         )));
     }
-    let starts = change.starts.map(|starts| starts.map(announceable).transpose());
+    let starts = change
+        .starts
+        .map(|starts| starts.map(announceable).transpose());
     let starts = starts.transpose()?;
     let before = app.settings(&room).await?;
     let settings = RoomSettings {
@@ -548,7 +550,11 @@ pub struct MemberChange {
 }
 
 /// Tells `null` from "not given".
-fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Vec<String>>>, D::Error> {
+fn given<'de, D, T>(from: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
     Option::deserialize(from).map(Some)
 }
 

@@ -1,4 +1,4 @@
-//! What outlives the process: rooms' settings and the list of recordings.
+//! What outlives the process: rooms' settings, the list of recordings, what viewers report.
 //!
 //! Behind a trait, so that an engine that several machines share can stand here later. Calls block (a disk syncs in
 //! them): call them from plain threads or from `tokio::task::spawn_blocking`. What a call has answered `Ok` to is
@@ -7,6 +7,8 @@
 mod sqlite;
 
 use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
 
 use crate::config::Switch;
 
@@ -17,6 +19,10 @@ pub const LIST_MAX: usize = 1_000;
 /// Most rooms that are listed because they go on air later; of the others their own pages say so.
 pub const ANNOUNCED_MAX: usize = 12;
 
+/// Most reports that are kept, and most of one room, so that one room's viewers do not push out what others say.
+pub const REPORTS_MAX: usize = 1_000;
+pub const REPORTS_OF_ROOM_MAX: usize = 100;
+
 pub trait Store: Send + Sync + 'static {
     /// What was set for a room through the API; none when nothing was.
     fn settings(&self, room: &str) -> Result<Option<RoomSettings>, StoreError>;
@@ -25,6 +31,12 @@ pub trait Store: Send + Sync + 'static {
     fn announced(&self, from: SystemTime) -> Result<Vec<Announced>, StoreError>;
     /// What a room has announced for `until` or earlier is not announced any more.
     fn end_announcement(&self, room: &str, until: SystemTime) -> Result<(), StoreError>;
+    /// Keeps a report. Of each room the newest [`REPORTS_OF_ROOM_MAX`] are kept, and [`REPORTS_MAX`] in all: how many older ones had to go.
+    fn put_report(&self, complaint: &Complaint) -> Result<u64, StoreError>;
+    /// Of this room, newest first.
+    fn reports(&self, room: &str) -> Result<Vec<Report>, StoreError>;
+    /// False when this room has none of this id.
+    fn delete_report(&self, room: &str, id: u64) -> Result<bool, StoreError>;
     /// Adds the recording, or writes what its recorder knows over the one with its id: when it started, how long and
     /// large it is, its state and its gaps. What people decide ([`Release`]) stays as they decided.
     fn put_recording(&self, recording: &Recording) -> Result<(), StoreError>;
@@ -136,6 +148,58 @@ pub struct Announced {
     pub room: String,
     pub title: String,
     pub starts: SystemTime,
+}
+
+/// What a viewer reports of a broadcast. Nothing in it says who that is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Complaint {
+    pub room: String,
+    pub reason: Reason,
+    /// A stranger's; may be empty.
+    pub words: String,
+    /// The moment that was shown; kept to the millisecond, as `made` is.
+    pub at: Option<SystemTime>,
+    pub made: SystemTime,
+}
+
+/// A complaint as it is kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// Never given again.
+    pub id: u64,
+    pub complaint: Complaint,
+}
+
+/// Why a broadcast is reported. Its names are those in the API and in the database.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    Sexual,
+    Violence,
+    /// Or harassment.
+    Hate,
+    AgainstTheLaw,
+    Other,
+}
+
+impl Reason {
+    pub const ALL: [Reason; 5] = [
+        Reason::Sexual,
+        Reason::Violence,
+        Reason::Hate,
+        Reason::AgainstTheLaw,
+        Reason::Other,
+    ];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::Sexual => "sexual",
+            Reason::Violence => "violence",
+            Reason::Hate => "hate",
+            Reason::AgainstTheLaw => "against_the_law",
+            Reason::Other => "other",
+        }
+    }
 }
 
 /// One recording of a program. Its file is `<data_dir>/recordings/<id>/program.mp4`.

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::{
-    ANNOUNCED_MAX, Announced, Export, ExportState, LIST_MAX, Outdated, Recording, RecordingState, Release, ReleaseChange,
+    ANNOUNCED_MAX, Announced, Complaint, Export, ExportState, LIST_MAX, Outdated, REPORTS_MAX,
+    REPORTS_OF_ROOM_MAX, Reason, Recording, RecordingState, Release, ReleaseChange, Report,
     RoomSettings, Store, StoreError, Unpublished, Which,
 };
 use crate::config::Switch;
@@ -54,6 +55,17 @@ const MIGRATIONS: &[&str] = &[
     "
     ALTER TABLE room_settings ADD COLUMN starts_ms INTEGER;
     CREATE INDEX room_settings_by_start ON room_settings (starts_ms) WHERE starts_ms IS NOT NULL;
+",
+    "
+    CREATE TABLE report (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        room TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        words TEXT NOT NULL,
+        at_ms INTEGER,
+        made_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX report_by_room ON report (room, id);
 ",
 ];
 
@@ -160,6 +172,60 @@ impl Store for SqliteStore {
             params![room, unix_millis(until)],
         )
         .map(|_| ())
+    }
+
+    fn put_report(&self, complaint: &Complaint) -> Result<u64, StoreError> {
+        let connection = self.connection();
+        let put = || -> rusqlite::Result<usize> {
+            let step = connection.unchecked_transaction()?;
+            step.prepare_cached(
+                "INSERT INTO report (room, reason, words, at_ms, made_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                complaint.room,
+                complaint.reason.word(),
+                complaint.words,
+                complaint.at.map(unix_millis),
+                unix_millis(complaint.made),
+            ])?;
+            // A negative limit is none (sqlite.org/lang_select.html).
+            let of_room = step
+                .prepare_cached(&format!(
+                    "DELETE FROM report WHERE id IN
+                     (SELECT id FROM report WHERE room = ?1 ORDER BY id DESC LIMIT -1 OFFSET {REPORTS_OF_ROOM_MAX})"
+                ))?
+                .execute([&complaint.room])?;
+            let of_all = step
+                .prepare_cached(&format!(
+                    "DELETE FROM report WHERE id IN
+                     (SELECT id FROM report ORDER BY id DESC LIMIT -1 OFFSET {REPORTS_MAX})"
+                ))?
+                .execute([])?;
+            step.commit()?;
+            Ok(of_room + of_all)
+        };
+        put()
+            .map(|gone| gone as u64)
+            .map_err(failed("writing a report"))
+    }
+
+    fn reports(&self, room: &str) -> Result<Vec<Report>, StoreError> {
+        self.connection()
+            .prepare_cached(&format!(
+                "SELECT id, room, reason, words, at_ms, made_ms FROM report WHERE room = ?1
+                 ORDER BY id DESC LIMIT {REPORTS_OF_ROOM_MAX}"
+            ))
+            .and_then(|mut statement| statement.query_map([room], report_of)?.collect())
+            .map_err(failed("listing reports"))
+    }
+
+    fn delete_report(&self, room: &str, id: u64) -> Result<bool, StoreError> {
+        self.execute(
+            "deleting a report",
+            "DELETE FROM report WHERE id = ?1 AND room = ?2",
+            params![whole(id), room],
+        )
+        .map(|deleted| deleted > 0)
     }
 
     fn put_recording(&self, recording: &Recording) -> Result<(), StoreError> {
@@ -432,6 +498,21 @@ fn recording_of(row: &Row<'_>) -> rusqlite::Result<Recording> {
     })
 }
 
+fn report_of(row: &Row<'_>) -> rusqlite::Result<Report> {
+    let reason: String = row.get(2)?;
+    let known = Reason::ALL.into_iter().find(|known| known.word() == reason);
+    Ok(Report {
+        id: natural(row.get(0)?),
+        complaint: Complaint {
+            room: row.get(1)?,
+            reason: known.unwrap_or(Reason::Other),
+            words: row.get(3)?,
+            at: row.get::<_, Option<i64>>(4)?.map(time_of),
+            made: time_of(row.get(5)?),
+        },
+    })
+}
+
 fn export_of(row: &Row<'_>) -> rusqlite::Result<Export> {
     Ok(Export {
         place: row.get(0)?,
@@ -555,10 +636,7 @@ mod tests {
         assert_eq!(listed(10), ["cellar", "hall"]);
         assert_eq!(listed(11), ["hall"]);
         let first = &store.announced(at(0)).expect("listed")[0];
-        assert_eq!(
-            (first.title.as_str(), first.starts),
-            ("The cellar", at(10))
-        );
+        assert_eq!((first.title.as_str(), first.starts), ("The cellar", at(10)));
         store.end_announcement("hall", at(19)).expect("written");
         store.end_announcement("cellar", at(10)).expect("written");
         assert_eq!(listed(0), ["hall"], "what is later stays");
@@ -569,6 +647,47 @@ mod tests {
         }
         assert_eq!(listed(0).len(), ANNOUNCED_MAX);
         assert_eq!(listed(0)[0], "room 19");
+    }
+
+    #[test]
+    fn reports_are_kept_newest_first_until_they_are_done_or_too_many() {
+        let store = store();
+        let complaint = |room: &str, number: usize| Complaint {
+            room: room.into(),
+            reason: Reason::ALL[number % Reason::ALL.len()],
+            words: format!("'; DROP TABLE-- {number}"),
+            at: (number % 2 == 0).then_some(UNIX_EPOCH + Duration::from_millis(1_500)),
+            made: UNIX_EPOCH + Duration::from_secs(number as u64),
+        };
+        let put = |room: &str, number| store.put_report(&complaint(room, number)).expect("written");
+        let kept = |room: &str| store.reports(room).expect("listed");
+        assert_eq!([put("hall", 1), put("cellar", 2), put("hall", 3)], [0; 3]);
+        let complaints: Vec<_> = kept("hall").into_iter().map(|it| it.complaint).collect();
+        assert_eq!(complaints, [complaint("hall", 3), complaint("hall", 1)]);
+
+        let [newest, oldest] = [0, 1].map(|place| kept("hall")[place].id);
+        assert!(
+            !store.delete_report("cellar", newest).expect("asked"),
+            "of its room alone"
+        );
+        assert!(store.delete_report("hall", newest).expect("deleted"));
+        assert!(!store.delete_report("hall", newest).expect("asked"), "once");
+        put("hall", 4);
+        assert!(kept("hall")[0].id > newest, "a number is not given again");
+
+        for number in 0..REPORTS_OF_ROOM_MAX - 2 {
+            assert_eq!(put("hall", number), 0);
+        }
+        assert_eq!(put("hall", 7), 1, "the oldest goes");
+        assert_eq!(kept("hall").len(), REPORTS_OF_ROOM_MAX);
+        assert!(kept("hall").iter().all(|report| report.id != oldest));
+        assert_eq!(kept("cellar").len(), 1, "others stay");
+
+        let gone: u64 = (0..REPORTS_MAX)
+            .map(|number| put(&format!("room {number}"), number))
+            .sum();
+        assert_eq!(gone, REPORTS_OF_ROOM_MAX as u64 + 1);
+        assert_eq!((kept("hall").len(), kept("cellar").len()), (0, 0));
     }
 
     #[test]

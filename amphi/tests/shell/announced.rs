@@ -55,12 +55,16 @@ async fn what_a_room_announces_is_said_to_everybody_until_it_is_taken_back() {
     assert_eq!(starts(&house).await, written(&late));
     // What is left out stays.
     assert_eq!(
-        put(&house, "hall", json!({ "record": "auto" })).await.status,
+        put(&house, "hall", json!({ "record": "auto" }))
+            .await
+            .status,
         200
     );
     assert_eq!(starts(&house).await, written(&late));
     assert_eq!(
-        put(&house, "cellar", json!({ "starts": soon })).await.status,
+        put(&house, "cellar", json!({ "starts": soon }))
+            .await
+            .status,
         200
     );
     assert_eq!(

@@ -20,6 +20,7 @@ mod openapi;
 mod performer;
 mod process;
 mod released;
+mod reported;
 mod rewind;
 mod sockets;
 mod thumbnails;

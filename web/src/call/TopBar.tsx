@@ -7,15 +7,19 @@ import { Icon } from '../ui/Icon'
 import { withKeys } from '../ui/keys'
 import { ThemeToggle } from '../ui/ThemeToggle'
 import type { Call } from './call'
+import type { House } from './house'
+import { Reported } from './Reported'
 
 interface Props {
+  room: string
   title: string
   state: RoomState | null
   call: Call
+  house: House
   onKeys: () => void
 }
 
-export function TopBar({ title, state, call, onKeys }: Props) {
+export function TopBar({ room, title, state, call, house, onKeys }: Props) {
   const now = useNow()
   const live = state !== null && state.broadcast.state !== 'off'
   const since = call.since.value
@@ -37,6 +41,7 @@ export function TopBar({ title, state, call, onKeys }: Props) {
         </span>
       )}
       <span class="stage-top-end">
+        {house.mayHost && <Reported room={room} house={house} />}
         {live && (
           <span class="chip">
             <Icon name="eye" />

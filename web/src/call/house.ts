@@ -54,6 +54,15 @@ export class House {
     await this.ask(null, () => api.announce(this.room, this.token, starts))
   }
 
+  /** What viewers reported; asked for by who may host alone. */
+  reports(signal: AbortSignal): Promise<{ reports: api.Report[] }> {
+    return api.reports(this.room, this.token, signal)
+  }
+
+  async reportDone(id: number): Promise<void> {
+    await this.ask(null, () => api.reportDone(this.room, this.token, id))
+  }
+
   refuseBroadcast(): void {
     this.call.say('You may not start or end a broadcast here (needs: roomBroadcast).')
   }

@@ -138,7 +138,7 @@ function OnStage({ room, call, house, vain, onRejoin }: Props) {
   if (call.state.value === 'over') return <Over room={room} call={call} access={server.value?.access ?? null} vain={vain.current} onRejoin={onRejoin} onLeave={leave} />
   return (
     <div class={panel === null ? 'stage' : 'stage with-panel'}>
-      <TopBar title={title} state={state} call={call} onKeys={() => setQuestion('keys')} />
+      <TopBar room={room} title={title} state={state} call={call} house={house} onKeys={() => setQuestion('keys')} />
       <main class="stage-main">
         {seen && <AirFrame />}
         {call.state.value === 'connecting' ? <p class="stage-wait" role="status">Joining {title}</p> : <Pictures call={call} />}

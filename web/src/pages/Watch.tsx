@@ -14,6 +14,7 @@ import type { LivePlayer } from '../watch/live'
 import { LiveView } from '../watch/LiveView'
 import { Offline } from '../watch/Offline'
 import { momentOf } from '../watch/moments'
+import { Report } from '../watch/Report'
 import { Share } from '../watch/Share'
 import { namesOf } from '../ui/names'
 import './watch.css'
@@ -32,6 +33,7 @@ export function Watch({ room }: { room: string }) {
   const server = usePolled('server', api.server, () => 60000)
   const [theatre, setTheatre] = useState(false)
   const [sharing, setSharing] = useState(false)
+  const [reporting, setReporting] = useState(false)
   const player = useRef<LivePlayer | null>(null)
   const clips = mayClip(room, server.value)
   const clipping = useMemo(() => (clips ? new Clipping(room, server.value) : null), [room, clips])
@@ -39,6 +41,7 @@ export function Watch({ room }: { room: string }) {
   const recordings = usePolled('recordings', listed, () => RECORDINGS_EVERY_MS)
   const mine = (recordings.value?.recordings ?? []).filter((recording) => recording.room === room)
   const title = state.value?.title || room
+  const shown = () => (source === null ? null : (player.current?.dateAt(player.current.position.value) ?? null))
 
   useEffect(() => {
     document.title = `${title} · amphi`
@@ -75,6 +78,12 @@ export function Watch({ room }: { room: string }) {
               <Icon name="share" />
               Share
             </button>
+            {(source !== null || ended !== null) && (
+              <button type="button" class="button plain" data-testid="report-button" onClick={() => setReporting(true)}>
+                <Icon name="flag" />
+                Report
+              </button>
+            )}
             {server.value?.access === 'open' && (
               <a class="button primary" href={pathTo('join', room)} onClick={followLink}>
                 Join the stage
@@ -94,7 +103,8 @@ export function Watch({ room }: { room: string }) {
             {state.error.message}
           </p>
         )}
-        {sharing && <Share room={room} title={title} now={source === null ? null : (player.current?.dateAt(player.current.position.value) ?? null)} onClose={() => setSharing(false)} />}
+        {sharing && <Share room={room} title={title} now={shown()} onClose={() => setSharing(false)} />}
+        {reporting && <Report room={room} now={shown()} onClose={() => setReporting(false)} />}
       </main>
     </div>
   )

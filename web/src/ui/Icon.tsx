@@ -30,6 +30,7 @@ const SHAPES = {
   right: <path d="m9 5 7 7-7 7" />,
   more: <><circle cx="5" cy="12" r="1" /><circle cx="12" cy="12" r="1" /><circle cx="19" cy="12" r="1" /></>,
   share: <path d="M12 15V4M8 8l4-4 4 4M5 13v5a2 2 0 0 0 2 2h10a2 2 0 0 0 2-2v-5" />,
+  flag: <path d="M6 21V4c4-2 8 2 12 0v9c-4 2-8-2-12 0" />,
   keyboard: <><rect x="2.500" y="6" width="19" height="12" rx="2" /><path d="M6.500 10h.01M10 10h.01M13.500 10h.01M17 10h.01M8 14h8" /></>,
 } as const
 
