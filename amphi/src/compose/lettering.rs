@@ -3,7 +3,7 @@
 
 pub mod fonts;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use amphi_media::VideoSize;
 use amphi_studio::lettering::{Image, Lettering};
@@ -71,7 +71,7 @@ impl Letters {
         Self::of(&chosen.fonts)
     }
 
-    fn of(installed: &[impl AsRef<Path>]) -> Self {
+    fn of(installed: &[PathBuf]) -> Self {
         let mut embedded = Database::new();
         for (number, packed) in EMBEDDED.into_iter().enumerate() {
             match wuff::decompress_woff2(packed) {
@@ -125,7 +125,9 @@ impl Letters {
 /// Maps the files: asking for one face of a file does so, for all that are in it and for good.
 fn map_all(fonts: &mut FontSystem) {
     let is_file = |face: &&FaceInfo| matches!(face.source, Source::File(_));
-    while let Some(id) = fonts.db().faces().find(is_file).map(|face| face.id) {
+    loop {
+        let unmapped = fonts.db().faces().find(is_file).map(|face| face.id);
+        let Some(id) = unmapped else { return };
         fonts.get_font(id, WEIGHT);
         let is_mapped = fonts.db().face(id).is_some_and(|face| !is_file(&face));
         if !is_mapped {
