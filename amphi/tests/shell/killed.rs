@@ -89,9 +89,10 @@ fn torn(folder: &Path, killed: SystemTime) -> Vec<Torn> {
         .expect("recordings")
         .map(|entry| entry.expect("a recording").path())
         .collect();
+    let look = &look;
     std::thread::scope(|scope| {
         let looking: Vec<_> = (recordings.iter())
-            .map(|recording| scope.spawn(|| look(recording)))
+            .map(|recording| scope.spawn(move || look(recording.as_path())))
             .collect();
         let all = looking.into_iter().map(|one| one.join());
         all.map(|one| one.expect("it plays")).collect()
@@ -120,6 +121,7 @@ async fn a_kill_at_any_moment_leaves_recordings_that_play_to_shortly_before_it()
     let (camera, tone) = (Camera::new(SIZE), tone());
     let options = Options::new(Form::Single);
     let mut all: Vec<Torn> = Vec::new();
+    let mut composed = 0;
     for _ in 0..KILLS {
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join("amphi.toml");
@@ -142,11 +144,9 @@ async fn a_kill_at_any_moment_leaves_recordings_that_play_to_shortly_before_it()
                 let body = body.as_bytes();
                 let answer = ask(program.address, "POST", &path, &headers, body).await;
                 assert_eq!(answer.status, 200, "{}", answer.text());
-                answer.json()
             };
             if room == COMPOSED {
-                let on = post("broadcast", r#"{"program":"compose"}"#).await;
-                assert_eq!(on["program"], "compose", "{on}");
+                post("broadcast", r#"{"program":"compose"}"#).await;
             }
             tokio::time::sleep(Duration::from_millis(next(&mut random) % APART_MS)).await;
             post("recording", r#"{"tracks":true}"#).await;
@@ -165,6 +165,9 @@ async fn a_kill_at_any_moment_leaves_recordings_that_play_to_shortly_before_it()
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         tokio::time::sleep(Duration::from_millis(next(&mut random) % MOMENT_MS)).await;
+        let path = format!("/api/rooms/room-{COMPOSED}");
+        let room = ask(program.address, "GET", &path, &[], b"").await.json();
+        composed += u64::from(room["broadcast"]["program"] == "compose");
         let killed = SystemTime::now();
         program.kill();
         shows.shutdown().await;
@@ -183,7 +186,8 @@ async fn a_kill_at_any_moment_leaves_recordings_that_play_to_shortly_before_it()
     }
     let ages = all.iter().map(|torn| torn.age);
     let (youngest, oldest) = (ages.clone().min(), ages.max());
-    println!("killed {youngest:?} to {oldest:?} after they began");
+    // A machine that is too busy for it cuts that room too.
+    println!("killed {youngest:?} to {oldest:?} after they began, {composed} of them composed");
     for (what, index) in [("picture", 0), ("sound", 1)] {
         let mut lost: Vec<Duration> = all.iter().map(|torn| torn.lost[index]).collect();
         lost.sort();
