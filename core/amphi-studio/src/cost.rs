@@ -25,6 +25,10 @@ const LATE_MAX_US: i64 = 150_000;
 /// So many reports in a row that say "too much" are believed: one may be a burst of somebody else's work.
 const TOO_MUCH: u32 = 2;
 
+/// And so many on the last step, which costs little: what is behind it is another broadcast, and who is late there is as a rule late for
+/// the work of others, to whom it would leave next to nothing.
+const TOO_MUCH_AT_LAST: u32 = 10;
+
 /// The first moments of a step are of decoders and encoders that begin.
 const FIRST_US: i64 = 2_000_000;
 
@@ -217,7 +221,12 @@ impl Cost {
             return self.rise(now_us, load);
         }
         self.too_much += 1;
-        if self.too_much < TOO_MUCH && !load.is_certain() {
+        let is_last = self.at + 1 == self.steps.len();
+        let is_believed = match is_last {
+            true => self.too_much >= TOO_MUCH_AT_LAST,
+            false => self.too_much >= TOO_MUCH || load.is_certain(),
+        };
+        if !is_believed {
             return false;
         }
         let due = step.frames_per_second as f32 * passed_us as f32 / 1e6;
