@@ -266,10 +266,13 @@ pub struct PackagerCounters {
 /// - Captions are cut as the AAC is, from the first segment after the first caption on (see `packager/captions.rs`).
 pub struct Packager {
     config: PackagerConfig,
-    /// These four in ticks of the picture.
+    /// These five in ticks of the picture.
     part_target: i64,
     part_min: i64,
     last_part_min: i64,
+    /// The soonest that a cut comes after the start of a part: a last part of whole units of any sound. If it were sooner, after a
+    /// row of cuts that come as soon as they may the sound's segments would be late by a part of a unit for each.
+    cut_min: i64,
     segment_max: i64,
     state: State,
     /// Newest generation and segment decided by anybody.
@@ -387,12 +390,19 @@ impl Packager {
             AUDIO_UNIT_TICKS,
         );
         let opus = || Audio::new(Rendition::Opus, Entry::Opus, OPUS_PACKET_TICKS);
-        let sounds = [aac].into_iter().chain(config.opus.then(opus)).collect();
+        let sounds: Vec<Audio> = [aac].into_iter().chain(config.opus.then(opus)).collect();
+        let last_part_min = ticks(config.last_part_min);
+        let of_whole_units = |sound: &Audio| {
+            let unit = MediaTime::new(sound.unit, AUDIO_RATE).rescale(VIDEO_RATE);
+            (last_part_min + unit.ticks - 1) / unit.ticks * unit.ticks
+        };
+        let cut_min = sounds.iter().map(of_whole_units).max().unwrap_or(0);
         Self {
             part_target: ticks(config.part_target),
             // Never empty.
             part_min: ticks(config.part_min).max(1),
-            last_part_min: ticks(config.last_part_min).max(1),
+            last_part_min: last_part_min.max(1),
+            cut_min: cut_min.max(1),
             segment_max: ticks(config.segment_max),
             state: State::Waiting,
             generation: 0,
@@ -673,7 +683,7 @@ impl Packager {
             video.frame_ticks = pending.time - video.rung.pending.time;
         }
         let came = pending.time;
-        let time = self.last_until(pending.time, if cut { self.last_part_min } else { 0 });
+        let time = self.last_until(pending.time, if cut { self.cut_min } else { 0 });
         pending.time = time;
         let video = self.video.as_mut().expect("it was there");
         let length = time - video.part_start;
