@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use amphi_media::VideoSize;
 use amphi_studio::lettering::{Image, Lettering};
-use cosmic_text::fontdb::{Database, FaceInfo, Source};
+use cosmic_text::fontdb::{Database, FaceInfo, Language, Source};
 use cosmic_text::{
-    Attrs, Buffer, Color, Ellipsize, EllipsizeHeightLimit, Family, FontSystem, Metrics, Shaping,
-    SwashCache, Weight, Wrap,
+    Attrs, Buffer, Color, Ellipsize, EllipsizeHeightLimit, Fallback, Family, FontSystem, Metrics,
+    PlatformFallback, Shaping, SwashCache, Weight, Wrap,
 };
 use tracing::warn;
 
@@ -27,18 +27,31 @@ macro_rules! font {
     };
 }
 
-/// In the order in which they are asked for a letter.
-const EMBEDDED: [&[u8]; 9] = [
-    font!("inter", "inter-latin"),
-    font!("inter", "inter-latin-ext"),
-    font!("inter", "inter-vietnamese"),
-    font!("inter", "inter-cyrillic"),
-    font!("inter", "inter-cyrillic-ext"),
-    font!("inter", "inter-greek"),
-    font!("noto-sans-arabic", "noto-sans-arabic-arabic"),
-    font!("noto-sans-hebrew", "noto-sans-hebrew-hebrew"),
-    font!("noto-sans-devanagari", "noto-sans-devanagari-devanagari"),
+/// Families and fonts, in the order in which they are asked for a letter. By these names the fonts of scripts are known; what a
+/// variable font says of itself may be the name of its thinnest instance.
+const EMBEDDED: [(&str, &[u8]); 9] = [
+    (PAGES, font!("inter", "inter-latin")),
+    (PAGES, font!("inter", "inter-latin-ext")),
+    (PAGES, font!("inter", "inter-vietnamese")),
+    (PAGES, font!("inter", "inter-cyrillic")),
+    (PAGES, font!("inter", "inter-cyrillic-ext")),
+    (PAGES, font!("inter", "inter-greek")),
+    (
+        "Noto Sans Arabic",
+        font!("noto-sans-arabic", "noto-sans-arabic-arabic"),
+    ),
+    (
+        "Noto Sans Hebrew",
+        font!("noto-sans-hebrew", "noto-sans-hebrew-hebrew"),
+    ),
+    (
+        "Noto Sans Devanagari",
+        font!("noto-sans-devanagari", "noto-sans-devanagari-devanagari"),
+    ),
 ];
+
+/// The family that the pages are written in.
+const PAGES: &str = "Inter";
 
 /// Text is laid out this much smaller than the line that it stands in, so that deep letters and marks above tall ones fit.
 const SIZE_OF_LINE: f32 = 0.82;
@@ -72,11 +85,21 @@ impl Letters {
     }
 
     fn of(installed: &[PathBuf]) -> Self {
-        let mut embedded = Database::new();
-        for (number, packed) in EMBEDDED.into_iter().enumerate() {
-            match wuff::decompress_woff2(packed) {
-                Ok(font) => embedded.load_font_data(font),
-                Err(_) => warn!("embedded font {number} cannot be read"),
+        // Whoever has a letter is asked in this order, after the one that is known for its script.
+        let mut database = Database::new();
+        for (family, packed) in EMBEDDED {
+            let Ok(font) = wuff::decompress_woff2(packed) else {
+                warn!("the embedded font {family} cannot be read");
+                continue;
+            };
+            let mut one = Database::new();
+            one.load_font_data(font);
+            for face in one.faces().cloned() {
+                database.push_face_info(FaceInfo {
+                    families: vec![(family.to_owned(), Language::English_UnitedStates)],
+                    weight: WEIGHT,
+                    ..face
+                });
             }
         }
         let mut others = Database::new();
@@ -84,25 +107,15 @@ impl Letters {
             // One that is none, or has gone since, has no letters.
             let _ = others.load_font_file(path);
         }
-        let names: Vec<String> = embedded
-            .faces()
-            .flat_map(family_names)
-            .map(str::to_owned)
-            .collect();
-        // Whoever has a letter is asked in this order, after the one that is known for its script.
-        let mut database = Database::new();
-        for face in embedded.faces().cloned() {
-            database.push_face_info(FaceInfo {
-                weight: WEIGHT,
-                ..face
-            });
-        }
+        let usual = PlatformFallback.common_fallback();
+        let is_ours = |name: &str| EMBEDDED.iter().any(|(family, _)| *family == name);
         for mut face in others.faces().cloned() {
-            // They are asked after those that are embedded: these look as on the pages, and alike on every machine.
+            // They are asked after those that are embedded: these look as on the pages, and alike on every machine. By these names
+            // they would be asked before.
             let families = std::mem::take(&mut face.families).into_iter();
             face.families = families
                 .map(
-                    |(name, language)| match names.contains(&name) || name == "Noto Sans" {
+                    |(name, language)| match is_ours(&name) || usual.contains(&name.as_str()) {
                         true => (format!("{name} (installed)"), language),
                         false => (name, language),
                     },
@@ -134,10 +147,6 @@ fn map_all(fonts: &mut FontSystem) {
             fonts.db_mut().remove_face(id);
         }
     }
-}
-
-fn family_names(face: &FaceInfo) -> impl Iterator<Item = &str> {
-    face.families.iter().map(|(name, _)| name.as_str())
 }
 
 impl Lettering for Letters {
@@ -176,9 +185,7 @@ impl Letters {
         buffer.set_wrap(Wrap::None);
         buffer.set_ellipsize(Ellipsize::End(EllipsizeHeightLimit::Lines(1)));
         buffer.set_size(Some(width_max as f32), Some(line));
-        let attributes = Attrs::new()
-            .family(Family::Name("Inter Variable"))
-            .weight(WEIGHT);
+        let attributes = Attrs::new().family(Family::Name(PAGES)).weight(WEIGHT);
         buffer.set_text(text, &attributes, Shaping::Advanced, None);
         let white = Color::rgb(0xff, 0xff, 0xff);
         let mut image = Image::new(VideoSize::new(width_max, height * 3));
