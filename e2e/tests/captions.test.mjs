@@ -55,11 +55,12 @@ scenario(
 
     const fox = await stage.firefox({ name: 'Fox' });
     await fox.watch(server.url, ROOM);
-    await fox.see('captions-button').waitFor();
-    await fox.press('captions-button');
+    await fox.see('captions-button').click();
     await becomes('it is read in Firefox', async () => plain(await read(fox)), (text) => words.test(text), { within: 30_000 });
 
     clearInterval(writing);
+    scribe.do({ do: 'leave' });
+    await scribe.tells('the agent leaves', ({ event }) => event === 'ended');
     await red.endBroadcast();
     const token_ = await red.page.evaluate((room) => sessionStorage.getItem(`amphi.token.${room}`), ROOM);
     const asked = async () => (await server.api('GET', '/api/recordings', { token: token_ })).body.recordings[0];

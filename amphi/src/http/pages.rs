@@ -16,9 +16,10 @@ use crate::gzip;
 #[folder = "../web/dist"]
 struct Dist;
 
-/// Nothing from elsewhere, nothing inline; the call's socket and the player's blobs are all that pages need.
+/// Nothing from elsewhere, nothing inline; the call's socket, the player's blobs, and the empty `data:` that hls.js gives tracks of
+/// captions are all that pages need.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
-     media-src 'self' blob:; font-src 'self'; connect-src 'self' ws: wss:; worker-src 'self' blob:; manifest-src 'self'; \
+     media-src 'self' blob: data:; font-src 'self'; connect-src 'self' ws: wss:; worker-src 'self' blob:; manifest-src 'self'; \
      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// The embedded player may be in a frame of any page: there is nothing on it to be tricked into but "play". Its camera and
@@ -26,7 +27,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 const EMBEDDED: &[(&str, &str)] = &[
     (
         "content-security-policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; \
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob: data:; \
          font-src 'self'; connect-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors *",
     ),
     (

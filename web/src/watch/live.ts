@@ -186,7 +186,10 @@ export class LivePlayer extends Player {
       void this.start()
     })
     hls.on(Hls.Events.SUBTITLE_TRACKS_UPDATED, () => {
-      if (hls.subtitleTracks.length > 0) this.offerCaptions()
+      // It chooses a track itself right after it has said this.
+      queueMicrotask(() => {
+        if (hls.subtitleTracks.length > 0) this.offerCaptions()
+      })
     })
     hls.on(Hls.Events.FRAG_BUFFERED, (_, { frag, part }) => {
       this.trouble.value = null

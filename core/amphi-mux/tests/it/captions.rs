@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 
 use amphi_media::{Caption, MediaTime, Sample};
-use amphi_mux::{Output, Packager, Part, Rendition, Window};
+use amphi_mux::{Output, Packager, Part, Rendition, Variants, Window};
 
 use crate::conform::{Ends, conforms_saying};
 use crate::program::*;
@@ -238,7 +238,7 @@ fn every_variant_names_them() {
     {
         assert!(line.contains(",SUBTITLES=\"captions\""), "{line}");
     }
-    let ticketed = filled(&outputs).multivariant_for("v=1");
+    let ticketed = filled(&outputs).multivariant_for(Variants::All, "v=1");
     assert!(text(ticketed).contains("captions.m3u8?v=1"));
 }
 

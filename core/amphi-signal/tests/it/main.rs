@@ -399,9 +399,11 @@ impl World {
                     client.inbox.push(message.expect("of a kind"));
                 }
                 Output::Close { socket } => client.closed.push(socket),
-                Output::Room(_) | Output::Sfu(_) | Output::Data { .. } | Output::Tell { .. } => {
-                    self.work.push_back(output)
-                }
+                Output::Room(_)
+                | Output::Sfu(_)
+                | Output::Data { .. }
+                | Output::Caption(_)
+                | Output::Tell { .. } => self.work.push_back(output),
             }
         }
     }
