@@ -1,7 +1,9 @@
-import { expect, test } from 'vitest'
+import { signal } from '@preact/signals'
+import { expect, test, vi } from 'vitest'
 import { keepAudienceToken, keepersTokens, keepToken, tokenFor } from '../src/tokens'
 import type { ServerInfo } from '../src/api'
-import { clipSpan, mayClip } from '../src/watch/clip'
+import { Clipping, clipSpan, mayClip } from '../src/watch/clip'
+import type { LivePlayer } from '../src/watch/live'
 
 const token = (grants: object) => `x.${btoa(JSON.stringify({ sub: 'ada', video: grants }))}.x`
 const server = (access: ServerInfo['access'], open_grants: ServerInfo['open_grants']): ServerInfo => ({
@@ -10,6 +12,8 @@ const server = (access: ServerInfo['access'], open_grants: ServerInfo['open_gran
   open_grants,
   composes: true,
   program: 'auto',
+  layout: 'grid',
+  fit: 'auto',
   room_title: false,
   tracks: false,
 })
@@ -36,4 +40,15 @@ test('a token of the audience keeps recordings, and opens no stage', () => {
   keepAudienceToken('attic', kept)
   expect(keepersTokens()).toContainEqual({ room: 'attic', token: kept })
   expect(tokenFor('attic')).toBeNull()
+})
+
+test('before anything is shown there is nothing to clip, and the server is not asked', async () => {
+  const asked = vi.fn()
+  vi.stubGlobal('fetch', asked)
+  const clipping = new Clipping('hall', null)
+  const player = { range: signal({ from: 0, to: 1 }), position: signal(0), dateAt: (at: number) => 1_000 + at }
+  await clipping.make(player as unknown as LivePlayer)
+  expect(clipping.state.value).toMatchObject({ is: 'refused', words: 'Nothing can be clipped before the picture is there.' })
+  expect(asked).not.toHaveBeenCalled()
+  vi.unstubAllGlobals()
 })

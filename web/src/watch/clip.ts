@@ -8,6 +8,7 @@ import type { LivePlayer } from './live'
 export const CLIP_S = 30
 /** Dates are whole milliseconds: the oldest moment's own may lie just before it, and there is nothing to clip. */
 const OLDEST_SLACK_MS = 100
+const NOTHING_YET = 'Nothing can be clipped before the picture is there.'
 /** What the door calls somebody who clips and is no member. */
 const AUDIENCE = 'Audience'
 
@@ -53,13 +54,18 @@ export class Clipping {
     const shown_ms = player.dateAt(player.position.peek())
     const oldest_ms = range && player.dateAt(range.from)
     if (shown_ms === null || oldest_ms === null) {
-      this.state.value = { is: 'refused', words: 'Nothing can be clipped before the picture is there.' }
+      this.state.value = { is: 'refused', words: NOTHING_YET }
+      return
+    }
+    const [from_ms, to_ms] = clipSpan(shown_ms, oldest_ms)
+    // The player is there, and has shown nothing yet.
+    if (to_ms <= from_ms) {
+      this.state.value = { is: 'refused', words: NOTHING_YET }
       return
     }
     this.state.value = { is: 'making' }
     try {
-      const [from, to] = clipSpan(shown_ms, oldest_ms).map((ms) => new Date(ms).toISOString()) as [string, string]
-      const clip = await this.ask({ from, to })
+      const clip = await this.ask({ from: new Date(from_ms).toISOString(), to: new Date(to_ms).toISOString() })
       this.state.value = { is: 'made', clip, recording: await recording(clip.id).catch(() => null) }
     } catch (thrown) {
       this.state.value = { is: 'refused', words: api.wordsOf(thrown) }
