@@ -687,9 +687,23 @@ impl Player {
         self.probe(now, of);
         self.reload(now, of, at, asked);
         // It is held against playlists that are newer than itself.
-        let index_at = self.index.as_ref().map(|index| index.at);
-        if self.renditions.iter().all(|one| one.asked_at > index_at) {
+        let known_at = self
+            .index
+            .as_ref()
+            .map(|index| index.at + self.unlisted_max());
+        if self.renditions.iter().all(|one| one.asked_at > known_at) {
             self.judge_index();
+        }
+    }
+
+    /// How long what the multivariant playlist says already may not be in a media playlist: who reads no parts learns of a segment when
+    /// it is whole, and reads the playlist up to a target duration later.
+    fn unlisted_max(&self) -> Duration {
+        let newest = self.renditions.iter().filter_map(|one| one.newest.as_ref());
+        let target = newest.map(|newest| newest.target_duration).max();
+        match self.config.mode {
+            Mode::LowLatency => Duration::ZERO,
+            Mode::Plain => Duration::from_secs(2 * target.unwrap_or(0)),
         }
     }
 
