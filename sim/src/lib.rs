@@ -16,6 +16,7 @@
 //! Start reading at [`world::run`].
 
 pub mod call;
+mod client;
 mod frame;
 pub mod model;
 pub mod network;

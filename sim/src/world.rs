@@ -14,12 +14,11 @@ use peer::protocol::signal_request::Message as Request;
 use peer::protocol::signal_response::Message as Response;
 use peer::protocol::{SignalRequest, SignalResponse};
 use peer::token::{DEV_KEY, DEV_SECRET, Token};
-use peer::{
-    Announcement, Certificate, Codec, Event, Kind, Peer, PublicationId, Setting, Sid, Source,
-};
+use peer::{Announcement, Certificate, Codec, Event, Kind, Peer, Setting, Sid, Source};
 use prost::Message as _;
 
 use crate::call::{Act, BUSY, QUIET, Scenario};
+use crate::client::{Client, Published};
 use crate::frame::{PARAMETER_SET_BYTES_MAX, coded, read_stamp, stamp};
 use crate::model::{Media, MediaFacts, Model, Stay};
 use crate::network::{Lane, Network};
@@ -120,38 +119,6 @@ enum Happening {
         publication: usize,
     },
     Calm,
-}
-
-struct Client {
-    person: usize,
-    room: usize,
-    peer: Peer,
-    connection: ConnectionId,
-    /// Its socket is open as far as it knows.
-    open: bool,
-    gone: bool,
-    publications: Vec<Published>,
-}
-
-struct Published {
-    media: Media,
-    id: PublicationId,
-    source: Source,
-    codec: Codec,
-    frames: u32,
-    key_wanted: bool,
-    /// The house says that nobody takes it.
-    unwanted: bool,
-    ticking: bool,
-    ended: bool,
-    /// Its announcement was not answered before the socket broke.
-    lost: bool,
-}
-
-impl Client {
-    fn own(&mut self, id: PublicationId) -> Option<&mut Published> {
-        self.publications.iter_mut().find(|own| own.id == id)
-    }
 }
 
 struct World {
