@@ -312,7 +312,10 @@ async fn four_cameras_of_three_codecs_are_in_their_cells_at_every_size_and_the_l
     assert_eq!(changed["fit"], "whole", "{changed}");
     hall.shows(0, &[bars, ((0.75, 0.75), YELLOW)]).await;
     let changed = hall
-        .asks("PATCH", r#"{"layout":"speaker","title":" Town hall "}"#)
+        .asks(
+            "PATCH",
+            r#"{"fit":"crop","layout":"speaker","title":" Town hall "}"#,
+        )
         .await;
     assert_eq!(
         (&changed["layout"], &changed["title"]),

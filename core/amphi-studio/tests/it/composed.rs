@@ -306,10 +306,10 @@ fn a_camera_that_freezes_becomes_a_card_and_is_seen_again_with_its_next_frame() 
     assert!((3..=6).contains(&steps), "it is faded: {fading:?}");
     sees(&world, &seen[1..]);
 
-    let wanted = world.wanted.get(&tracks[0]);
+    let size = wanted(CameraFit::Auto, Source::Camera, FILM, areas[0]);
     assert_eq!(
-        wanted,
-        Some(&Some(areas[0].size())),
+        world.wanted.get(&tracks[0]),
+        Some(&Some(size)),
         "or nothing would come"
     );
     world.run_for(20_000);
