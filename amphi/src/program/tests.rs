@@ -667,6 +667,9 @@ fn frames_that_do_not_fit_are_dropped_up_to_the_next_key_frame() {
         counters: amphi_studio::Counters::default(),
         easel: EaselStats::default(),
         parts: 0,
+        captions: 0,
+        captions_overflowed: 0,
+        captions_unread: 0,
     };
     let mut running = Running {
         post,

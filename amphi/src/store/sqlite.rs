@@ -656,7 +656,9 @@ mod tests {
             room: room.into(),
             reason: Reason::ALL[number % Reason::ALL.len()],
             words: format!("'; DROP TABLE-- {number}"),
-            at: (number % 2 == 0).then_some(UNIX_EPOCH + Duration::from_millis(1_500)),
+            at: number
+                .is_multiple_of(2)
+                .then_some(UNIX_EPOCH + Duration::from_millis(1_500)),
             made: UNIX_EPOCH + Duration::from_secs(number as u64),
         };
         let put = |room: &str, number| store.put_report(&complaint(room, number)).expect("written");

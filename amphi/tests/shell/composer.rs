@@ -173,8 +173,8 @@ async fn damaged_frames_of_every_codec_cost_their_own_senders_picture_and_nothin
     let mut hall = Hall::open().await;
     hall.enters("ada", Some(red()), LOUD).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    for (seed, codec) in (1..).zip([Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1]) {
-        let camera = Camera::damaged((320, 180), codec, seed * 0x9e37_79b9_7f4a_7c15);
+    for (seed, codec) in (1_u64..).zip([Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1]) {
+        let camera = Camera::damaged((320, 180), codec, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         hall.enters(&format!("{codec:?}"), Some(camera), SILENT)
             .await;
     }

@@ -72,6 +72,7 @@ const FLOORS: &[Floor] = &[
         "bench",
         &[
             "peer",
+            "player",
             "amphi-media",
             "amphi-mux",
             "amphi-studio",
