@@ -25,8 +25,8 @@ const LATE_MAX_US: i64 = 150_000;
 /// So many reports in a row that say "too much" are believed: one may be a burst of somebody else's work.
 const TOO_MUCH: u32 = 2;
 
-/// And so many on the last step, which costs little: what is behind it is another broadcast, and who is late there is as a rule late for
-/// the work of others, to whom it would leave next to nothing.
+/// And so many on the last step in which pictures are left out. It costs little, so who is late there is as a rule late for the work of
+/// others, to whom giving it up would leave next to nothing; and what is behind it is another broadcast.
 const TOO_MUCH_AT_LAST: u32 = 10;
 
 /// The first moments of a step are of decoders and encoders that begin.
@@ -216,12 +216,16 @@ impl Cost {
         if now_us - self.since_us < FIRST_US {
             return false;
         }
-        if !load.is_too_much() {
+        let is_last = self.at + 1 == self.steps.len();
+        let is_too_much = match is_last {
+            true => load.is_certain(),
+            false => load.is_too_much(),
+        };
+        if !is_too_much {
             self.too_much = 0;
-            return self.rise(now_us, load);
+            return !load.is_too_much() && self.rise(now_us, load);
         }
         self.too_much += 1;
-        let is_last = self.at + 1 == self.steps.len();
         let is_believed = match is_last {
             true => self.too_much >= TOO_MUCH_AT_LAST,
             false => self.too_much >= TOO_MUCH || load.is_certain(),

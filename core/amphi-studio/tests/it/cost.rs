@@ -44,7 +44,11 @@ fn live(cost: &mut Cost, seconds: std::ops::Range<i64>, per_megapixel: f32) -> V
             let pixels: u64 = step.rungs.iter().map(|rung| rung.size.pixels()).sum();
             pixels as f32 / 1e6 * step.frames_per_second as f32 * per_megapixel
         });
-        if cost.observe(second * SECOND, cpu(load)) {
+        let load = Load {
+            left_out: u64::from(load > 1.0),
+            ..cpu(load)
+        };
+        if cost.observe(second * SECOND, load) {
             taken.push(word(cost.step()));
         }
     }
@@ -74,8 +78,20 @@ fn the_steps_go_from_the_full_ladder_to_one_small_slow_picture_and_to_nothing() 
             taken.push(word(cost.step()));
         }
     }
-    assert_eq!(taken[..6], steps[1..]);
-    assert_eq!(taken[6], "nothing");
+    assert_eq!(taken, steps[1..]);
+    assert_eq!(word(cost.too_dear()), "240@30");
+    // Behind the last step there is nothing, and late pictures are better.
+    let late = Load {
+        late_us: 400_000,
+        ..cpu(0.9)
+    };
+    let left_out = Load {
+        left_out: 1,
+        ..cpu(0.9)
+    };
+    assert!((50..100).all(|second| !cost.observe(second * SECOND, late)));
+    let given_up = (100..120).position(|second| cost.observe(second * SECOND, left_out));
+    assert_eq!((given_up, cost.step()), (Some(9), None));
     assert_eq!(word(cost.too_dear()), "240@15");
 }
 
