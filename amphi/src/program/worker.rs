@@ -148,9 +148,12 @@ impl Worker {
                             }
                             Control::Caption(caption) => {
                                 let time = MediaTime::from_duration(now - zero, 1_000);
-                                packager.push_caption(time, &caption);
+                                let taken = packager.push_caption(time, &caption);
                                 self.count_captions(&packager);
-                                takers.said(now, caption);
+                                // What nobody reads fills no timeline either.
+                                if taken {
+                                    takers.said(now, caption);
+                                }
                             }
                             Control::Switch(Switch::Broadcast(on)) => {
                                 self.switch_broadcast(on, takers, &packager);
@@ -280,7 +283,12 @@ impl Worker {
                 Output::Sample(sample) => {
                     takers.look(&sample);
                     takers.expect(program.rungs());
+                    let dropped = packager.counters().cuts_dropped;
                     packager.push(&sample);
+                    if packager.counters().cuts_dropped > dropped {
+                        // Else the picture stands still until its sender makes one by itself.
+                        program.handle_input(Instant::now(), Input::NeedKeyFrame);
+                    }
                     self.hand_out(packager, takers);
                     if let Some(tape) = &mut takers.tape {
                         tape.push(&sample);

@@ -435,11 +435,13 @@ impl Packager {
         }
     }
 
-    /// Takes what was said until `time` (programme clock): it is shown from then on, for as long as it takes to be read.
-    pub fn push_caption(&mut self, time: MediaTime, caption: &Caption) {
+    /// Takes what was said until `time` (programme clock): it is shown from then on, for as long as it takes to be read. False when
+    /// that is more than can be read.
+    pub fn push_caption(&mut self, time: MediaTime, caption: &Caption) -> bool {
         let taken = self.state != State::Ended && self.captions.push(time, caption);
         self.counters.captions += u64::from(taken);
         self.counters.captions_dropped += u64::from(!taken);
+        taken
     }
 
     /// Packs what is held back and ends the program.

@@ -100,8 +100,8 @@ pub(crate) struct Read {
     pub captions: Vec<Caption>,
 }
 
-/// The final segments of a `Transcription`: what is not final is said again. One's own words may always be written down, others' by an
-/// agent or a moderator.
+/// The final segments of a `Transcription`: what is not final is said again. Who may speak may write down what they say; an agent or a
+/// moderator, what anybody says. What is for some members only is nobody else's.
 fn captions(
     view: View<'_>,
     from: &Member,
@@ -111,9 +111,13 @@ fn captions(
     let Some(Value::Transcription(said)) = &packet.value else {
         return Vec::new();
     };
+    if !packet.destination_identities.is_empty() {
+        return Vec::new();
+    }
     let by = said.transcribed_participant_identity.as_str();
     let own = by.is_empty() || by == from.identity;
-    if !own && from.grants.allows(Action::CaptionOthers).is_err() {
+    let may = |action| from.grants.allows(action).is_ok();
+    if !may(Action::CaptionOthers) && !(own && may(Action::Microphone)) {
         counters.captions_refused += 1;
         return Vec::new();
     }
@@ -121,7 +125,8 @@ fn captions(
         true => Some(from),
         false => view.room.members().find(|member| member.identity == by),
     };
-    let who = speaker.map_or("", |speaker| &speaker.name);
+    let seen = speaker.filter(|speaker| !speaker.hidden());
+    let who = seen.map_or("", |speaker| &speaker.name);
     let last = said.segments.iter().filter(|segment| segment.r#final);
     last.take(CAPTIONS_MAX)
         .filter_map(|segment| Caption::new(who, &segment.text))

@@ -89,8 +89,9 @@ export function PlayerFrame({ video, player, title, keys: own, onKey, pressable 
         player.setMuted(!player.muted.value)
         return true
       case 'c':
+        if (!player.captioned.value) return false
         player.setCaptions(!player.captions.value)
-        return player.captioned.value
+        return true
       case 'f':
         toggleFullscreen()
         return true

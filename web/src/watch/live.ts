@@ -67,6 +67,8 @@ export class LivePlayer extends Player {
   private readonly source: string
   private goTo: number | null = null
   private piece = ''
+  /** The list of playlists was read once more for captions, where the browser plays by itself. */
+  private readAgain = false
   private clockAheadMs = clockAhead(newestDateHeader(), Date.now())
 
   /** `at` is the moment to begin with, in ms since 1970; the live edge if none is given or it is no longer there. */
@@ -90,7 +92,13 @@ export class LivePlayer extends Player {
     const shown = this.captions.peek()
     const { hls } = this
     if (!hls) {
-      for (const track of this.video.textTracks) track.mode = shown ? 'showing' : 'disabled'
+      const tracks = this.video.textTracks
+      for (const track of tracks) track.mode = shown ? 'showing' : 'disabled'
+      if (shown && tracks.length === 0 && !this.readAgain) {
+        this.readAgain = true
+        this.video.src = forNative(this.source)
+        void this.start()
+      }
       return
     }
     if (hls.subtitleTracks.length > 0) {
@@ -124,6 +132,14 @@ export class LivePlayer extends Player {
     const edge = this.edge()
     if (edge !== null && Math.abs(edge - this.video.currentTime) > 0.3) this.video.currentTime = edge
     await this.start()
+  }
+
+  /** To the oldest moment that the server still has. */
+  startOver(): void {
+    const range = this.range.value
+    if (!range) return
+    this.seek(range.from)
+    if (this.video.paused) void this.start()
   }
 
   /** To a place of `range`; what is at its end is the live edge. */

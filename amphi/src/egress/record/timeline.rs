@@ -17,6 +17,8 @@ use super::tape::Form;
 pub const FILE: &str = "timeline.jsonl";
 /// A day of a busy room. When it is full, a last line says so.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What is said is left out from here on: it is most of a long recording's timeline, and the least of what it is for.
+const SAID_BYTES_MAX: usize = BYTES_MAX / 4 * 3;
 /// Longer lines are none of ours.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -105,7 +107,8 @@ impl Form for Lines {
     type Piece = Line;
 
     fn push(&mut self, line: &Line) {
-        if self.full {
+        let is_said = matches!(line.event, Event::Said { .. });
+        if self.full || is_said && self.bytes >= SAID_BYTES_MAX {
             return;
         }
         let mut text = Vec::new();

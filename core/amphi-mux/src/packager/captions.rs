@@ -21,6 +21,8 @@ const SHOWN_MAX: i64 = 8 * RATE;
 const CHARACTER: i64 = RATE / 15;
 /// Cues that may be shown at once, or wait to be. More is nobody talking.
 const CUES_MAX: usize = 32;
+/// And of one speaker: more is nobody reading, and would leave no room for others.
+const OF_ONE_MAX: usize = 6;
 
 #[derive(Default)]
 pub(super) struct Captions {
@@ -34,6 +36,7 @@ pub(super) struct Captions {
 struct Cue {
     from: i64,
     until: i64,
+    who: String,
     /// As it stands in the file.
     text: String,
 }
@@ -47,9 +50,10 @@ pub(super) struct Written {
 }
 
 impl Captions {
-    /// False when there are too many already.
+    /// False when there are too many already, or it is said twice at the same time.
     pub(super) fn push(&mut self, time: MediaTime, caption: &Caption) -> bool {
-        if self.cues.len() >= CUES_MAX {
+        let of_one = self.cues.iter().filter(|cue| cue.who == caption.who);
+        if self.cues.len() >= CUES_MAX || of_one.count() >= OF_ONE_MAX {
             return false;
         }
         let characters = i64::try_from(caption.text.chars().count()).unwrap_or(i64::MAX);
@@ -62,10 +66,20 @@ impl Captions {
             .ticks
             .max(newest)
             .max(self.end.unwrap_or(0));
+        let text = payload(caption);
+        // A cue stands once in a file.
+        if self
+            .cues
+            .iter()
+            .any(|cue| cue.from == from && cue.text == text)
+        {
+            return false;
+        }
         self.cues.push_back(Cue {
             from,
             until: from + shown,
-            text: payload(caption),
+            who: caption.who.clone(),
+            text,
         });
         true
     }

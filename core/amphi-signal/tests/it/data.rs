@@ -262,6 +262,40 @@ fn others_words_are_captions_from_agents_and_moderators_only() {
         world.data(scribe, Channel::Reliable, &transcription(by));
         assert_eq!(world.captions.pop().expect("a caption").who, who);
     }
+    // What is for some members is in no broadcast, whoever writes it.
+    let for_bo = proto::DataPacket {
+        destination_identities: vec!["bo".into()],
+        ..transcription("bo")
+    };
+    world.data(scribe, Channel::Reliable, &for_bo);
+    assert!(world.captions.is_empty());
+}
+
+#[test]
+fn who_may_not_speak_writes_no_captions_and_who_is_hidden_is_not_named() {
+    let mut world = World::new();
+    let enters = |world: &mut World, name, change: &dyn Fn(&mut VideoGrant)| {
+        let mut claims = claims(name);
+        change(claims.video.as_mut().expect("a grant"));
+        let signal = world.connect(join_with(&request_with_offer(1), &claims));
+        world.media_connects(signal);
+        signal
+    };
+    let guest = enters(&mut world, "guest", &|grant| {
+        grant.can_publish = Some(false);
+    });
+    world.data(guest, Channel::Reliable, &transcription(""));
+    assert!(world.captions.is_empty());
+    assert_eq!(world.signals[&guest].counters().captions_refused, 1);
+    let scribe = enters(&mut world, "scribe", &|grant| {
+        (grant.hidden, grant.agent) = (true, true);
+    });
+    world.data(scribe, Channel::Reliable, &transcription(""));
+    let caption = world.captions.pop().expect("a caption");
+    assert_eq!(
+        (caption.who.as_str(), caption.text.as_str()),
+        ("", "Hello, hall.")
+    );
 }
 
 #[test]
