@@ -85,6 +85,18 @@ scenario(
     await becomes('L goes to the live edge', () => isLive(viewer), Boolean);
     await becomes('the delay is the old one', () => behind(viewer), (seconds) => seconds < before + 3);
 
+    // From the beginning: by the menu, which closes, and by a key.
+    const length = async () => Number(await seek.getAttribute('max'));
+    for (const way of [() => viewer.press('settings-button').then(() => viewer.press('start-over')), () => keyboard.press('Home')]) {
+      await way();
+      await becomes('it starts over', async () => (await length()) - (await behind(viewer)), (gone) => gone < 6);
+      assert.equal(await viewer.see('start-over').count(), 0);
+      const { shown } = await framesOf(viewer.see('player'));
+      await eventually('it plays from there', async () => (await framesOf(viewer.see('player'))).shown > shown + 15);
+      await viewer.press('live-badge');
+      await becomes('and goes to the edge from there', () => isLive(viewer), Boolean);
+    }
+
     // With the bar itself: a press near its beginning, then the badge.
     const box = await seek.boundingBox();
     await viewer.page.mouse.click(box.x + box.width * 0.3, box.y + box.height / 2);

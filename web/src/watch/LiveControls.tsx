@@ -44,6 +44,18 @@ export function LiveControls({ player, screen, thumbnails, theatre, onTheatre, c
       }
       settings={(close) => (
         <>
+          <button
+            type="button"
+            class="menu-item"
+            data-testid="start-over"
+            title={withKeys('From the oldest moment there is', 'Home')}
+            onClick={() => {
+              close()
+              player.startOver()
+            }}
+          >
+            Start over
+          </button>
           {clipping && (
             <button
               type="button"

@@ -11,6 +11,7 @@ import { Statistics } from './Statistics'
 import { Thumbnails } from './thumbnails'
 
 const TO_LIVE: KeyHelp = { keys: ['L'], does: 'To the live edge' }
+const START_OVER: KeyHelp = { keys: ['Home'], does: 'Start over: from the oldest moment there is' }
 const CLIP: KeyHelp = { keys: ['X'], does: `Clip the last ${CLIP_S} seconds` }
 const THEATRE: KeyHelp = { keys: ['T'], does: 'Theatre mode' }
 
@@ -58,6 +59,9 @@ export function LiveView({ source, thumbnails: path, captions, title, theatre = 
       case 'l':
         void player?.toLive()
         return true
+      case 'home':
+        player?.startOver()
+        return true
       case 'x':
         if (player) void clipping?.make(player)
         return clipping !== null
@@ -74,7 +78,7 @@ export function LiveView({ source, thumbnails: path, captions, title, theatre = 
       video={video}
       player={player}
       title={title}
-      keys={[TO_LIVE, ...(clipping ? [CLIP] : []), ...(onTheatre ? [THEATRE] : [])]}
+      keys={[TO_LIVE, START_OVER, ...(clipping ? [CLIP] : []), ...(onTheatre ? [THEATRE] : [])]}
       onKey={press}
       controls={(screen) =>
         player && (
