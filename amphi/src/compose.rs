@@ -29,6 +29,10 @@ use wire::{Reader, Said, Told};
 /// Messages that wait to be written: half a second of a full stage. Beyond it, frames are dropped up to the next key frame.
 const WAITING_MAX: usize = 512;
 
+/// Of these places, those that no frame takes: what else it is told (who speaks, who comes and goes, the layout) cannot be left out, and a
+/// composer that is slow for a while, as one that begins, is not given up for it.
+const KEPT_FREE: usize = 64;
+
 /// What the composer said and nobody has looked at yet. Beyond it, the composer waits.
 const SAID_MAX: usize = 256;
 
@@ -118,6 +122,10 @@ impl Composing {
             self.drop_frame(frame);
             return Ok(());
         };
+        if frame.is_some() && self.messages.len() >= WAITING_MAX - KEPT_FREE {
+            self.drop_frame(frame);
+            return Ok(());
+        }
         match (self.messages.try_send(message), frame) {
             (Ok(()), _) => Ok(()),
             (Err(TrySendError::Full(_)), Some(track)) => {
