@@ -844,8 +844,12 @@ mod tests {
             self.0.put_settings(room, settings)
         }
 
-        fn announced(&self, from: SystemTime) -> Result<Vec<Announced>, StoreError> {
-            self.0.announced(from)
+        fn announced(
+            &self,
+            from: SystemTime,
+            now: SystemTime,
+        ) -> Result<Vec<Announced>, StoreError> {
+            self.0.announced(from, now)
         }
 
         fn end_announcement(&self, room: &str, until: SystemTime) -> Result<(), StoreError> {

@@ -19,7 +19,7 @@ use super::request::{Bearer, Identity, JsonBody, Room, time};
 use crate::announcement;
 use crate::config::{Config, Switch};
 use crate::program::{Made, ProgramState};
-use crate::store::{Announced, RoomSettings};
+use crate::store::{ANNOUNCED_MAX, Announced, RoomSettings};
 
 /// What stays as it is in an address (RFC 3986 §2.3).
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
@@ -176,20 +176,23 @@ pub async fn list(State(app): State<App>) -> Result<Json<RoomList>, ApiError> {
         .into_iter()
         .map(|snapshot| summary(&app, snapshot))
         .collect();
-    let from = announcement::said_from(SystemTime::now());
+    let now = SystemTime::now();
+    let from = announcement::said_from(now);
     let announced = app
         .stored("listing what is announced", move |store| {
-            store.announced(from)
+            store.announced(from, now)
         })
         .await
         // What is on is to be known also when the store does not answer, which is in the log.
         .unwrap_or_default();
     let is_on_air = |name: &str| rooms.iter().any(|room| room.on_air && room.room == name);
-    let announced = announced
+    let mut announced: Vec<Announced> = announced
         .into_iter()
         .filter(|announced| !is_on_air(&announced.room))
-        .map(AnnouncedRoom::from)
+        .take(ANNOUNCED_MAX)
         .collect();
+    announced.sort_by_key(|announced| announced.starts);
+    let announced = announced.into_iter().map(AnnouncedRoom::from).collect();
     Ok(Json(RoomList { rooms, announced }))
 }
 
@@ -422,7 +425,7 @@ pub struct SettingsBody {
     broadcast: Switch,
     /// "auto": recording as soon as somebody publishes.
     record: Switch,
-    /// When it goes on air next, as announced (RFC 3339). A broadcast that begins takes it away, and so does an hour's delay.
+    /// When it goes on air next, as announced (RFC 3339). A broadcast that begins half an hour before at the earliest takes it away, and so does an hour's delay.
     #[schema(required)]
     starts: Option<String>,
 }

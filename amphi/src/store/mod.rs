@@ -18,6 +18,8 @@ pub use sqlite::SqliteStore;
 pub const LIST_MAX: usize = 1_000;
 /// Most rooms that are listed because they go on air later; of the others their own pages say so.
 pub const ANNOUNCED_MAX: usize = 12;
+/// Most that are read for that list, some of which are on air already.
+pub const ANNOUNCED_READ_MAX: usize = 4 * ANNOUNCED_MAX;
 
 /// Most reports that are kept, and most of one room, so that one room's viewers do not push out what others say.
 pub const REPORTS_MAX: usize = 1_000;
@@ -27,8 +29,9 @@ pub trait Store: Send + Sync + 'static {
     /// What was set for a room through the API; none when nothing was.
     fn settings(&self, room: &str) -> Result<Option<RoomSettings>, StoreError>;
     fn put_settings(&self, room: &str, settings: &RoomSettings) -> Result<(), StoreError>;
-    /// Rooms that say when they go on air next, if that is `from` or later: the soonest [`ANNOUNCED_MAX`] of them, soonest first.
-    fn announced(&self, from: SystemTime) -> Result<Vec<Announced>, StoreError>;
+    /// Rooms that say when they go on air next, if that is `from` or later: [`ANNOUNCED_READ_MAX`] of them, soonest first, and after those
+    /// to come those that are late `now`.
+    fn announced(&self, from: SystemTime, now: SystemTime) -> Result<Vec<Announced>, StoreError>;
     /// What a room has announced for `until` or earlier is not announced any more.
     fn end_announcement(&self, room: &str, until: SystemTime) -> Result<(), StoreError>;
     /// Keeps a report. Of each room the newest [`REPORTS_OF_ROOM_MAX`] are kept, and [`REPORTS_MAX`] in all: how many older ones had to go.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::{
-    ANNOUNCED_MAX, Announced, Complaint, Export, ExportState, LIST_MAX, Outdated, REPORTS_MAX,
+    ANNOUNCED_READ_MAX, Announced, Complaint, Export, ExportState, LIST_MAX, Outdated, REPORTS_MAX,
     REPORTS_OF_ROOM_MAX, Reason, Recording, RecordingState, Release, ReleaseChange, Report,
     RoomSettings, Store, StoreError, Unpublished, Which,
 };
@@ -145,15 +145,15 @@ impl Store for SqliteStore {
             .map_err(failed("writing a room's settings"))
     }
 
-    fn announced(&self, from: SystemTime) -> Result<Vec<Announced>, StoreError> {
+    fn announced(&self, from: SystemTime, now: SystemTime) -> Result<Vec<Announced>, StoreError> {
         self.connection()
             .prepare_cached(&format!(
                 "SELECT room, title, starts_ms FROM room_settings WHERE starts_ms >= ?1
-                 ORDER BY starts_ms, room LIMIT {ANNOUNCED_MAX}"
+                 ORDER BY starts_ms < ?2, starts_ms, room LIMIT {ANNOUNCED_READ_MAX}"
             ))
             .and_then(|mut statement| {
                 statement
-                    .query_map([unix_millis(from)], |row| {
+                    .query_map([unix_millis(from), unix_millis(now)], |row| {
                         Ok(Announced {
                             room: row.get(0)?,
                             title: row.get(1)?,
@@ -627,7 +627,7 @@ mod tests {
             store.put_settings(room, &settings).expect("written");
         };
         let listed = |from| -> Vec<String> {
-            let list = store.announced(at(from)).expect("listed");
+            let list = store.announced(at(from), at(from)).expect("listed");
             list.into_iter().map(|announced| announced.room).collect()
         };
         announce("hall", Some(20));
@@ -635,18 +635,21 @@ mod tests {
         announce("attic", None);
         assert_eq!(listed(10), ["cellar", "hall"]);
         assert_eq!(listed(11), ["hall"]);
-        let first = &store.announced(at(0)).expect("listed")[0];
+        let first = &store.announced(at(0), at(0)).expect("listed")[0];
         assert_eq!((first.title.as_str(), first.starts), ("The cellar", at(10)));
+        // What is late comes after what is to come.
+        let late = store.announced(at(0), at(15)).expect("listed");
+        assert_eq!([&late[0].room, &late[1].room], ["hall", "cellar"]);
         store.end_announcement("hall", at(19)).expect("written");
         store.end_announcement("cellar", at(10)).expect("written");
         assert_eq!(listed(0), ["hall"], "what is later stays");
         announce("hall", None);
         assert_eq!(listed(0), Vec::<String>::new());
-        for number in 0..20 {
+        for number in 0..60 {
             announce(&format!("room {number}"), Some(100 - number));
         }
-        assert_eq!(listed(0).len(), ANNOUNCED_MAX);
-        assert_eq!(listed(0)[0], "room 19");
+        assert_eq!(listed(0).len(), ANNOUNCED_READ_MAX);
+        assert_eq!(listed(0)[0], "room 59");
     }
 
     #[test]
