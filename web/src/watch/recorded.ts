@@ -7,6 +7,8 @@ import { nextSpeed } from './speed'
 import type { Cue } from '../timeline'
 
 const RETRY_AFTER_MS = 1500
+/** One that has just begun has nothing to play yet, for a second or two; one that has nothing after this has nothing. */
+const READ_AGAIN_MAX = 8
 const CAPTIONS = 'Captions'
 
 /** How it is to begin. */
@@ -128,6 +130,7 @@ export class RecordedPlayer extends Player {
     const hls = recordingHls()
     this.hls = hls
     let recovered = false
+    let unread = 0
     hls.on(Hls.Events.MANIFEST_PARSED, () => this.listQualities(hls))
     hls.on(Hls.Events.FRAG_BUFFERED, () => {
       this.trouble.value = null
@@ -137,10 +140,13 @@ export class RecordedPlayer extends Player {
       if (error.type === Hls.ErrorTypes.MEDIA_ERROR && !recovered) {
         recovered = true
         hls.recoverMediaError()
-      } else if (error.type === Hls.ErrorTypes.NETWORK_ERROR && hls.levels.length > 0) {
+      } else if (error.type === Hls.ErrorTypes.NETWORK_ERROR && (hls.levels.length > 0 || unread++ < READ_AGAIN_MAX)) {
         this.trouble.value = 'The recording is not arriving. Trying again.'
         clearTimeout(this.retry)
-        this.retry = window.setTimeout(() => hls.startLoad(), RETRY_AFTER_MS)
+        this.retry = window.setTimeout(() => {
+          if (hls.levels.length > 0) hls.startLoad()
+          else hls.loadSource(source)
+        }, RETRY_AFTER_MS)
       } else {
         this.giveUp()
       }
