@@ -15,6 +15,7 @@ mod openapi;
 mod origin;
 mod pages;
 pub mod playlists;
+mod range;
 pub mod recordings;
 pub mod reports;
 mod request;
