@@ -186,6 +186,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
             .await
             .map_err(too_large_or_broken)?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        // Else a list would be read as an object's values in the order of its fields, and what they mean by chance.
+        if text.trim_ascii_start().first() != Some(&b'{') {
+            return Err(ApiError::bad_request(
+                "The body is to be a JSON object: {\"name\": value, ...}.",
+            ));
+        }
         let value = serde_json::from_slice(text).map_err(|error| {
             ApiError::bad_request(format!(
                 "The body is not the JSON that is expected here: {error}."
@@ -206,6 +212,28 @@ fn too_large_or_broken(rejection: BytesRejection) -> ApiError {
 mod tests {
     use super::*;
     use axum::http::HeaderValue;
+
+    #[tokio::test]
+    async fn a_body_is_an_object_or_nothing() {
+        #[derive(serde::Deserialize)]
+        struct Asked {
+            #[serde(default)]
+            on: bool,
+        }
+        for (text, expected) in [
+            ("", Some(false)),
+            ("\n {\"on\": true}", Some(true)),
+            ("[true]", None),
+            ("[]", None),
+            ("null", None),
+            ("7", None),
+            ("{\"on\": 7}", None),
+        ] {
+            let request = Request::new(axum::body::Body::from(text));
+            let read = JsonBody::<Asked>::from_request(request, &()).await;
+            assert_eq!(read.ok().map(|body| body.0.on), expected, "{text}");
+        }
+    }
 
     #[test]
     fn a_bearer_token_is_read_whatever_the_case_of_the_scheme() {
