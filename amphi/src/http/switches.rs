@@ -61,9 +61,12 @@ pub struct RecordBody {
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct BroadcastAnswer {
     state: BroadcastState,
-    /// What makes the program now: "cut" or "compose".
+    /// What makes the program now: "cut" or "compose". After a change it is for a moment what it was.
     #[schema(required)]
     program: Option<&'static str>,
+    /// What was asked for: "auto", "cut" or "compose".
+    #[schema(required)]
+    requested: Option<&'static str>,
     /// How people are arranged where they are composed.
     #[schema(required)]
     layout: Option<&'static str>,
@@ -86,7 +89,7 @@ pub struct RecordingAnswer {
     id: Option<String>,
 }
 
-/// Go on air. Needs roomBroadcast, or roomAdmin.
+/// Go on air. Needs roomBroadcast, or roomAdmin. In a room that is on air already, what the body names is changed.
 #[utoipa::path(
     post,
     path = "/api/rooms/{room}/broadcast",
@@ -118,11 +121,24 @@ pub async fn start_broadcast(
         None | Some(_) => String::new(),
     };
     let usual = program.wish(&room_title);
+    let change = WishChange {
+        program: body.program.map(Into::into),
+        layout: body.layout.map(Into::into),
+        fit: body.fit.map(Into::into),
+        title,
+    };
+    let was_on_air = app
+        .programs
+        .state(&room)
+        .is_some_and(|program| program.broadcasting.is_some());
+    if was_on_air && change != WishChange::default() {
+        return changed(&app, &room, Command::ChangeProgram { by, change }).await;
+    }
     let wish = Wish {
-        program: body.program.map_or(usual.program, Into::into),
-        layout: body.layout.map_or(usual.layout, Into::into),
-        fit: body.fit.map_or(usual.fit, Into::into),
-        title: title.unwrap_or(usual.title),
+        program: change.program.unwrap_or(usual.program),
+        layout: change.layout.unwrap_or(usual.layout),
+        fit: change.fit.unwrap_or(usual.fit),
+        title: change.title.unwrap_or(usual.title),
     };
     let _place = place(&app, &room)?;
     match app.ask(&room, Command::StartBroadcast { by, wish }).await? {
@@ -165,8 +181,16 @@ pub async fn change_broadcast(
             title: body.title.map(written).transpose()?,
         },
     };
-    match app.ask(&room, command).await? {
-        Outcome::Done | Outcome::Snapshot(_) => broadcast_answer(&app, &room).await,
+    changed(&app, &room, command).await
+}
+
+async fn changed(
+    app: &App,
+    room: &str,
+    command: Command,
+) -> Result<Json<BroadcastAnswer>, ApiError> {
+    match app.ask(room, command).await? {
+        Outcome::Done | Outcome::Snapshot(_) => broadcast_answer(app, room).await,
         Outcome::NotFound => Err(nobody_here()),
         Outcome::Unavailable(words) => Err(ApiError::conflict(words)),
         Outcome::Refused(refusal) => Err(refusal.into()),
@@ -192,6 +216,7 @@ pub async fn stop_broadcast(
         Outcome::Done | Outcome::Snapshot(_) | Outcome::NotFound => Ok(Json(BroadcastAnswer {
             state: BroadcastState::Off,
             program: None,
+            requested: None,
             layout: None,
             fit: None,
             title: None,
@@ -207,6 +232,7 @@ async fn broadcast_answer(app: &App, room: &str) -> Result<Json<BroadcastAnswer>
     Ok(Json(BroadcastAnswer {
         state: broadcast.state,
         program: broadcast.program,
+        requested: broadcast.requested,
         layout: broadcast.layout,
         fit: broadcast.fit,
         title: broadcast.picture_title,

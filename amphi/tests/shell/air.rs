@@ -110,7 +110,7 @@ async fn a_voice_goes_on_air_and_into_a_file_and_comes_out_again() {
         .await;
     assert_eq!(
         ended.json(),
-        json!({ "state": "off", "program": null, "layout": null, "fit": null, "title": null, "hls": null })
+        json!({ "state": "off", "program": null, "requested": null, "layout": null, "fit": null, "title": null, "hls": null })
     );
     until("the end in the playlist", async || {
         let playlist = house.get("/hls/hall/audio.m3u8").await.text();

@@ -356,8 +356,11 @@ async fn between_cut_and_composed_a_room_stays_on_air() {
     hall.shows(0, &everywhere).await;
     assert_eq!(hall.composer(), None, "nobody composes");
     let started = hall.broadcast().await["started"].clone();
-    hall.asks("PATCH", r#"{"program":"compose","layout":"side-by-side"}"#)
+    // Who goes on air where somebody is already gets what they ask for too.
+    let again = hall
+        .asks("POST", r#"{"program":"compose","layout":"side-by-side"}"#)
         .await;
+    assert_eq!(again["requested"], "compose", "{again}");
     hall.shows(0, &[((0.25, 0.5), RED), ((0.75, 0.5), BLUE)])
         .await;
     hall.shows(1, &[((0.25, 0.5), RED), ((0.75, 0.5), BLUE)])
