@@ -172,12 +172,18 @@ pub struct Window {
     tracks: BTreeMap<Rendition, Track>,
     ended: bool,
     revision: u64,
-    /// The multivariant playlist of this revision, if anybody asked.
-    index: OnceCell<Option<Bytes>>,
+    indexes: Indexes,
     thumbnails: Option<Thumbnails>,
     orders: VecDeque<Order>,
     playlists_rendered: Cell<u64>,
     counters: WindowCounters,
+}
+
+/// The multivariant playlists of this revision, as far as anybody asked.
+#[derive(Default)]
+struct Indexes {
+    all: OnceCell<Option<Bytes>>,
+    largest: OnceCell<Option<Bytes>>,
 }
 
 impl Window {
@@ -188,7 +194,7 @@ impl Window {
                 .into(),
             ended: false,
             revision: 0,
-            index: OnceCell::new(),
+            indexes: Indexes::default(),
             thumbnails: config
                 .thumbnails
                 .map(|every| Thumbnails::new(every, config.epoch, config.zero_unix_ms)),
@@ -201,7 +207,7 @@ impl Window {
 
     /// Takes what the packager put out, in that order.
     pub fn push(&mut self, output: &Output) {
-        self.index = OnceCell::new();
+        self.indexes = Indexes::default();
         match output {
             Output::Init(init) => {
                 let track = self.track_mut(init.rendition);
@@ -259,7 +265,7 @@ impl Window {
         let Some(name) = thumbnails.push(thumbnail) else {
             return;
         };
-        self.index = OnceCell::new();
+        self.indexes = Indexes::default();
         self.counters.thumbnails += 1;
         self.counters.bytes_held += thumbnail.bytes.len() as u64;
         if self.config.dvr.is_some() {
@@ -299,23 +305,27 @@ impl Window {
 
     /// `index.m3u8`. None until there is something to play.
     pub fn multivariant(&self) -> Option<Bytes> {
-        let made = self.index.get_or_init(|| self.index(Variants::All));
-        made.clone()
+        self.multivariant_of(Variants::All)
     }
 
     /// `index.m3u8` of these variants, whose playlists are to be asked for with `query` (without the `?`): by it the shell tells one
     /// viewer from another.
     pub fn multivariant_for(&self, variants: Variants, query: &str) -> Option<Bytes> {
-        let plain = match variants {
-            Variants::All => self.multivariant()?,
-            Variants::Largest => self.index(variants)?,
-        };
+        let plain = self.multivariant_of(variants)?;
         let mut text = String::from_utf8_lossy(&plain).into_owned();
         for rendition in self.tracks.keys() {
             let name = rendition.playlist_name();
             text = text.replace(&name, &format!("{name}?{query}"));
         }
         Some(text.into())
+    }
+
+    fn multivariant_of(&self, variants: Variants) -> Option<Bytes> {
+        let made = match variants {
+            Variants::All => &self.indexes.all,
+            Variants::Largest => &self.indexes.largest,
+        };
+        made.get_or_init(|| self.index(variants)).clone()
     }
 
     fn index(&self, variants: Variants) -> Option<Bytes> {
