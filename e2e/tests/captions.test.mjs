@@ -4,7 +4,7 @@ import { barriers } from '../harness/axe.mjs';
 import { becomes } from '../harness/poll.mjs';
 import { PythonMember } from '../harness/python.mjs';
 import { scenario } from '../harness/scenario.mjs';
-import { MEMBER, token } from '../harness/token.mjs';
+import { admin, MEMBER, token } from '../harness/token.mjs';
 
 const ROOM = 'in-words';
 const shots = process.env.AMPHI_SHOTS;
@@ -50,6 +50,18 @@ scenario(
     assert.equal(await viewer.see('captions-button').getAttribute('aria-pressed'), 'true');
     assert.deepEqual(await barriers(viewer), []);
     if (shots) await viewer.page.screenshot({ path: `${shots}/captions.png` });
+    // What is shown across a cut stands there once.
+    for (const program of ['compose', 'cut']) {
+      const changed = await server.api('PATCH', `/api/rooms/${ROOM}/broadcast`, { token: admin(ROOM), body: { program } });
+      assert.equal(changed.body.requested, program);
+      const until = Date.now() + 7_000;
+      while (Date.now() < until) {
+        const lines = plain(await read(viewer)).split('\n');
+        assert.equal(new Set(lines).size, lines.length, `twice: ${lines.join(' / ')}`);
+        await viewer.page.waitForTimeout(200);
+      }
+      await becomes('it is read on', async () => plain(await read(viewer)), (text) => words.test(text));
+    }
     await viewer.page.keyboard.press('c');
     await becomes('and is gone again', () => read(viewer), (text) => text === '');
 

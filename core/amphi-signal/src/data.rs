@@ -117,7 +117,7 @@ fn captions(
     let by = said.transcribed_participant_identity.as_str();
     let own = by.is_empty() || by == from.identity;
     let may = |action| from.grants.allows(action).is_ok();
-    if !may(Action::CaptionOthers) && !(own && may(Action::Microphone)) {
+    if !(may(Action::CaptionOthers) || own && may(Action::Microphone)) {
         counters.captions_refused += 1;
         return Vec::new();
     }

@@ -23,6 +23,7 @@ export function useBroadcast(state: api.RoomState | null): Watched {
   const [thumbnails, setThumbnails] = useState<string | null>(null)
   const [started, setStarted] = useState<string | null>(null)
   const [ended, setEnded] = useState<string | null>(null)
+  const [out, setOut] = useState(false)
   const broadcast = state?.broadcast
   const live = broadcast?.state === 'on_air' ? broadcast.hls : null
   const off = broadcast?.state === 'off'
@@ -33,6 +34,7 @@ export function useBroadcast(state: api.RoomState | null): Watched {
     setThumbnails(broadcast?.thumbnails ?? null)
     setStarted(broadcast?.started ?? null)
     setEnded(null)
+    setOut(false)
   }, [live, broadcast?.started])
 
   function finish() {
@@ -41,10 +43,14 @@ export function useBroadcast(state: api.RoomState | null): Watched {
   }
   useEffect(() => {
     if (!off || source === null) return
+    // A playlist that ends while the room is on air is a broadcast that was ended and started again.
+    if (out) {
+      finish()
+      return
+    }
     const timer = setTimeout(finish, PLAY_OUT_MS)
     return () => clearTimeout(timer)
-  }, [off, source])
+  }, [off, source, out])
 
-  // A playlist that ends while the room is on air is a broadcast that was ended and started again.
-  return { source, thumbnails, started, ended, playedOut: () => off && finish() }
+  return { source, thumbnails, started, ended, playedOut: () => setOut(true) }
 }

@@ -7,6 +7,7 @@ import { Calm } from './calm'
 import { CATCH_UP_RATE, Hls, liveHls } from './hls'
 import { forNative } from './native'
 import { Player, type Range } from './player'
+import { twins } from './twins'
 
 /** Further than this behind the player's own target, a viewer is no longer "live". */
 const EDGE_SLACK_S = 3
@@ -22,6 +23,9 @@ const LOST_AFTER_MS = 2500
 const BEGINS_FOR_MS = 8000
 const BEGINS_WITHIN_S = 0.5
 const RETRY_AFTER_MS = 1500
+/** Who stands this long this near to the end of what there will be has seen it. */
+const END_STANDS_MS = 600
+const END_WITHIN_S = 1
 /** How far behind a viewer is who would rather have no stalls: some six segments of sound and picture in hand. */
 const STEADY_LATENCY_S = 8
 /** A place this near to the live edge is the live edge. */
@@ -207,6 +211,11 @@ export class LivePlayer extends Player {
         if (hls.subtitleTracks.length > 0) this.offerCaptions()
       })
     })
+    hls.on(Hls.Events.SUBTITLE_FRAG_PROCESSED, () => {
+      for (const track of this.video.textTracks) {
+        for (const twin of twins([...(track.cues ?? [])])) track.removeCue(twin)
+      }
+    })
     hls.on(Hls.Events.FRAG_BUFFERED, (_, { frag, part }) => {
       this.trouble.value = null
       if (frag.type === 'main') this.piece = part ? `${frag.sn}, part ${part.index}` : `${frag.sn}`
@@ -289,6 +298,7 @@ export class LivePlayer extends Player {
     // Before it plays, hls.js may still move to where it wants to begin.
     if (this.goTo !== null && at !== null && this.playing.value && this.range.value) this.begin(this.goTo, at)
     const now = performance.now()
+    if (this.isPlayedOut(now)) this.ended.value = true
     if (video.paused || !this.following) {
       // That is neither a calm while at the live edge nor a beginning.
       this.calm.stalled(now)
@@ -301,6 +311,13 @@ export class LivePlayer extends Player {
       this.jumpedAt = now
       void this.toLive()
     }
+  }
+
+  /** It stands at the end of a playlist that has one. The browser says so by itself only where sound and picture end together. */
+  private isPlayedOut(now: number): boolean {
+    const details = this.hls?.latestLevelDetails
+    if (!details || details.live || this.video.paused) return false
+    return details.edge - this.video.currentTime < END_WITHIN_S && this.stall.lastedMs(now) > END_STANDS_MS
   }
 
   /** hls.js catches up from nearer than this, and from no further (its `latency-controller.ts`). */
