@@ -300,7 +300,7 @@ impl Easel {
     fn why_less(&self, step: &Step) -> Option<String> {
         match self.cost.too_dear() {
             Some(dear) => Some(format!(
-                "This machine carries {} at {step}; {dear} was too much for it.",
+                "This machine carries the arrangement {} at {step}; {dear} was too much for it.",
                 self.wish.layout.name(),
             )),
             None if self.cost.number() > 0 => Some(format!(
