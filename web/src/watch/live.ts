@@ -23,6 +23,8 @@ const LOST_AFTER_MS = 2500
 const BEGINS_FOR_MS = 8000
 const BEGINS_WITHIN_S = 0.5
 const RETRY_AFTER_MS = 1500
+/** Sound and picture do not begin in the very same moment, and where one is missing nothing moves. */
+const FIRST_S = 0.5
 /** Who stands this long this near to the end of what there will be has seen it. */
 const END_STANDS_MS = 600
 const END_WITHIN_S = 1
@@ -155,7 +157,7 @@ export class LivePlayer extends Player {
       return
     }
     this.follow(false)
-    this.video.currentTime = Math.max(range.from, to)
+    this.video.currentTime = Math.max(range.from + FIRST_S, to)
     this.position.value = this.video.currentTime
   }
 
@@ -299,6 +301,7 @@ export class LivePlayer extends Player {
     if (this.goTo !== null && at !== null && this.playing.value && this.range.value) this.begin(this.goTo, at)
     const now = performance.now()
     if (this.isPlayedOut(now)) this.ended.value = true
+    if (this.stall.lastedMs(now) > LOST_AFTER_MS) this.leap()
     if (video.paused || !this.following) {
       // That is neither a calm while at the live edge nor a beginning.
       this.calm.stalled(now)
@@ -310,6 +313,18 @@ export class LivePlayer extends Player {
     if ((lost || late > this.tooLate()) && now - this.jumpedAt > JUMP_AGAIN_AFTER_MS) {
       this.jumpedAt = now
       void this.toLive()
+    }
+  }
+
+  /** Over a hole of less than a second, to what is there behind it. */
+  private leap(): void {
+    const { buffered, currentTime } = this.video
+    for (let range = 0; range < buffered.length; range++) {
+      const start = buffered.start(range)
+      if (start > currentTime && start - currentTime < 1) {
+        this.video.currentTime = start + 0.05
+        return
+      }
     }
   }
 
