@@ -6,6 +6,9 @@ import { scenario } from '../harness/scenario.mjs';
 import { joinBySdk, serveSdk } from '../harness/sdk.mjs';
 import { token } from '../harness/token.mjs';
 
+/** Five browsers and a server that composes are much for two cores: this says what is seen, not how fast. */
+const SOON = { within: 45_000 };
+
 const PEOPLE = [
   { name: 'Rosa Red', colour: 'red', hz: 440 },
   { name: 'Gil Green', colour: 'green', hz: 880 },
@@ -46,26 +49,26 @@ scenario(
       );
     // As they came: a row from the left to the right, then the next one.
     const inOrder = PEOPLE.map(({ colour }) => colour).join();
-    await becomes('each is in their corner', seen, (colours) => colours.join() === inOrder);
+    await becomes('each is in their corner', seen, (colours) => colours.join() === inOrder, SOON);
     const tones = PEOPLE.map(({ hz }) => hz);
-    await becomes('all four are heard', () => tonesOf(player, tones), (heard) => heard.length === tones.length);
+    await becomes('all four are heard', () => tonesOf(player, tones), (heard) => heard.length === tones.length, SOON);
 
     // The host looks at what the audience sees, and changes it there.
     await host.press('go-live-button');
-    await becomes('the host sees what the audience sees', () => colourOf(host.see('audience-view'), { across: corners.left, down: corners.upper }), (colour) => colour !== 'none');
+    await becomes('the host sees what the audience sees', () => colourOf(host.see('audience-view'), { across: corners.left, down: corners.upper }), (colour) => colour !== 'none', SOON);
     await host.see('layout-select').selectOption('side-by-side');
     const halves = () => Promise.all([[0.05, 0.45], [0.55, 0.95]].map((across) => colourOf(player, { across, down: [0.2, 0.8] })));
-    await becomes('the first two side by side', halves, (colours) => colours.join() === 'red,green');
+    await becomes('the first two side by side', halves, (colours) => colours.join() === 'red,green', SOON);
     // Everybody's camera is wide, and the places are upright: nobody has bars when they are cropped.
     const tops = () => Promise.all([[0.1, 0.4], [0.6, 0.9]].map((across) => colourOf(player, { across, down: [0.06, 0.12] })));
     await host.see('fit-select').selectOption('crop');
-    await becomes('both fill their places', tops, (colours) => colours.join() === 'red,green');
+    await becomes('both fill their places', tops, (colours) => colours.join() === 'red,green', SOON);
     await host.see('fit-select').selectOption('auto');
-    await becomes('both are whole again', tops, (colours) => colours.join() === 'none,none');
+    await becomes('both are whole again', tops, (colours) => colours.join() === 'none,none', SOON);
     await host.see('title-input').fill('Round table');
     await host.see('title-input').blur();
     const onAir = async () => (await server.api('GET', '/api/rooms/round-table')).body.broadcast;
-    await becomes('a title is written into the picture', onAir, (broadcast) => broadcast.picture_title === 'Round table');
+    await becomes('a title is written into the picture', onAir, (broadcast) => broadcast.picture_title === 'Round table', SOON);
     const { body } = await server.api('GET', '/api/rooms/round-table');
     assert.equal(body.broadcast.layout, 'side-by-side');
     assert.equal(body.broadcast.program, 'compose');
@@ -73,13 +76,13 @@ scenario(
     // What decodes strangers' pictures breaks: nobody in the call notices, and the audience has the picture again.
     const [before] = server.workers();
     process.kill(before, 'SIGKILL');
-    await becomes('another process composes', () => server.workers(), (now) => now.length > 0 && !now.includes(before));
+    await becomes('another process composes', () => server.workers(), (now) => now.length > 0 && !now.includes(before), SOON);
     const from = await player.evaluate((video) => video.currentTime);
-    await becomes('the audience sees what is made since', () => player.evaluate((video) => video.currentTime), (now) => now > from + 4);
-    await becomes('both are there again', halves, (colours) => colours.join() === 'red,green');
+    await becomes('the audience sees what is made since', () => player.evaluate((video) => video.currentTime), (now) => now > from + 4, SOON);
+    await becomes('both are there again', halves, (colours) => colours.join() === 'red,green', SOON);
     const { body: after } = await server.api('GET', '/api/rooms/round-table');
     assert.equal(after.broadcast.program, 'compose');
     assert.equal(after.members.length, PEOPLE.length);
   },
-  { deadline: 240_000 },
+  { deadline: 420_000 },
 );
