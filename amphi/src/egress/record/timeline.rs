@@ -278,4 +278,21 @@ mod tests {
         let read = read_from(&file[..], 0, 100).expect("read");
         assert_eq!(read.lines, [story()[1].clone(), line(900, Event::Full)]);
     }
+
+    #[test]
+    fn what_is_said_leaves_a_quarter_of_a_timeline_to_what_happens() {
+        let said = |text: &str| Event::Said {
+            who: "Ada".into(),
+            text: text.into(),
+        };
+        let mut lines = Lines {
+            bytes: SAID_BYTES_MAX - 10,
+            ..Lines::default()
+        };
+        let left = line(30, Event::Left { member: 1 });
+        let told = [line(10, said("one")), line(20, said("two")), left];
+        let file = written(&mut lines, &told);
+        let read = read_from(&file[..], 0, 100).expect("read");
+        assert_eq!(read.lines, [told[0].clone(), told[2].clone()]);
+    }
 }
