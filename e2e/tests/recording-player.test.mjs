@@ -6,8 +6,8 @@ import { colourOf, framesOf } from '../harness/probe.mjs';
 import { scenario } from '../harness/scenario.mjs';
 import { admin } from '../harness/token.mjs';
 
-/** A recording of a red camera, some seconds long, and its server. */
-async function recorded(stage, room, seconds) {
+/** A recording of a red camera, some seconds long, and its server. From second `dark` on the camera is off. */
+async function recorded(stage, room, seconds, { dark } = {}) {
   const server = await stage.server();
   const red = await stage.person({ name: 'Rosa Red', colour: 'red', hz: 440 });
   await red.join(server.url, room);
@@ -17,6 +17,10 @@ async function recorded(stage, room, seconds) {
     return answer.status === 200 && answer;
   });
   const asked = async () => (await server.api('GET', `/api/recordings/${started.id}`)).body;
+  if (dark) {
+    await becomes(`${dark} seconds are recorded`, async () => (await asked()).duration_s, (now) => now >= dark);
+    await red.press('camera-button');
+  }
   await becomes(`${seconds} seconds are recorded`, async () => (await asked()).duration_s, (now) => now >= seconds, { within: 60_000 });
   await server.api('DELETE', `/api/rooms/${room}/recording`, { token });
   await becomes('it is ready', async () => (await asked()).state, (state) => state === 'ready');
@@ -25,6 +29,19 @@ async function recorded(stage, room, seconds) {
 
 const place = (person) => person.see('player').evaluate((video) => video.currentTime);
 const paused = (person) => person.see('player').evaluate((video) => video.paused);
+
+/** What a person sees of whether and where it plays, and for a message what the browser makes of it. */
+const standing = async (person) => ({
+  button: await person.see('play-button').getAttribute('aria-label'),
+  ...(await person.see('player').evaluate((video) => ({
+    at: video.currentTime,
+    of: video.duration,
+    ended: video.ended,
+    ready: video.readyState,
+    speed: video.playbackRate,
+    buffered: Array.from({ length: video.buffered.length }, (_, i) => [video.buffered.start(i), video.buffered.end(i)]),
+  }))),
+});
 
 /** Seconds of the recording in one of the clock, while it plays. */
 const pace = (person) =>
@@ -81,14 +98,16 @@ scenario(
     await keyboard.press('Home');
     await becomes('Home goes to the beginning', () => place(viewer), (at) => at < 0.1);
     assert.match(await bar.getAttribute('aria-valuetext'), /^0:00 of 0:\d\d$/);
-    // At its end it can be played again.
+    // Who presses play at its end, where nothing is left, sees it from the beginning; and again once it has ended.
     await keyboard.press('End');
     await viewer.see('speed-select').selectOption('2');
+    await becomes('it stands at the end', () => standing(viewer), ({ at, of }) => of - at < 0.1);
     await viewer.press('play-button');
-    await becomes('it ends', () => viewer.see('player').evaluate((video) => video.ended), Boolean);
-    await becomes('and can be played', () => viewer.see('play-button').getAttribute('aria-label'), (label) => label === 'Play');
+    await becomes('it plays from the beginning', () => standing(viewer), ({ button, at, of }) => button === 'Pause' && at > 0.2 && at < of - 2);
+    await keyboard.press('9');
+    await becomes('it is over', () => standing(viewer), ({ button, at, of }) => button === 'Play' && of - at < 1);
     await viewer.press('play-button');
-    await becomes('from the beginning', async () => [await place(viewer), await paused(viewer)], ([at, stands]) => at > 0.2 && at < length - 1 && !stands);
+    await becomes('it plays from the beginning again', () => standing(viewer), ({ button, at, of }) => button === 'Pause' && at > 0.2 && at < of - 2);
 
     // A press on the picture pauses, one more plays.
     const picture = await viewer.see('player').boundingBox();
@@ -154,4 +173,18 @@ scenario(
     assert.deepEqual(fox.trouble, []);
   },
   { deadline: 180_000 },
+);
+
+scenario(
+  'a recording whose picture ends before its sound does has an end, and can be played again',
+  async (stage) => {
+    const { url } = await recorded(stage, 'curfew', 8, { dark: 5 });
+    const viewer = await stage.person({ name: 'Viewer' });
+    await viewer.open(`${url}?t=1`);
+    await viewer.press('play-button');
+    await becomes('it is over', () => standing(viewer), ({ button, at, of }) => button === 'Play' && of - at < 1);
+    await viewer.press('play-button');
+    await becomes('it plays from the beginning', () => standing(viewer), ({ button, at, of }) => button === 'Pause' && at > 0.2 && at < of - 2);
+  },
+  { deadline: 120_000 },
 );

@@ -25,9 +25,6 @@ const BEGINS_WITHIN_S = 0.5
 const RETRY_AFTER_MS = 1500
 /** Sound and picture do not begin in the very same moment, and where one is missing nothing moves. */
 const FIRST_S = 0.5
-/** Who stands this long this near to the end of what there will be has seen it. */
-const END_STANDS_MS = 600
-const END_WITHIN_S = 1
 /** How far behind a viewer is who would rather have no stalls: some six segments of sound and picture in hand. */
 const STEADY_LATENCY_S = 8
 /** A place this near to the live edge is the live edge. */
@@ -326,13 +323,6 @@ export class LivePlayer extends Player {
         return
       }
     }
-  }
-
-  /** It stands at the end of a playlist that has one. The browser says so by itself only where sound and picture end together. */
-  private isPlayedOut(now: number): boolean {
-    const details = this.hls?.latestLevelDetails
-    if (!details || details.live || this.video.paused) return false
-    return details.edge - this.video.currentTime < END_WITHIN_S && this.stall.lastedMs(now) > END_STANDS_MS
   }
 
   /** hls.js catches up from nearer than this, and from no further (its `latency-controller.ts`). */

@@ -5,6 +5,9 @@ import type { Hls } from './hls'
 import { Stall } from './stall'
 
 const LOOK_EVERY_MS = 250
+/** Who stands this long this near to the end of what there will be has seen it. */
+const END_STANDS_MS = 600
+const END_WITHIN_S = 1
 
 /** What can be played, in the player's own seconds. */
 export interface Range {
@@ -145,6 +148,13 @@ export abstract class Player {
     this.waiting.value = !this.paused.value && !this.ended.value && this.stall.isShown(performance.now())
     this.position.value = this.video.currentTime
     this.range.value = this.playable()
+  }
+
+  /** It stands at the end of a playlist that has one. The browser says so by itself only where sound and picture end together. */
+  protected isPlayedOut(now: number): boolean {
+    const details = this.hls?.latestLevelDetails
+    if (!details || details.live || this.video.paused || this.video.seeking) return false
+    return details.edge - this.video.currentTime < END_WITHIN_S && this.stall.lastedMs(now) > END_STANDS_MS
   }
 
   private listen(): void {

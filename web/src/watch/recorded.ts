@@ -9,6 +9,8 @@ import type { Cue } from '../timeline'
 const RETRY_AFTER_MS = 1500
 /** One that has just begun has nothing to play yet, for a second or two; one that has nothing after this has nothing. */
 const READ_AGAIN_MAX = 8
+/** Less than this is no picture more. */
+const NOTHING_LEFT_S = 0.05
 const CAPTIONS = 'Captions'
 
 /** How it is to begin. */
@@ -71,10 +73,14 @@ export class RecordedPlayer extends Player {
     super.close()
   }
 
-  /** From the beginning again, once it has ended. */
   override togglePlay(): void {
-    if (this.video.paused) void this.start()
-    else this.video.pause()
+    if (!this.video.paused) {
+      this.video.pause()
+      return
+    }
+    // Not left to the browser, which does so only where it has seen the end itself, and not while it is on its way there.
+    if (this.isAtEnd()) this.seek(0)
+    void this.start()
   }
 
   override seek(to: number): void {
@@ -117,7 +123,19 @@ export class RecordedPlayer extends Player {
     super.look()
     if (this.goTo !== null) this.position.value = this.goTo
     // Also while paused somebody waits for the place that they went to.
-    if (this.video.seeking) this.waiting.value = this.stall.isShown(performance.now())
+    const now = performance.now()
+    if (this.video.seeking) this.waiting.value = this.stall.isShown(now)
+    if (this.isPlayedOut(now)) {
+      this.ended.value = true
+      this.video.pause()
+    }
+  }
+
+  private isAtEnd(): boolean {
+    const range = this.playable()
+    // One that is being recorded goes on.
+    const grows = this.hls?.latestLevelDetails?.live === true
+    return !grows && range !== null && (this.ended.peek() || range.to - this.video.currentTime < NOTHING_LEFT_S)
   }
 
   protected override playable(): Range | null {
