@@ -225,3 +225,46 @@ fn read_all(mut socket: UnixStream, events: &Sender<Event>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use amphi_media::Codec;
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// What never reads is found by what it is told, and not by frames, of which any number is left out meanwhile.
+    #[test]
+    fn frames_leave_places_for_what_cannot_be_left_out() {
+        let tools = Tools {
+            // It writes, and reads nothing.
+            program: "/usr/bin/yes".into(),
+            ffmpeg: None,
+            fonts: None,
+        };
+        let mut composing = Composing::start(&tools, 0).expect("it starts");
+        let frame = || Input::Frame {
+            track: TrackId(7),
+            codec: Codec::Vp8,
+            time_us: 0,
+            key: true,
+            contiguous: true,
+            data: Bytes::from(vec![9; 4_096]),
+        };
+        // The socket takes some of them.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while composing.frames_dropped < 1_000 {
+            assert!(Instant::now() < deadline, "somebody reads them");
+            assert_eq!(composing.tell(frame()), Ok(()));
+        }
+        let waiting = composing.messages.len();
+        assert!(waiting <= WAITING_MAX - KEPT_FREE, "{waiting} wait");
+        for told in 0..KEPT_FREE {
+            assert_eq!(composing.tell(Input::NeedKeyFrame), Ok(()), "after {told}");
+        }
+        let told = (0..=KEPT_FREE).find(|_| composing.tell(Input::NeedKeyFrame).is_err());
+        assert!(told.is_some(), "there are more than {WAITING_MAX} places");
+    }
+}

@@ -100,6 +100,8 @@ export interface Broadcast {
   /** Of them those who see each quality ("video", "video1", …), and those who only hear ("audio"). */
   viewers_by_rendition: Record<string, number>
   note: string | null
+  /** What of it who watches should know. */
+  audience_note: string | null
 }
 
 export interface RecordingState {

@@ -131,6 +131,9 @@ pub struct Broadcast {
     /// Something about the program that people should know.
     #[schema(required)]
     note: Option<String>,
+    /// What of it who watches should know: of what is in the picture, and nothing of what this machine carries.
+    #[schema(required)]
+    audience_note: Option<String>,
 }
 
 /// The largest size of the composed picture.
@@ -297,6 +300,7 @@ fn broadcast(
             viewers_by_rendition,
             // Why it is not on air although somebody, or the room's settings, wanted it to be.
             note: snapshot.failure.clone(),
+            audience_note: None,
         };
     };
     let broadcasting = program.and_then(|program| program.broadcasting.as_ref());
@@ -332,6 +336,7 @@ fn broadcast(
         viewers,
         viewers_by_rendition,
         note: program.and_then(note),
+        audience_note: program.and_then(|program| program.note.clone()),
     }
 }
 

@@ -16,7 +16,7 @@ use track::{Form, Gone, Segment, Track};
 /// Part targets that a low-latency player stays behind the end. RFC 8216bis §4.4.3.8 asks for three; sound comes a quarter of a second
 /// after the picture, and with three Chromium had half a second of it in hand at times; each part more is a third of a second later
 /// for everybody.
-const PARTS_HELD_BACK: f64 = 3.5;
+const PARTS_HELD_BACK: f64 = 3.4;
 
 /// What left a long playlist may be asked for this long, or for as long as the playlist lists. RFC 8216bis §6.2.2 asks for the latter
 /// however long that is; of two hours it would double the disk for players that read no playlist for so long.

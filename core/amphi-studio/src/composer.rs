@@ -33,8 +33,9 @@ use overlay::Overlay;
 use people::{People, Shown};
 use source::{Arrived, Seat};
 
-/// How long after an instant its picture is made. A frame that comes later is shown with the next one.
-pub const PICTURE_DELAY_US: i64 = 120_000;
+/// How long after an instant its picture is made. A frame that comes later is shown with the next one. Everybody who watches pays for it;
+/// it is three pictures, which is what a sender's pacing and one resending on a near network take.
+pub const PICTURE_DELAY_US: i64 = 100_000;
 
 /// Tracks that are followed.
 const TRACKS_MAX: usize = 512;

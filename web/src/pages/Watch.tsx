@@ -91,7 +91,7 @@ export function Watch({ room }: { room: string }) {
             )}
           </div>
         </div>
-        {source !== null && state.value?.broadcast.note && <p class="note">{state.value.broadcast.note}</p>}
+        {source !== null && state.value?.broadcast.audience_note && <p class="note">{state.value.broadcast.audience_note}</p>}
         {source === null && mine.length > 0 && (
           <section class="watch-recordings" aria-labelledby="watch-recordings">
             <h2 id="watch-recordings">Recordings of this room</h2>
