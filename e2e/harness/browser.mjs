@@ -90,7 +90,12 @@ export class Person {
     await this.open(`${serverUrl}/join/${encodeURIComponent(room)}`);
     await this.see('name-input').fill(this.name);
     await this.press('enter-button');
-    await this.see('leave-button').waitFor();
+    await this.isIn();
+  }
+
+  /** Waits until this person is in the room; the bar with its buttons is there before. */
+  async isIn() {
+    await this.page.locator('[data-testid="tile"].mine').waitFor();
   }
 
   /** The camera tile in which this person sees somebody (by shown name). */

@@ -26,7 +26,10 @@ export class Proxy {
       onward.on('error', () => response.destroy());
       request.pipe(onward);
     });
-    proxy.server.on('upgrade', (request, socket, head) => {
+    proxy.server.on('upgrade', async (request, socket, head) => {
+      // It may go before it is let through.
+      socket.on('error', () => {});
+      await proxy.held;
       if (missing?.test(request.url)) return socket.end('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n');
       const { hostname, port } = new URL(proxy.target);
       const onward = net.connect(Number(port), hostname, () => {
@@ -60,6 +63,9 @@ export class Proxy {
 
   /** The paths of the WebSockets that were let through, oldest first. */
   upgrades = [];
+
+  /** New WebSockets wait for this; other requests do not. */
+  held = Promise.resolve();
 
   /** Tears every connection; until `mend` no new one is let in. */
   cut() {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { becomes, eventually } from '../harness/poll.mjs';
 import { colourOf, framesOf, tonesOf } from '../harness/probe.mjs';
+import { Proxy } from '../harness/proxy.mjs';
 import { scenario } from '../harness/scenario.mjs';
 
 const TONES = [440, 880];
@@ -19,7 +20,7 @@ scenario('two people see and hear each other, and silence is silence', async (st
   await eventually('the level of her microphone moves', async () => Number(await red.see('level').getAttribute('aria-valuenow')) > 5);
   await red.see('name-input').fill(red.name);
   await red.press('enter-button');
-  await red.see('leave-button').waitFor();
+  await red.isIn();
   await green.join(server.url, 'town hall');
 
   await becomes('Gil sees red', () => colourOf(green.picture('Rosa Red')), (colour) => colour === 'red');
@@ -67,6 +68,30 @@ scenario('a shared screen is seen beside the camera', async (stage) => {
   await becomes('and her camera', () => colourOf(green.picture('Rosa Red')), (colour) => colour === 'red');
   await red.press('screen-button');
   await eventually('the screen goes', async () => (await shared.count()) === 0);
+});
+
+scenario('who is still coming in can choose, but starts nothing in the room before being in it', async (stage) => {
+  const server = await stage.server();
+  const way = await Proxy.start(server.url);
+  stage.closing.push(() => way.close());
+  const red = await stage.person({ name: 'Rosa Red', colour: 'red', hz: 440 });
+  let letIn;
+  way.held = new Promise((done) => (letIn = done));
+  await red.open(`${way.url}/join/porch`);
+  await red.see('name-input').fill(red.name);
+  await red.press('enter-button');
+  for (const id of ['go-live-button', 'record-button']) {
+    assert.equal(await red.see(id).getAttribute('aria-disabled'), 'true');
+    await red.see(id).dispatchEvent('click');
+    await becomes('she is told', () => red.see('notice').textContent(), (text) => /not in the room yet/.test(text));
+    assert.equal(await red.page.getByRole('dialog').count(), 0);
+  }
+  await red.press('mute-button');
+  letIn();
+  await red.isIn();
+  assert.equal(await red.see('mute-button').getAttribute('aria-pressed'), 'true', 'as she chose');
+  await red.goLive();
+  await red.see('on-air').waitFor();
 });
 
 scenario('people come and go, and whoever is there is seen and heard', async (stage) => {

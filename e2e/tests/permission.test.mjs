@@ -48,7 +48,7 @@ scenario('who may not publish or broadcast sees and hears, and no more', async (
   const paper = token({ room: 'court', identity: 'guest', name: 'Guest', grants });
   await guest.open(`${server.url}/join/court#token=${paper}`);
   await guest.press('enter-button');
-  await guest.see('leave-button').waitFor();
+  await guest.isIn();
   await becomes('the guest sees red', () => colourOf(guest.picture('Rosa Red')), (colour) => colour === 'red');
   await becomes('the guest hears 440 Hz', () => tonesOf(guest.sound(), TONES), (tones) => tones.join() === '440');
   const members = (await server.api('GET', '/api/rooms/court')).body.members;

@@ -27,6 +27,10 @@ async function recorded(stage, room, seconds, { dark } = {}) {
   return { server, red, url: `${server.url}/recording/${started.id}` };
 }
 
+/** By a key: as often as it takes, for what plays does not stay at its beginning while a machine is busy. */
+const toTheBeginning = (person) =>
+  becomes('it is at the beginning', () => person.page.keyboard.press('0').then(() => place(person)), (at) => at < 2);
+
 const place = (person) => person.see('player').evaluate((video) => video.currentTime);
 const paused = (person) => person.see('player').evaluate((video) => video.paused);
 
@@ -51,6 +55,15 @@ const pace = (person) =>
     return (video.currentTime - at) / ((performance.now() - now) / 1000);
   });
 
+/** From the beginning on it plays this many seconds in one. A stall of a busy machine is not the pace: it is asked again. */
+async function playsAt(person, speed) {
+  const measured = async () => {
+    await toTheBeginning(person);
+    return pace(person);
+  };
+  await becomes(`it plays ${speed} s in a second`, measured, (seconds) => Math.abs(seconds / speed - 1) < 0.2);
+}
+
 async function photograph(person, name) {
   if (process.env.AMPHI_SHOTS) await person.page.screenshot({ path: `${process.env.AMPHI_SHOTS}/recorded-${name}.png` });
 }
@@ -70,16 +83,10 @@ scenario(
     await keyboard.press('k');
     await becomes('K plays it from there', () => place(viewer), (at) => at > 5.5 && at < 10);
 
-    await keyboard.press('0');
-    await becomes('0 leads to the beginning', () => place(viewer), (at) => at < 3);
-    const usual = await pace(viewer);
-    assert.ok(usual > 0.8 && usual < 1.2, `it plays ${usual} s in a second`);
+    await playsAt(viewer, 1);
     for (const _ of [1.25, 1.5, 1.75, 2, 'no faster']) await keyboard.press('>');
     await becomes('the bar says how fast it plays', () => viewer.see('speed-select').inputValue(), (speed) => speed === '2');
-    await keyboard.press('0');
-    await becomes('it is at the beginning', () => place(viewer), (at) => at < 3);
-    const fast = await pace(viewer);
-    assert.ok(fast > 1.7 && fast < 2.3, `it plays ${fast} s in a second`);
+    await playsAt(viewer, 2);
     await viewer.see('speed-select').selectOption('0.5');
     assert.equal(await viewer.see('player').evaluate((video) => video.playbackRate), 0.5);
     await becomes('it plays on', () => paused(viewer), (stands) => !stands);
@@ -158,18 +165,14 @@ scenario(
     await becomes('from the second that was asked for', async () => [await place(plain), await colourOf(plain.see('player'))], ([at, colour]) => at > 2.5 && colour === 'red');
     await plain.page.keyboard.press('>');
     assert.equal(await plain.see('player').evaluate((video) => video.playbackRate), 1.25);
-    await plain.page.keyboard.press('0');
-    await becomes('back at the beginning', () => place(plain), (at) => at < 2);
+    await toTheBeginning(plain);
 
     const fox = await stage.firefox({ name: 'Fox' });
     await fox.open(`${url}?t=1`);
     await (await fox.see('play-button').waitFor()).click();
     await becomes('it plays in Firefox', async () => [(await framesOf(fox.see('player'))).shown, await colourOf(fox.see('player'))], ([shown, colour]) => shown > 10 && colour === 'red');
     for (const _ of [1.25, 1.5, 1.75, 2]) await fox.page.keyboard.press('.');
-    await fox.page.keyboard.press('0');
-    await becomes('at the beginning', () => place(fox), (at) => at < 2);
-    const fast = await pace(fox);
-    assert.ok(fast > 1.6 && fast < 2.4, `it plays ${fast} s in a second`);
+    await playsAt(fox, 2);
     assert.deepEqual(fox.trouble, []);
   },
   { deadline: 180_000 },

@@ -40,7 +40,7 @@ scenario(
 
     const bo = await stage.person({ name: 'Bo' });
     await join(bo, 'bo', { publish: 'nothing', connections: 'two' });
-    await becomes('Bo sees her', () => colourOf(pictureOf(bo, 'ada')), (colour) => colour === 'red', { within: 10_000 });
+    await becomes('Bo sees her', () => colourOf(pictureOf(bo, 'ada')), (colour) => colour === 'red', { within: 30_000 });
     await show(bo, 'ada', { width: '160px', height: '90px' });
     await sends('for a stamp the lowest layer is enough', 'q');
     await show(bo, 'ada', { width: '640px', height: '360px' });

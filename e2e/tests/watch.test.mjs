@@ -28,7 +28,7 @@ async function host(stage, server, room) {
   const paper = token({ room, identity: 'rosa', name: person.name, grants: { ...MEMBER, roomAdmin: true } });
   await person.open(`${server.url}/join/${room}#token=${paper}`);
   await person.press('enter-button');
-  await person.see('leave-button').waitFor();
+  await person.isIn();
   return person;
 }
 

@@ -25,6 +25,8 @@ export function Controls({ call, house, state, panel, onPanel, onAsk, onLeave }:
   const filming = call.camera.on.value
   const sharing = call.screen.on.value
   const connected = call.state.value === 'connected'
+  // Nobody starts anything in a room before being in it: the server would refuse it.
+  const outside = call.state.value === 'connecting'
   const live = state !== null && state.broadcast.state !== 'off'
   const recording = state?.recording.state === 'recording'
   const busy = house.busy.value
@@ -50,9 +52,9 @@ export function Controls({ call, house, state, panel, onPanel, onAsk, onLeave }:
           class="button"
           data-testid="record-button"
           aria-pressed={recording}
-          aria-disabled={!house.mayRecord || busy === 'recording'}
+          aria-disabled={!house.mayRecord || outside || busy === 'recording'}
           title={recording ? 'Stop recording' : 'Start recording'}
-          onClick={() => (!house.mayRecord ? house.refuseRecording() : recording ? void house.endRecording() : onAsk('record'))}
+          onClick={() => (!house.mayRecord ? house.refuseRecording() : outside ? house.refuseYet() : recording ? void house.endRecording() : onAsk('record'))}
         >
           <Icon name="record" />
           Record
@@ -62,9 +64,9 @@ export function Controls({ call, house, state, panel, onPanel, onAsk, onLeave }:
           class={live ? 'button dot-live is-live' : 'button primary'}
           data-testid="go-live-button"
           aria-pressed={live}
-          aria-disabled={!house.mayBroadcast || busy === 'broadcast'}
+          aria-disabled={!house.mayBroadcast || (outside && !live) || busy === 'broadcast'}
           title={live ? 'About this broadcast' : 'Go live'}
-          onClick={() => (live ? onAsk('on-air') : house.mayBroadcast ? onAsk('go-live') : house.refuseBroadcast())}
+          onClick={() => (live ? onAsk('on-air') : !house.mayBroadcast ? house.refuseBroadcast() : outside ? house.refuseYet() : onAsk('go-live'))}
         >
           Go live
         </button>

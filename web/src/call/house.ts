@@ -67,6 +67,11 @@ export class House {
     this.call.say('You may not start or end a broadcast here (needs: roomBroadcast).')
   }
 
+  /** While the call is still being joined. */
+  refuseYet(): void {
+    this.call.say('You are not in the room yet. Try again in a moment.')
+  }
+
   /** `record`: and keeps it, if it went on air. */
   async goLive(wish: api.ProgramWish, record: RecordWish | null): Promise<void> {
     const live = await this.ask('broadcast', () => api.startBroadcast(this.room, this.token, wish))
