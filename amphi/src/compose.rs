@@ -77,6 +77,7 @@ pub struct Gone;
 impl Composing {
     /// Starts a composer whose programme clock says `now_us`.
     pub fn start(tools: &Tools, now_us: i64) -> io::Result<Self> {
+        let at_us = wire::machine_clock_us();
         let (hands, hand) = match tools.ffmpeg.clone().map(Hands::new).transpose()? {
             Some((hands, hand)) => (Some(hands), Some(hand)),
             None => (None, None),
@@ -86,7 +87,11 @@ impl Composing {
         let (events, said) = crossbeam_channel::bounded(SAID_MAX);
         let started = start_threads(ours, queue, events, hands);
         let fonts = tools.fonts.clone();
-        let begin = wire::packed(&Told::Begin { fonts, now_us });
+        let begin = wire::packed(&Told::Begin {
+            fonts,
+            now_us,
+            at_us,
+        });
         match (started, begin) {
             (Ok(()), Ok(begin)) => {
                 messages.try_send(begin).expect("it is empty");

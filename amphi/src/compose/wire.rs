@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use amphi_studio::Counters;
 use amphi_studio::composer::{Input, Output};
+use rustix::time::{ClockId, clock_gettime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -21,10 +22,18 @@ pub enum Told {
     Begin {
         /// Where fonts for names are; none: where the system has them.
         fonts: Option<PathBuf>,
-        /// What the programme clock says now, in microseconds.
+        /// What the programme clock says at the instant `at_us` of [`machine_clock_us`]: however long the process takes to begin, it
+        /// tells the same time as its program.
         now_us: i64,
+        at_us: i64,
     },
     Input(Input),
+}
+
+/// The clock that all processes of a machine share, in microseconds: it only goes forward, and begins anywhere.
+pub fn machine_clock_us() -> i64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
 }
 
 /// From the composer.

@@ -114,16 +114,14 @@ pub(crate) fn socket() -> anyhow::Result<UnixStream> {
     Ok(socket)
 }
 
-/// The programme clock, as this process tells it.
+/// The programme clock, as this process tells it: so much less than the machine's.
 struct Clock {
-    at: Instant,
-    now_us: i64,
+    less_us: i64,
 }
 
 impl Clock {
     fn now_us(&self) -> i64 {
-        let passed = i64::try_from(self.at.elapsed().as_micros()).unwrap_or(i64::MAX);
-        self.now_us.saturating_add(passed)
+        wire::machine_clock_us() - self.less_us
     }
 }
 
@@ -134,11 +132,16 @@ fn first(
 ) -> anyhow::Result<Option<(Clock, Option<PathBuf>)>> {
     loop {
         if let Some(told) = reader.next_message::<Told>()? {
-            let Told::Begin { fonts, now_us } = told else {
+            let Told::Begin {
+                fonts,
+                now_us,
+                at_us,
+            } = told
+            else {
                 bail!("something was told before the clock");
             };
-            let at = Instant::now();
-            return Ok(Some((Clock { at, now_us }, fonts)));
+            let less_us = at_us - now_us;
+            return Ok(Some((Clock { less_us }, fonts)));
         }
         if !reader.fill(socket)? {
             return Ok(None);

@@ -1,5 +1,6 @@
 //! The process that composes: what becomes of it when strangers or the kernel are not kind to it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
@@ -111,6 +112,35 @@ async fn a_composer_that_hangs_is_followed_by_another_and_the_call_does_not_noti
         "{:?}",
         report.counters
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_composer_that_was_slow_to_begin_is_not_late_from_then_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let slow = folder.path().join("slow");
+    let mut hall = Hall::with(|config| {
+        let script = format!(
+            "#!/bin/sh\nsleep 4\nexec '{}' \"$@\"\n",
+            config.worker.display()
+        );
+        std::fs::write(&slow, script).expect("a folder that can be written to");
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&slow, executable).expect("a file of ours");
+        config.worker = slow;
+    })
+    .await;
+    hall.enters("ada", Some(red()), LOUD).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    hall.asks("POST", r#"{"program":"compose"}"#).await;
+    hall.shows(0, &[((0.5, 0.5), RED)]).await;
+    let start = Instant::now();
+    let mut behind = f64::MAX;
+    while behind > 2.5 {
+        assert!(start.elapsed() < SOON, "it is {behind} s behind");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let state = hall.broadcast().await;
+        behind = state["seconds_behind"].as_f64().unwrap_or(f64::MAX);
+    }
 }
 
 /// What the kernel says of a process in this file, by the name of the line.
