@@ -23,7 +23,7 @@ const FLAGS = [
 const ASKED = {
   granted: ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream'],
   denied: ['--use-fake-ui-for-media-stream=deny', '--use-fake-device-for-media-stream'],
-  'no devices': ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream=device-count=0'],
+  'no camera': ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream=device-count=0'],
 };
 
 /** Finds an element by the page's `data-testid`. */

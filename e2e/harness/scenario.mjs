@@ -48,6 +48,8 @@ class Stage {
     mkdirSync(folder, { recursive: true });
     for (const [index, server] of this.servers.entries()) {
       writeFileSync(path.join(folder, `server-${index}.log`), server.log);
+      const metrics = await within(5_000, 'its metrics', server.api('GET', '/metrics')).catch(() => ({ body: '' }));
+      writeFileSync(path.join(folder, `server-${index}.metrics`), metrics.body);
     }
     for (const person of this.people) {
       const file = path.join(folder, person.name.replace(/\W+/g, '-'));
