@@ -40,6 +40,12 @@ function note(video, bits) {
   video.requestVideoFrameCallback(look);
 }
 
+/** Writes down when the player ran dry, from the beginning, in seconds since the page was there. */
+function noteStalls() {
+  window.stalls = [];
+  document.addEventListener('waiting', () => window.stalls.push((performance.now() / 1000).toFixed(1)), true);
+}
+
 /** How long after each number of `shown` it was `seen`, in seconds, sorted. */
 function delays(shown, seen) {
   const found = seen.map(([number, at]) => {
@@ -57,6 +63,7 @@ async function measure(program, camera, dataDir) {
     await host.join(server.url, 'glass');
     await host.goLive(program);
     await host.see('on-air').waitFor();
+    await viewer.context.addInitScript(noteStalls);
     await viewer.watch(server.url, 'glass');
     const [mine, theirs] = [host.picture('Host'), viewer.see('player')];
     await eventually('the audience has a picture', () => theirs.evaluate((video) => video.currentTime > 1));
@@ -69,7 +76,9 @@ async function measure(program, camera, dataDir) {
     const found = delays(await noted(host), await noted(viewer));
     if (found.length < SECONDS * 5) throw new Error(`only ${found.length} numbers were read`);
     const at = (share) => found[Math.round((found.length - 1) * share)].toFixed(2);
-    console.log(`| glass to glass, ${program}: ${found.length} pictures | p50 ${at(0.5)} s, p95 ${at(0.95)} s, most ${at(1)} s |`);
+    const stalls = await viewer.page.evaluate(() => window.stalls);
+    const ran = `ran dry after ${stalls.join(' s, ') || '–'} s`;
+    console.log(`| glass to glass, ${program}: ${found.length} pictures | p50 ${at(0.5)} s, p95 ${at(0.95)} s, most ${at(1)} s | ${ran} |`);
   } finally {
     await host.close();
     await viewer.close();

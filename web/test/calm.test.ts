@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Calm } from '../src/watch/calm'
+import { Calm, morePerStall } from '../src/watch/calm'
 
 test('after a while without a stall it is long enough, and then it takes twice as long', () => {
   const calm = new Calm(1_000)
@@ -24,4 +24,10 @@ test('it never takes longer than four minutes', () => {
     now += 240_000
     expect(calm.isLongEnough(now)).toBe(true)
   }
+})
+
+test('one stall costs a part, a second one the segment, and without parts the first one too', () => {
+  expect(morePerStall(1, 0.334, 1)).toBe(0.334)
+  expect(morePerStall(2, 0.334, 1)).toBe(1)
+  expect(morePerStall(1, 0, 2)).toBe(2)
 })

@@ -1,4 +1,4 @@
-/** When a player that fell back after stalls may come nearer to the live edge again. */
+/** How far a player falls back after stalls, and when it may come nearer to the live edge again. */
 
 /** Without a stall for so long; after each time twice as long, up to the second value, so that nobody stalls again and again. */
 const FIRST_AFTER_MS = 15_000
@@ -24,4 +24,12 @@ export class Calm {
     this.after = Math.min(this.after * 2, LAST_AFTER_MS)
     return true
   }
+}
+
+/**
+ * How many seconds more to keep in hand for each of so many stalls; hls.js keeps no more than one segment for all of them. One may
+ * be an accident, and costs a part. Who stalls again gets the segment.
+ */
+export function morePerStall(stalls: number, part: number, segment: number): number {
+  return stalls <= 1 && part > 0 ? part : segment
 }

@@ -3,7 +3,7 @@ import { signal } from '@preact/signals'
 import { newestDateHeader } from '../api'
 import { remembered } from '../remember'
 import { clockAhead } from '../times'
-import { Calm } from './calm'
+import { Calm, morePerStall } from './calm'
 import { CATCH_UP_RATE, Hls, liveHls } from './hls'
 import { forNative } from './native'
 import { Player, type Range } from './player'
@@ -67,6 +67,8 @@ export class LivePlayer extends Player {
   private following = true
   /** The latency that hls.js was told to keep. */
   private aimed: number | null = null
+  /** Stalls that hls.js counts: those since it was told. */
+  private stalls = 0
   private readonly source: string
   private goTo: number | null = null
   private piece = ''
@@ -221,6 +223,7 @@ export class LivePlayer extends Player {
     })
     hls.on(Hls.Events.LEVEL_UPDATED, () => this.aim())
     hls.on(Hls.Events.ERROR, (_, error) => {
+      if (error.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) this.keepMore(hls)
       if (!error.fatal) return
       if (error.type === Hls.ErrorTypes.MEDIA_ERROR) {
         hls.recoverMediaError()
@@ -262,7 +265,14 @@ export class LivePlayer extends Player {
     const forget = stalled && this.calm.isLongEnough(performance.now())
     if (!forget && (wanted === this.aimed || (this.aimed === null && wanted === low))) return
     this.aimed = wanted
+    this.stalls = 0
     hls.targetLatency = wanted
+  }
+
+  private keepMore(hls: Hls): void {
+    this.stalls += 1
+    const { partTarget = 0, targetduration = 1 } = hls.latestLevelDetails ?? {}
+    hls.config.liveSyncOnStallIncrease = morePerStall(this.stalls, partTarget, targetduration)
   }
 
   /** The place to play at by who wants to be live. */
